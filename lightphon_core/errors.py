@@ -1,0 +1,161 @@
+"""Every error LightPhon raises on purpose. Knows no HTTP: `web/errors.py` says how each one looks to a client.
+
+LightPhonError
+├── ConfigurationError         the operator's to mend, found before anything is served
+│   ├── SettingsError          a settings file or environment variable is wrong
+│   ├── PluginError            a plugin failed to import, build, register or start
+│   └── StorageError           the database cannot be used as it is
+├── RequestError               the client's to mend; trying again unchanged fails again
+│   ├── InvalidRequest         the body is not what the endpoint takes
+│   │   ├── BodyTooLarge
+│   │   └── ContextLengthExceeded
+│   ├── Unauthenticated        no credential, or one that is not valid
+│   ├── PermissionDenied       a valid credential that may not do this
+│   ├── ModelNotFound          nobody ever offered a model of this id
+│   └── ModelNotAvailable      models exist, but none matches name and needs
+├── TemporaryError             nobody's fault; the same request may pass later
+│   ├── NoNodesAvailable       a known model, whose nodes are all offline, busy or failing
+│   └── StorageUnavailable     the database does not answer
+└── BackendError               raised by `Backend.serve`
+    ├── Refused                the request's fault: another offer would refuse it too, so it is never retried
+    ├── Overloaded             this offer is full
+    ├── Unavailable            this offer is gone, broken, or broke off
+    └── TimedOut               this offer is too slow
+"""
+
+
+class LightPhonError(Exception):
+    """Base of the tree. `message` is one sentence or two, fit to be shown to whoever caused or must mend it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class ConfigurationError(LightPhonError):
+    """The operator's to mend; raised before anything is served."""
+
+
+class SettingsError(ConfigurationError):
+    """A settings file, an environment variable or a secret that one of them names is missing or wrong."""
+
+
+class PluginError(ConfigurationError):
+    """A plugin that cannot be used. `plugin` is its name; the cause, where there is one, is `__cause__`."""
+
+    def __init__(self, plugin: str, message: str) -> None:
+        super().__init__(f"Plugin {plugin!r}: {message}")
+        self.plugin = plugin
+
+
+class StorageError(ConfigurationError):
+    """The database exists but cannot be used as it is: a newer schema, or no right to write."""
+
+
+class RequestError(LightPhonError):
+    """The client's to mend.
+
+    `param` names the field of the request that is at fault; `code` is OpenAI's machine-readable word for it.
+    """
+
+    code: str | None = None
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+        if code is not None:
+            self.code = code
+
+
+class InvalidRequest(RequestError):
+    """The body is not what the endpoint takes."""
+
+
+class BodyTooLarge(InvalidRequest):
+    """The body is over the operator's limit."""
+
+    code = "request_too_large"
+
+
+class ContextLengthExceeded(InvalidRequest):
+    """The prompt does not fit the context of any model that could serve it."""
+
+    code = "context_length_exceeded"
+
+
+class Unauthenticated(RequestError):
+    """No credential, or one that is unknown or revoked."""
+
+    code = "invalid_api_key"
+
+
+class PermissionDenied(RequestError):
+    """A valid credential whose scopes do not cover what was asked."""
+
+    code = "permission_denied"
+
+
+class ModelNotFound(RequestError):
+    """No backend has ever offered a model of this id."""
+
+    code = "model_not_found"
+
+
+class ModelNotAvailable(RequestError):
+    """No model on offer matches the name and what the request needs."""
+
+    code = "model_not_available"
+
+
+class TemporaryError(LightPhonError):
+    """The same request may pass later. `retry_after` is how many seconds to wait before trying again."""
+
+    code: str
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class NoNodesAvailable(TemporaryError):
+    """The model is known, but every node that has it is offline, busy or failing."""
+
+    code = "no_nodes_available"
+
+
+class StorageUnavailable(TemporaryError):
+    """The database does not answer."""
+
+    code = "storage_unavailable"
+
+
+class BackendError(LightPhonError):
+    """Raised by `Backend.serve`. `message` reaches the client, so it names no address, path or secret."""
+
+
+class Refused(BackendError):
+    """The upstream judged the request itself to be wrong. Ends the request; no other offer is tried.
+
+    `param` and `code` are passed on to the client, as in `RequestError`.
+    """
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+        self.code = code
+
+
+class Overloaded(BackendError):
+    """The offer has no free slot. `retry_after` is the upstream's own estimate in seconds, if it gave one."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unavailable(BackendError):
+    """The offer is gone, broken, or broke off in the middle."""
+
+
+class TimedOut(BackendError):
+    """The offer did not answer in time."""

@@ -1,0 +1,83 @@
+"""What a plugin is given: its own settings and the few things of the application that it may touch."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    import structlog
+    from litestar.connection import ASGIConnection
+
+    from lightphon_core.types import Principal
+
+S = TypeVar("S")
+
+
+class Clock(Protocol):
+    """Time, passed in so that tests can hold it."""
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards; for durations."""
+
+    def now(self) -> float:
+        """Seconds since 1970, UTC; for records."""
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def now(self) -> float:
+        return time.time()
+
+
+class Tasks:
+    """Background work of one plugin. A task that fails is logged under its name and ends alone."""
+
+    def __init__(self, log: structlog.stdlib.BoundLogger) -> None:
+        self._log = log
+        self._running: set[asyncio.Task[None]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+        """Run `work` until it ends or the server stops. Needs a running event loop."""
+        task = asyncio.create_task(work, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.error("background task failed", task=task.get_name(), exc_info=error)
+
+    async def stop(self) -> None:
+        """Cancel what still runs, and wait until it has ended."""
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+@frozen
+class Host(Generic[S]):
+    """The application as one plugin sees it.
+
+    `settings` is an instance of the plugin's own `settings` class, or None where it has none. `offers_changed()` asks
+    the catalogue to read `offers()` again. `authenticate(connection)` tells who opened a connection to one of the
+    plugin's own routes, or raises `Unauthenticated`.
+    """
+
+    plugin: str
+    settings: S
+    log: structlog.stdlib.BoundLogger
+    clock: Clock
+    tasks: Tasks
+    offers_changed: Callable[[], None]
+    authenticate: Callable[[ASGIConnection[Any, Any, Any, Any]], Awaitable[Principal]] = field(repr=False)

@@ -1,0 +1,158 @@
+"""The types every layer speaks: frozen, serialisable, free of live objects and of I/O."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from attrs import field, frozen
+
+
+class Capability(StrEnum):
+    """What a model, as it is offered, can do. A request that needs one only goes to offers that have it."""
+
+    CHAT = "chat"
+    COMPLETION = "completion"
+    EMBEDDING = "embedding"
+    TOOLS = "tools"
+    VISION = "vision"
+    JSON = "json"
+    REASONING = "reasoning"
+    CODE = "code"
+    INFILL = "infill"
+
+
+class Scope(StrEnum):
+    """What a credential may be used for."""
+
+    INFERENCE = "inference"
+    NODE = "node"
+
+
+@frozen
+class Model:
+    """A model as one backend offers it. Equal ids on several nodes are one model to clients.
+
+    `context_length` is in tokens, prompt and answer together, that one request may use; None where nobody knows.
+    `params_b` is in thousand millions of parameters. `maker` is a lower-case word such as "qwen" or "meta".
+    """
+
+    id: str
+    capabilities: frozenset[Capability] = frozenset({Capability.CHAT})
+    context_length: int | None = None
+    maker: str | None = None
+    params_b: float | None = None
+    quantization: str | None = None
+    owned_by: str | None = None
+
+
+@frozen
+class Node:
+    """Who serves: a GPU box, or a server reached over HTTP. `owner` is the account that earns, None for the house.
+
+    `name` is what clients see in `routing_info`; it is safe in a header (printable ASCII).
+    """
+
+    id: str
+    name: str
+    owner: str | None = None
+
+
+@frozen
+class Offer:
+    """One model on one node. `id` is unique within its backend and stays the same for as long as the offer stands.
+
+    `slots` is how many requests the node runs at once.
+    """
+
+    id: str
+    model: Model
+    node: Node
+    slots: int = 1
+
+
+@frozen
+class Load:
+    """How busy an offer is now: `busy` of its slots are taken, and `queued` requests wait for one."""
+
+    busy: int = 0
+    queued: int = 0
+
+
+@frozen
+class Stats:
+    """What the gateway itself has seen of an offer lately. None: nothing measured yet.
+
+    `ttft_s`: seconds to the first output; `tokens_per_s`: speed of one answer; `failures`: decayed count of failures.
+    """
+
+    load: Load = Load()
+    ttft_s: float | None = None
+    tokens_per_s: float | None = None
+    failures: float = 0.0
+
+
+@frozen
+class Needs:
+    """What a request asks of whoever serves it; all that filters and scorers may look at.
+
+    `model` is a model id, or None for `auto`. `prompt_tokens` is an estimate from below (see `openai/request.py`).
+    """
+
+    path: str
+    model: str | None
+    capabilities: frozenset[Capability]
+    prompt_tokens: int = 0
+    max_output_tokens: int | None = None
+
+
+@frozen
+class Job:
+    """One attempt at one offer, ready to send.
+
+    `id` is the gateway's, new for each attempt. `path` is OpenAI's path ("/v1/chat/completions"); `body` is the JSON to
+    post to it, in which model, stream, stream_options and the output limit are already set. `timeout_s` is the time
+    that is left for the whole answer.
+    """
+
+    id: str
+    offer_id: str
+    path: str
+    body: bytes = field(repr=False)
+    max_output_tokens: int
+    timeout_s: float
+
+
+@frozen
+class Usage:
+    """Tokens of one answer, as the gateway counts them."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+@frozen
+class Credentials:
+    """What a connection brought along to say who it is. Header names are lower-case. Never logged: repr hides it."""
+
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    cookies: Mapping[str, str] = field(factory=dict, repr=False)
+    path_token: str | None = field(default=None, repr=False)
+    client: str | None = None
+
+    @property
+    def bearer(self) -> str | None:
+        """The token of an `Authorization: Bearer` header, or None."""
+        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+@frozen
+class Principal:
+    """Who a request acts for. `credential_id` is the key or token that was shown, not its secret."""
+
+    account_id: str
+    credential_id: str
+    scopes: frozenset[Scope]
