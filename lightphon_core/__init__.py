@@ -1,11 +1,15 @@
 """The public face of LightPhon's core: what a plugin author imports."""
 
+from importlib.metadata import version as _version
+
 from lightphon_core.errors import (
     BackendError,
+    InsufficientBalance,
     LightPhonError,
     Overloaded,
     PluginError,
     Refused,
+    SettingsError,
     TimedOut,
     Unauthenticated,
     Unavailable,
@@ -13,6 +17,7 @@ from lightphon_core.errors import (
 from lightphon_core.hookspecs import hookimpl
 from lightphon_core.host import Clock, Host, Tasks
 from lightphon_core.ports import Authenticator, Backend, PaymentProvider, Scorer
+from lightphon_core.structuring import Secret
 from lightphon_core.types import (
     Capability,
     Credentials,
@@ -27,6 +32,8 @@ from lightphon_core.types import (
     Stats,
 )
 
+__version__ = _version("lightphon-core")
+
 __all__ = [
     "Authenticator",
     "Backend",
@@ -35,6 +42,7 @@ __all__ = [
     "Clock",
     "Credentials",
     "Host",
+    "InsufficientBalance",
     "Job",
     "LightPhonError",
     "Load",
@@ -49,10 +57,13 @@ __all__ = [
     "Refused",
     "Scope",
     "Scorer",
+    "Secret",
+    "SettingsError",
     "Stats",
     "Tasks",
     "TimedOut",
     "Unauthenticated",
     "Unavailable",
+    "__version__",
     "hookimpl",
 ]

@@ -9,6 +9,7 @@ LightPhonError
 │   ├── InvalidRequest         the body is not what the endpoint takes
 │   │   ├── BodyTooLarge
 │   │   └── ContextLengthExceeded
+│   ├── InsufficientBalance    the wallet does not cover the request
 │   ├── Unauthenticated        no credential, or one that is not valid
 │   ├── PermissionDenied       a valid credential that may not do this
 │   ├── ModelNotFound          nobody ever offered a model of this id
@@ -81,6 +82,12 @@ class ContextLengthExceeded(InvalidRequest):
     """The prompt does not fit the context of any model that could serve it."""
 
     code = "context_length_exceeded"
+
+
+class InsufficientBalance(RequestError):
+    """The wallet does not cover the request."""
+
+    code = "insufficient_balance"
 
 
 class Unauthenticated(RequestError):

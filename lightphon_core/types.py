@@ -45,6 +45,18 @@ class Model:
 
 
 @frozen
+class ListedModel:
+    """A model as clients see it: one id, merged over the nodes that have it.
+
+    `created` is when it was first offered since the server started, in seconds since 1970.
+    """
+
+    model: Model
+    nodes_online: int
+    created: int
+
+
+@frozen
 class Node:
     """Who serves: a GPU box, or a server reached over HTTP. `owner` is the account that earns, None for the house.
 

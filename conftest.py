@@ -1,0 +1,65 @@
+"""What every test may use: a live server over a fresh database, with whatever plugins the test brings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import evolve, field, frozen
+from openai import OpenAI
+
+from lightphon_core import log
+from lightphon_core.accounts.credentials import create_credential
+from lightphon_core.accounts.people import create_account
+from lightphon_core.accounts.secrets import Kind
+from lightphon_core.plugins import Source
+from lightphon_core.settings import LimitSettings, LogSettings, Settings
+from lightphon_core.testing import LiveServer
+
+
+@frozen
+class Running:
+    """A live server, and one credential of each kind that it accepts."""
+
+    server: LiveServer
+    api_key: str = field(repr=False)
+    agent_token: str = field(repr=False)
+    node_token: str = field(repr=False)
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+    def openai(self, **options: Any) -> OpenAI:
+        """The official client, without retries unless told."""
+        given = {"base_url": f"{self.url}/v1", "api_key": self.api_key, "max_retries": 0, "timeout": 60, **options}
+        return OpenAI(**given)
+
+
+StartServer = Callable[..., Running]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _log_as_in_production() -> None:
+    """structlog's own default would print local variables, prompts among them."""
+    log.configure(LogSettings(level="debug"))
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[StartServer]:
+    """`start_server(*plugin_sources, limits={...}, **settings)` runs a server until the test ends."""
+    with ExitStack() as stack:
+
+        def start(*sources: Source, limits: dict[str, Any] | None = None, **settings: Any) -> Running:
+            made = evolve(Settings(data_dir=tmp_path / "data"), limits=LimitSettings(**(limits or {})), **settings)
+            server = stack.enter_context(LiveServer(made, sources=sources))
+            with server.database.transaction() as connection:
+                account = create_account(connection, "test", now=time.time())
+                secrets = [create_credential(connection, account, kind, now=time.time())[1] for kind in Kind]
+            return Running(server, *secrets)
+
+        yield start

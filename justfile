@@ -1,0 +1,30 @@
+# The commands CI runs, for people who have `just` and `uv`.
+
+# Everything a change has to pass.
+check: lint test
+
+lint:
+    uv run ruff check .
+    uv run ruff format --check .
+    uv run mypy
+
+format:
+    uv run ruff check --fix .
+    uv run ruff format .
+
+test *ARGS:
+    uv run pytest {{ARGS}}
+
+# The core's own tests, with no plugin installed.
+test-core:
+    UV_PROJECT_ENVIRONMENT=.venv-core uv run --no-default-groups --group test pytest tests --ignore=tests/live
+
+# The tests that need packages from npm.
+test-npm:
+    .ci/npm-tests
+
+bench *ARGS:
+    uv run python benchmarks/overhead.py {{ARGS}}
+
+demo *ARGS:
+    uv run lightphon demo {{ARGS}}

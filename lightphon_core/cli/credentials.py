@@ -1,0 +1,101 @@
+"""`lightphon key`, `agent-token` and `node-token`: the same three commands for each kind of credential."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from lightphon_core.accounts import credentials, people
+from lightphon_core.accounts.secrets import Kind
+from lightphon_core.cli.options import json_option, open_database, print_json, settings_options
+from lightphon_core.cli.report import iso_time, print_table
+from lightphon_core.settings import Settings
+
+
+def credential_group(kind: Kind, name: str, purpose: str) -> click.Group:
+    """The group `lightphon <name>` for credentials of one kind."""
+
+    @click.group(name=name, help=f"Create, list and revoke {kind.words}s: {purpose}.")
+    def group() -> None:
+        pass
+
+    @group.command(help=f"Create a new {kind.words}. It is shown once.")
+    @click.option("--account", "account_name", required=True, metavar="NAME", help="Account that it acts for.")
+    @click.option("--name", "label", default="", metavar="LABEL", help="A note to tell it from others.")
+    @json_option
+    @settings_options
+    def create(account_name: str, label: str, as_json: bool, settings: Settings) -> None:
+        with open_database(settings) as database, database.transaction() as connection:
+            account = people.get_account(connection, account_name)
+            made, secret = credentials.create_credential(connection, account, kind, name=label, now=time.time())
+        if as_json:
+            print_json({**_as_json(made), "secret": secret, **_path(kind, secret)})
+            return
+        click.echo(f"New {kind.words} of {made.account} ({made.id}):\n\n    {secret}\n")
+        if path := _path(kind, secret):
+            click.echo(f"As the path of a base URL:\n\n    {path['path']}\n")
+        click.echo("This is the only time it is shown. Keep it somewhere safe.")
+
+    @group.command(name="list", help=f"List {kind.words}s. What is shown of each are its last four characters.")
+    @click.option("--account", "account_name", metavar="NAME", help="Only those of this account.")
+    @json_option
+    @settings_options
+    def list_(account_name: str | None, as_json: bool, settings: Settings) -> None:
+        with open_database(settings) as database, database.transaction() as connection:
+            account = None if account_name is None else people.get_account(connection, account_name)
+            found = credentials.list_credentials(connection, kind=kind, account=account)
+        if as_json:
+            print_json({"credentials": [_as_json(each) for each in found]})
+        elif found:
+            print_table(("ID", "ACCOUNT", "NAME", "ENDS IN", "CREATED", "REVOKED"), [_row(each) for each in found])
+        else:
+            click.echo(f"No {kind.words}s in {database.path}.", err=True)
+
+    @group.command(help=f"Revoke the {kind.words} ID, for good. Revoking it again changes nothing.")
+    @click.argument("id_", metavar="ID")
+    @json_option
+    @settings_options
+    def revoke(id_: str, as_json: bool, settings: Settings) -> None:
+        with open_database(settings) as database, database.transaction() as connection:
+            revoked = credentials.revoke_credential(connection, kind, id_, now=time.time())
+        if as_json:
+            print_json(_as_json(revoked))
+        else:
+            click.echo(f"The {kind.words} {revoked.id} of {revoked.account} is revoked.")
+
+    return group
+
+
+def _path(kind: Kind, secret: str) -> dict[str, str]:
+    return {"path": f"/api/agent/{secret}"} if kind is Kind.AGENT_TOKEN else {}
+
+
+def _as_json(credential: credentials.Credential) -> dict[str, Any]:
+    return {
+        "id": credential.id,
+        "kind": credential.kind.value,
+        "account": credential.account,
+        "account_id": credential.account_id,
+        "name": credential.name,
+        "hint": credential.hint,
+        "created_at": iso_time(credential.created_at),
+        "revoked_at": iso_time(credential.revoked_at),
+    }
+
+
+def _row(credential: credentials.Credential) -> tuple[str, ...]:
+    return (
+        credential.id,
+        credential.account,
+        credential.name,
+        credential.hint,
+        iso_time(credential.created_at) or "",
+        iso_time(credential.revoked_at) or "",
+    )
+
+
+key = credential_group(Kind.API_KEY, "key", "what clients send as a bearer token")
+agent_token = credential_group(Kind.AGENT_TOKEN, "agent-token", "what clients have in their base URL")
+node_token = credential_group(Kind.NODE_TOKEN, "node-token", "what a GPU node connects with")

@@ -1,0 +1,53 @@
+"""Options that commands share: where the settings come from, and JSON instead of text."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lightphon_core.settings import Settings, load
+from lightphon_core.storage.engine import Database
+from lightphon_core.storage.migrate import migrate
+
+Command = Callable[..., Any]
+
+
+def settings_options(command: Command) -> Command:
+    """Adds `--config` and `--data-dir`, and passes the settings they lead to as `settings`."""
+
+    @click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        envvar="LIGHTPHON_CONFIG",
+        show_envvar=True,
+        help="Settings file (TOML).",
+    )
+    @click.option("--data-dir", type=click.Path(path_type=Path), help="Data directory; also LIGHTPHON_DATA_DIR.")
+    @functools.wraps(command)
+    def wrapped(*args: Any, config: Path | None, data_dir: Path | None, **options: Any) -> Any:
+        return command(*args, settings=load(config, os.environ, data_dir=data_dir), **options)
+
+    return wrapped
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One JSON object, on one line."""
+    click.echo(json.dumps(value))
+
+
+@contextlib.contextmanager
+def open_database(settings: Settings) -> Iterator[Database]:
+    """The database of these settings, made or migrated where needed, and closed at the end."""
+    with Database(settings.database_url) as database:
+        migrate(database)
+        yield database

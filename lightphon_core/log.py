@@ -1,0 +1,155 @@
+"""Logging: structlog and the standard library's loggers through one sink on stderr, which redacts.
+
+Whatever looks like a credential is masked in the finished line, so it does not matter how it got there: as a value,
+nested, in a URL, in an exception's text. Tracebacks come without local variables, which would hold prompts.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from lightphon_core.settings import LogSettings
+
+ROOT = "lightphon"
+MASK = "[redacted]"
+
+_SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
+    # Our own keys and tokens (accounts/secrets.py), cut short or misspelt ones too.
+    (re.compile(r"(?<![A-Za-z0-9])(lp|at|np)_[A-Za-z0-9]{10}[A-Za-z0-9_-]*"), rf"\1_{MASK}"),
+    # Whatever stands where an agent token belongs.
+    (re.compile(r"(/api/agent/)(?!\[)[^/\s\"'?#\\]+"), rf"\1{MASK}"),
+    # An Authorization header in any notation: as text, JSON, a dict or a pair of bytes.
+    (
+        re.compile(
+            r"(?i)(authorization\b[\"']?\s*[:=,]\s*(?:b?[\"'])?+)(?:(?:bearer|basic)\s+)?(?!\[)[^\s\"'\\,)\]}]+"
+        ),
+        rf"\1{MASK}",
+    ),
+    (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{12,}"), rf"\1 {MASK}"),
+    # The password in a URL.
+    (re.compile(r"(://[^/\s:@\"']*:)[^/\s@\"']+(?=@)"), rf"\1{MASK}"),
+)
+
+_SECRET_KEYS = frozenset(
+    {
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "set-cookie",
+        "x-api-key",
+        "api_key",
+        "secret",
+        "token",
+        "password",
+    }
+)
+
+
+def redact(text: str) -> str:
+    """`text` with everything in it that looks like a credential masked."""
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def redact_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """A structlog processor: masks the values of keys that name a secret, and credentials in text, however nested."""
+    return {key: _redacted(key, value) for key, value in event.items()}
+
+
+def _redacted(key: object, value: Any) -> Any:
+    name = key.decode("latin-1") if isinstance(key, bytes) else str(key)
+    if name.lower() in _SECRET_KEYS and value is not None:
+        return MASK
+    match value:
+        case str():
+            return redact(value)
+        case bytes():
+            return redact(value.decode("latin-1"))
+        case Mapping():
+            return {inner: _redacted(inner, element) for inner, element in value.items()}
+        case (str() | bytes() as header, content) if isinstance(value, tuple):
+            return (header, _redacted(header, content))
+        case list() | tuple() | set() | frozenset():
+            return [_redacted("", element) for element in value]
+    return value
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    def format(self, record: logging.LogRecord) -> str:
+        # Once more, over the whole line: tracebacks and the repr of objects are only text by now.
+        return redact(super().format(record))
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
+        """Never the standard report, which prints the record's arguments as they are."""
+        sys.stderr.write(f"A log record of {record.name} could not be written.\n")
+
+
+def _logger(*names: Any) -> logging.Logger:
+    """Every structlog logger is the logger `lightphon`, whose level is the operator's, or one below it."""
+    name = str(names[0]) if names else ROOT
+    return logging.getLogger(name if name == ROOT or name.startswith(f"{ROOT}.") else f"{ROOT}.{name}")
+
+
+def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
+    """Send all logging of this process to `stream` (stderr). Calling it again replaces what was set before.
+
+    Loggers of the standard library (uvicorn, alembic, sqlalchemy, websockets) never go below "info", and the ones that
+    show traffic not below "warning": at "debug" they write what clients and nodes say to one another.
+    """
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+    ]
+    target = stream if stream is not None else sys.stderr
+    renderer: Processor = (
+        structlog.processors.JSONRenderer()
+        if settings.format == "json"
+        else structlog.dev.ConsoleRenderer(
+            colors=target.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
+        )
+    )
+    handler = _Handler(target)
+    handler.setFormatter(
+        _Formatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, redact_values, renderer],
+        )
+    )
+    root = logging.getLogger()
+    for old in [old for old in root.handlers if isinstance(old, _Handler)]:
+        root.removeHandler(old)
+    root.addHandler(handler)
+    level = getattr(logging, settings.level.upper())
+    root.setLevel(max(level, logging.INFO))
+    logging.getLogger(ROOT).setLevel(level)
+    for name in ("alembic", "httpcore", "httpx", "sqlalchemy", "websockets"):
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi"):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = True
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=_logger,
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )

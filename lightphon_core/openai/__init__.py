@@ -1,0 +1,1 @@
+"""OpenAI's wire shapes as plain functions and values: no sockets, no clocks, no asyncio."""

@@ -1,0 +1,243 @@
+"""What the gateway reads of a chat completion request: its shape, what it needs, and which tools it offers."""
+
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from attrs import frozen
+from msgspec import Meta, Struct
+
+from lightphon_core.errors import InvalidRequest
+from lightphon_core.openai.body import typed
+from lightphon_core.types import Capability
+
+MAX_CHOICES: Final = 8
+"""The most that `n` may ask for."""
+
+_MAX_WINDOW = 65_536  # tokens; llama.cpp allocates what these two fields say
+
+ALLOWED: Final = {
+    "role": "system, developer, user, assistant, tool, function",
+    "detail": "auto, low, high",
+}
+"""The values of enumerated fields, for error messages."""
+
+_Name = Annotated[str, Meta(min_length=1, max_length=256)]
+_Number = Annotated[float, Meta(ge=-2, le=2)]
+_Window = Annotated[int, Meta(ge=-1, le=_MAX_WINDOW)]
+
+
+class _ImageUrl(Struct):
+    url: str
+    detail: str | None = None
+
+
+class _Part(Struct):
+    type: Literal["text", "image_url", "input_audio", "refusal", "file"]
+    text: str | None = None
+    refusal: str | None = None
+    image_url: _ImageUrl | None = None
+
+
+class _FunctionCall(Struct):
+    name: str
+    arguments: str
+
+
+class _ToolCall(Struct):
+    function: _FunctionCall
+    type: Literal["function"] = "function"
+
+
+class _Message(Struct):
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[_Part] | None = None
+    tool_calls: list[_ToolCall] | None = None
+    function_call: _FunctionCall | None = None
+    refusal: str | None = None
+
+
+class _Function(Struct):
+    name: _Name
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class _Tool(Struct):
+    type: Literal["function"]
+    function: _Function
+
+
+class _JsonSchema(Struct):
+    schema: dict[str, Any] | None = None
+    name: str | None = None
+
+
+class _ResponseFormat(Struct):
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: _JsonSchema | None = None
+
+
+class _StreamOptions(Struct):
+    include_usage: bool | None = None
+
+
+class _Chat(Struct):
+    model: _Name
+    messages: Annotated[list[_Message], Meta(min_length=1)]
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    n: Annotated[int, Meta(ge=1, le=MAX_CHOICES)] | None = None
+    tools: list[_Tool] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    functions: list[_Function] | None = None
+    function_call: str | dict[str, Any] | None = None
+    response_format: _ResponseFormat | None = None
+    json_schema: dict[str, Any] | None = None
+    grammar: str | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    presence_penalty: _Number | None = None
+    frequency_penalty: _Number | None = None
+    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
+    stop: str | Annotated[list[str], Meta(max_length=4)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    logit_bias: dict[str, float | bool] | list[Any] | None = None
+    repeat_last_n: _Window | None = None
+    dry_penalty_last_n: _Window | None = None
+
+
+KNOWN: Final = frozenset(_Chat.__struct_fields__)
+"""The fields that are checked here."""
+
+_chat = msgspec.json.Decoder(_Chat)
+_raw_messages = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_TOOL_FIELDS = ("tools", "tool_choice", "parallel_tool_calls")
+_FUNCTION_FIELDS = ("functions", "function_call")
+_IMAGE_START = ("data:image/", "https://", "http://")
+
+
+@frozen
+class Facts:
+    """What a chat request asks for. `tools` are the names of the functions that the model may call."""
+
+    model: str
+    stream: bool
+    include_usage: bool
+    n: int
+    tools: frozenset[str]
+    capabilities: frozenset[Capability]
+    text_bytes: int
+
+
+def inspect(body: bytes, fields: dict[str, bytes]) -> Facts:
+    """Check a chat request. `fields` are its members without the nulls; those that must change are changed in place:
+    empty tool lists leave, `developer` messages become `system` ones, since chat templates know no other word for it.
+
+    Raises:
+        InvalidRequest: Something that is looked at is missing, of a wrong type, or out of its range.
+    """
+    for name in ("model", "messages"):
+        if name not in fields:
+            raise InvalidRequest(f"Missing required parameter: '{name}'.", param=name)
+    chat = typed(body, _chat, ALLOWED)
+    text_bytes, images, developer = _read(chat.messages)
+    if developer:
+        fields["messages"] = _with_system(fields["messages"])
+    capabilities = {Capability.CHAT}
+    if images:
+        capabilities.add(Capability.VISION)
+    if chat.tools or chat.functions:
+        capabilities.add(Capability.TOOLS)
+    if chat.json_schema is not None or (chat.response_format is not None and chat.response_format.type != "text"):
+        capabilities.add(Capability.JSON)
+    if chat.response_format and chat.response_format.type == "json_schema" and chat.response_format.json_schema is None:
+        param = "response_format.json_schema"
+        raise InvalidRequest(f"Missing required parameter: '{param}'.", param=param)
+    return Facts(
+        model=chat.model,
+        stream=bool(chat.stream),
+        include_usage=bool(chat.stream_options and chat.stream_options.include_usage),
+        n=chat.n or 1,
+        tools=_offered(chat, fields),
+        capabilities=frozenset(capabilities),
+        text_bytes=text_bytes,
+    )
+
+
+def _offered(chat: _Chat, fields: dict[str, bytes]) -> frozenset[str]:
+    """The functions that the model may call: none where the choice is "none"."""
+    names: set[str] = set()
+    if not chat.tools:
+        for name in _TOOL_FIELDS:
+            fields.pop(name, None)
+    elif chat.tool_choice != "none":
+        names.update(tool.function.name for tool in chat.tools)
+    if not chat.functions:
+        for name in _FUNCTION_FIELDS:
+            fields.pop(name, None)
+    elif chat.function_call != "none":
+        names.update(function.name for function in chat.functions)
+    return frozenset(names)
+
+
+def _read(messages: list[_Message]) -> tuple[int, bool, bool]:
+    """Bytes of text, whether there are images, and whether there is a developer message."""
+    text_bytes = 0
+    images = developer = False
+    for at, message in enumerate(messages):
+        if message.role == "developer":
+            developer = True
+        content = message.content
+        if type(content) is str:
+            text_bytes += _utf8_length(content)
+        elif type(content) is list:
+            for part_at, part in enumerate(content):
+                if part.type == "text" or part.type == "refusal":
+                    text_bytes += _utf8_length(_text(part, at, part_at))
+                else:
+                    _check_media(part, at, part_at)
+                    images = True
+        elif message.role != "assistant":
+            raise InvalidRequest(
+                f"Missing required parameter: 'messages[{at}].content'.", param=f"messages[{at}].content"
+            )
+        elif not (message.tool_calls or message.function_call or message.refusal):
+            param = f"messages[{at}].content"
+            raise InvalidRequest(f"'{param}' is required where the assistant called no tool.", param=param)
+    return text_bytes, images, developer
+
+
+def _text(part: _Part, at: int, part_at: int) -> str:
+    text = part.text if part.type == "text" else part.refusal
+    if text is None:
+        param = f"messages[{at}].content[{part_at}].{part.type}"
+        raise InvalidRequest(f"Missing required parameter: '{param}'.", param=param)
+    return text
+
+
+def _check_media(part: _Part, at: int, part_at: int) -> None:
+    param = f"messages[{at}].content[{part_at}]"
+    if part.type != "image_url":
+        # No capability stands for these yet, so no offer can claim it; an engine answers them with a fault of its own.
+        raise InvalidRequest(f"'{param}': no model here takes content of type {part.type}.", param=f"{param}.type")
+    if part.image_url is None:
+        raise InvalidRequest(f"Missing required parameter: '{param}.image_url'.", param=f"{param}.image_url")
+    if not part.image_url.url.startswith(_IMAGE_START) or part.image_url.url in _IMAGE_START:
+        message = f"'{param}.image_url.url' must be a data: URI of an image, or an http(s) URL."
+        raise InvalidRequest(message, param=f"{param}.image_url.url")
+
+
+def _utf8_length(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
+
+
+def _with_system(messages: bytes) -> bytes:
+    """The same messages, with the role `system` where it was `developer`."""
+    system = msgspec.Raw(b'"system"')
+    decoded = _raw_messages.decode(messages)
+    for message in decoded:
+        if msgspec.json.decode(message["role"]) == "developer":
+            message["role"] = system
+    return msgspec.json.encode(decoded)

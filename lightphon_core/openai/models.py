@@ -1,0 +1,42 @@
+"""OpenAI's model objects, with what a client of ours may want to know besides."""
+
+from collections.abc import Sequence
+
+from lightphon_core.openai.request import AUTO
+from lightphon_core.types import ListedModel
+
+
+def model_entry(listed: ListedModel) -> dict[str, object]:
+    """One "model" object. Facts that nobody knows are null."""
+    model = listed.model
+    return {
+        "id": model.id,
+        "object": "model",
+        "created": listed.created,
+        "owned_by": model.owned_by or model.maker or "lightphon",
+        "context_length": model.context_length,
+        "capabilities": sorted(model.capabilities),
+        "params_b": model.params_b,
+        "quantization": model.quantization,
+        "nodes_online": listed.nodes_online,
+    }
+
+
+def auto_entry(listed: Sequence[ListedModel], created: int) -> dict[str, object]:
+    """The entry of `auto`, which can do what any of the models can."""
+    contexts = [each.model.context_length for each in listed if each.model.context_length is not None]
+    capabilities = frozenset[str]().union(*(each.model.capabilities for each in listed))
+    return {
+        "id": AUTO,
+        "object": "model",
+        "created": created,
+        "owned_by": "lightphon",
+        "context_length": max(contexts, default=None),
+        "capabilities": sorted(capabilities),
+    }
+
+
+def model_list(listed: Sequence[ListedModel], created: int) -> dict[str, object]:
+    """The whole list: `auto` first, then the models by id. `created` is that of `auto`."""
+    entries = [model_entry(each) for each in sorted(listed, key=lambda each: each.model.id)]
+    return {"object": "list", "data": [auto_entry(listed, created), *entries]}

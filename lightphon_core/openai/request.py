@@ -1,0 +1,113 @@
+"""From a client's body to what is sent to a model: checked, with one output limit, otherwise as the client wrote it."""
+
+from collections.abc import Callable
+
+import msgspec
+from attrs import field, frozen
+
+from lightphon_core.errors import InvalidRequest
+from lightphon_core.openai import chat
+from lightphon_core.openai.body import object_fields, typed
+from lightphon_core.openai.fields import ENGINE_OUTPUT_LIMITS, OUTPUT_LIMITS, is_removed
+from lightphon_core.types import Needs
+
+AUTO = "auto"
+"""The model id that leaves the choice to the router."""
+
+BYTES_PER_TOKEN = 16
+"""For the estimate of a prompt's length from below. Real text has 2 to 6 bytes a token in any language; only long
+runs of one character, such as an indent, come near 16."""
+
+_limit = msgspec.json.Decoder(int)
+_ENDPOINTS: dict[str, tuple[Callable[[bytes, dict[str, bytes]], chat.Facts], frozenset[str]]] = {
+    "/v1/chat/completions": (chat.inspect, chat.KNOWN),
+}
+
+
+@frozen
+class InferenceRequest:
+    """A request that was checked. Nothing of the prompt shows in its repr.
+
+    `model` is None for "auto". `limit` is the output limit in tokens that the client asked for, and
+    `needs.max_output_tokens` the one that counts: the smaller of the client's and the gateway's, for each choice.
+    `tools` are the names of the functions that the answer may call.
+    """
+
+    path: str
+    model: str | None
+    stream: bool
+    include_usage: bool
+    n: int
+    limit: int | None
+    needs: Needs
+    tools: frozenset[str] = field(repr=False)
+    kept: bytes = field(repr=False)
+    """The fields that travel as they are: members of a JSON object, each followed by a comma."""
+
+    @property
+    def offers_tools(self) -> bool:
+        """Whether the answer may call a function."""
+        return bool(self.tools)
+
+
+def parse(path: str, body: bytes, *, max_output_tokens: int) -> InferenceRequest:
+    """Read the body of a request to `path`, an inference path of OpenAI's, in its "/v1/..." form.
+
+    Fields that are null count as absent. `max_output_tokens` is the gateway's own limit, for one choice.
+
+    Raises:
+        InvalidRequest: The body is not what the endpoint takes; `param` names the field.
+        KeyError: No such endpoint.
+    """
+    inspect, known = _ENDPOINTS[path]
+    fields = {name: raw for name, raw in object_fields(body).items() if raw != b"null"}
+    facts = inspect(body, fields)
+    limit = _output_limit(fields)
+    needs = Needs(
+        path=path,
+        model=None if facts.model == AUTO else facts.model,
+        capabilities=facts.capabilities,
+        prompt_tokens=facts.text_bytes // BYTES_PER_TOKEN,
+        max_output_tokens=max_output_tokens if limit is None else min(limit, max_output_tokens),
+    )
+    kept: list[bytes] = []
+    for name, raw in fields.items():
+        if not is_removed(name, known):
+            kept += (msgspec.json.encode(name), b":", raw, b",")
+    return InferenceRequest(
+        path=path,
+        model=needs.model,
+        stream=facts.stream,
+        include_usage=facts.include_usage,
+        n=facts.n,
+        limit=limit,
+        needs=needs,
+        tools=facts.tools,
+        kept=b"".join(kept),
+    )
+
+
+def ready_body(request: InferenceRequest, *, model: str, max_tokens: int) -> bytes:
+    """The body to post to an upstream: always streamed, always with usage, under the upstream's own name of the model.
+
+    `max_tokens` is the output limit of this attempt; one above the request's own has no effect.
+    """
+    if request.needs.max_output_tokens is not None:
+        max_tokens = min(max_tokens, request.needs.max_output_tokens)
+    head = b'{"model":%b,"stream":true,"stream_options":{"include_usage":true},' % msgspec.json.encode(model)
+    return b'%b%b"max_tokens":%d}' % (head, request.kept, max_tokens)
+
+
+def _output_limit(fields: dict[str, bytes]) -> int | None:
+    """The smallest of the limits that the client gave, under whatever name; None if it gave none."""
+    limits = []
+    for name in fields.keys() & OUTPUT_LIMITS:
+        limit = typed(fields[name], _limit, {}, param=name)
+        if limit < 1:
+            raise InvalidRequest(f"'{name}' must be at least 1.", param=name)
+        limits.append(limit)
+    for name in fields.keys() & ENGINE_OUTPUT_LIMITS:
+        limit = typed(fields[name], _limit, {}, param=name)
+        if limit > 0:
+            limits.append(limit)
+    return min(limits, default=None)

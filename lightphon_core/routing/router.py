@@ -1,0 +1,128 @@
+"""Which offers can serve a request, and in what order to try them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from attrs import frozen
+
+from lightphon_core.errors import (
+    ContextLengthExceeded,
+    InvalidRequest,
+    LightPhonError,
+    ModelNotAvailable,
+    ModelNotFound,
+    NoNodesAvailable,
+)
+from lightphon_core.ports import Scorer
+from lightphon_core.routing.catalogue import Catalogue, Entry
+from lightphon_core.types import Capability, Needs, Stats
+
+RETRY_AFTER_S = 5.0
+"""What a client is told to wait when no node is online: about one reconnect of a node."""
+NO_OPINION = 0.5
+"""What a scorer counts as that has nothing to say: neither for nor against."""
+
+NEED_IN_WORDS = {
+    Capability.CHAT: "chat",
+    Capability.COMPLETION: "plain text completion",
+    Capability.EMBEDDING: "embeddings",
+    Capability.TOOLS: "tools",
+    Capability.VISION: "images",
+    Capability.JSON: "JSON output",
+    Capability.INFILL: "infill",
+}
+
+
+@frozen
+class Weighted:
+    """A scorer and how much its opinion counts."""
+
+    scorer: Scorer
+    weight: float
+
+
+@frozen
+class Ranked:
+    """An offer that can serve the request. `parts`: the scorers' opinions by name; the score is their weighted mean."""
+
+    entry: Entry
+    score: float
+    parts: dict[str, float]
+
+
+def rank(
+    catalogue: Catalogue, needs: Needs, scorers: Sequence[Weighted], stats: Callable[[Entry], Stats]
+) -> list[Ranked]:
+    """The offers that can serve the request, best first; never empty.
+
+    Raises `ModelNotFound` (nobody ever had it), `NoNodesAvailable` (its nodes are offline), `InvalidRequest` or
+    `ContextLengthExceeded` (no offer can do what the request needs).
+    """
+    entries = catalogue.entries()
+    if needs.model is None:
+        if not entries:
+            raise NoNodesAvailable(
+                "No node is online. Nodes reconnect by themselves; try again shortly.", retry_after=RETRY_AFTER_S
+            )
+        named: Sequence[Entry] = entries
+    else:
+        named = [entry for entry in entries if entry.offer.model.id == needs.model]
+        if not named:
+            raise _missing(catalogue, needs.model)
+    able = [entry for entry in named if needs.capabilities <= entry.offer.model.capabilities]
+    if not able:
+        raise _unable(named, needs)
+    roomy = [entry for entry in able if _fits(entry, needs)]
+    if not roomy:
+        largest = max(entry.offer.model.context_length or 0 for entry in able)
+        raise ContextLengthExceeded(
+            f"The prompt has at least {needs.prompt_tokens} tokens, but the largest context on offer is {largest} "
+            "tokens. Shorten the messages or choose a model with a longer context (GET /v1/models lists them).",
+            param="messages",
+        )
+    ranked = [_scored(entry, needs, scorers, stats(entry)) for entry in roomy]
+    ranked.sort(key=lambda each: (-each.score, each.entry.key))
+    return ranked
+
+
+def _fits(entry: Entry, needs: Needs) -> bool:
+    context = entry.offer.model.context_length
+    return context is None or needs.prompt_tokens < context
+
+
+def _scored(entry: Entry, needs: Needs, scorers: Sequence[Weighted], stats: Stats) -> Ranked:
+    parts: dict[str, float] = {}
+    total = weights = 0.0
+    for each in scorers:
+        opinion = each.scorer.score(entry.offer, needs, stats)
+        if opinion is not None and math.isfinite(opinion):
+            parts[each.scorer.name] = opinion
+        total += each.weight * parts.get(each.scorer.name, NO_OPINION)
+        weights += each.weight
+    return Ranked(entry, total / weights if weights else 0.0, parts)
+
+
+def _missing(catalogue: Catalogue, model: str) -> LightPhonError:
+    if catalogue.was_offered(model):
+        return NoNodesAvailable(
+            f'The nodes that have model {model!r} are offline. Try again shortly, or use model "auto".',
+            retry_after=RETRY_AFTER_S,
+        )
+    return ModelNotFound(
+        f'The model {model!r} does not exist here. GET /v1/models lists the models on offer; "auto" picks one.',
+        param="model",
+    )
+
+
+def _unable(entries: Sequence[Entry], needs: Needs) -> LightPhonError:
+    """No named offer has all capabilities: a wrong request if a model was named, else nothing that matches."""
+    offered = frozenset[Capability]().union(*(entry.offer.model.capabilities for entry in entries))
+    lacking = sorted(needs.capabilities - offered) or sorted(needs.capabilities)
+    words = " and ".join(NEED_IN_WORDS.get(capability, str(capability)) for capability in lacking)
+    if needs.model is not None:
+        return InvalidRequest(f"The model {needs.model!r} cannot do {words}.", param="model", code="unsupported")
+    if Capability.VISION in lacking:
+        return InvalidRequest("No model on offer takes images; send text only.", param="messages", code="unsupported")
+    return ModelNotAvailable(f"No model on offer can do {words}.", param="model")

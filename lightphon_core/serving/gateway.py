@@ -1,0 +1,39 @@
+"""What the journey of a request needs of the application, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from lightphon_core.host import Clock, Tasks
+from lightphon_core.ports import Authenticator
+from lightphon_core.routing.catalogue import Catalogue, Entry
+from lightphon_core.routing.observations import Observations
+from lightphon_core.routing.router import Weighted
+from lightphon_core.settings import LimitSettings
+from lightphon_core.types import Stats
+
+if TYPE_CHECKING:
+    from structlog.stdlib import BoundLogger
+
+
+@frozen
+class Gateway:
+    """One per application; handed to every request. `started_at` is in seconds since 1970."""
+
+    authenticators: Sequence[Authenticator]
+    catalogue: Catalogue
+    scorers: Sequence[Weighted]
+    observations: Observations
+    limits: LimitSettings
+    max_body_bytes: int
+    clock: Clock
+    tasks: Tasks
+    log: BoundLogger
+    started_at: int
+
+    def stats(self, entry: Entry) -> Stats:
+        """What is known of an offer now."""
+        return self.observations.stats(entry.key, entry.load())

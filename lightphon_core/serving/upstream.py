@@ -1,0 +1,63 @@
+"""A backend's bytes as checked chunks. What no honest backend sends ends the attempt here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from lightphon_core.errors import Overloaded, Refused, TimedOut, Unavailable
+from lightphon_core.openai.chunks import BadChunk, Chunk, Done, UpstreamError, read
+from lightphon_core.openai.request import InferenceRequest
+from lightphon_core.openai.sse import EventTooLarge, Splitter
+
+Batch = list[Chunk]
+"""Chunks that were ready together."""
+
+
+async def checked(raw: AsyncGenerator[bytes, None], request: InferenceRequest) -> AsyncGenerator[Batch, None]:
+    """The chunks of one answer, in batches as they arrive; closing this closes `raw`.
+
+    Raises what `raw` raises, and `Unavailable` for events that are not chunks of this answer. Whether the answer is
+    complete is for the reader of the chunks to say.
+    """
+    splitter = Splitter()
+    async with aclosing(raw):
+        async for data in raw:
+            batch, done = _read(splitter, data, request)
+            if batch:
+                yield batch
+            if done:
+                return
+    batch, _ = _read(splitter, None, request)
+    if batch:
+        yield batch
+
+
+def _read(splitter: Splitter, data: bytes | None, request: InferenceRequest) -> tuple[Batch, bool]:
+    """The chunks that `data` (None: the end) completes, and whether the upstream said that it is done."""
+    batch: Batch = []
+    try:
+        for payload in splitter.end() if data is None else splitter.feed(data):
+            match read(payload, tools=request.tools, n=request.n):
+                case Chunk() as chunk:
+                    batch.append(chunk)
+                case UpstreamError() as error:
+                    raise _failure(error)
+                case Done():
+                    return batch, True
+    except (BadChunk, EventTooLarge) as error:
+        raise Unavailable("The node's answer could not be read.") from error
+    return batch, False
+
+
+def _failure(error: UpstreamError) -> Refused | Overloaded | TimedOut | Unavailable:
+    """What an error inside a stream means. Its text stays behind: it may hold anything."""
+    match error.status:
+        case 400 | 413 | 422:
+            return Refused("The model refused the request.")
+        case 429 | 503:
+            return Overloaded("The node is overloaded.")
+        case 408 | 504:
+            return TimedOut("The node did not answer in time.")
+        case _:
+            return Unavailable("The node failed while it answered.")

@@ -1,0 +1,220 @@
+"""The database: SQLite behind one writer thread, which commits whatever waits as a group, and a few readers.
+
+What is read or written is said by plain functions of an SQLAlchemy connection; this module runs them off the event
+loop. A commit waits for the disk (synchronous=FULL), so that what was answered survives a power cut; grouping is what
+makes that affordable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import structlog
+from attrs import define, field
+from sqlalchemy import Connection
+from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
+
+from lightphon_core.errors import StorageError, StorageUnavailable
+from lightphon_core.storage import sqlite
+
+T = TypeVar("T")
+
+READERS = 4
+GROUP_SIZE = 256
+WAITING_LIMIT = 10_000
+
+log = structlog.stdlib.get_logger("lightphon.storage")
+
+
+@define
+class _Write:
+    """One function that waits for the writer, and the future of whoever asked for it."""
+
+    function: Callable[[Connection], Any]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+    value: Any = None
+    error: BaseException | None = field(default=None)
+
+
+class Database:
+    """One database, from `url` (`sqlite:///PATH`). Opening makes the file (mode 600) and its directory (700) at need.
+
+    Use `read` and `write` on an event loop, `transaction` without one. `close` when done.
+
+    Raises:
+        StorageError: the URL is not SQLite's, or the file cannot be opened, or is no database.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.path = sqlite.path_of(url)
+        sqlite.make_file(self.path)
+        # Begun as IMMEDIATE, a transaction waits for its turn at the start, where nothing can be lost.
+        self._writer = sqlite.engine(self.path, begin="BEGIN IMMEDIATE", read_only=False)
+        self._reader = sqlite.engine(self.path, begin="BEGIN", read_only=True)
+        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="lightphon-read")
+        self._lock = threading.Lock()
+        self._closed = False
+        try:
+            with self._writer.connect() as connection:
+                connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
+        except DatabaseError as error:
+            self._writer.dispose()
+            raise StorageError(f"The database {self.path} cannot be opened: {error.orig}.") from error
+        self._thread = threading.Thread(target=self._run, name="lightphon-write", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    async def read(self, function: Callable[[Connection], T]) -> T:
+        """What `function` returns, run on a reader's connection: one snapshot, and no right to write.
+
+        Raises:
+            StorageUnavailable: the database does not answer, or is closed.
+        """
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if self._closed:
+                raise _unavailable()
+            reading = loop.run_in_executor(self._readers, self._read, function)
+        return await reading
+
+    async def write(self, function: Callable[[Connection], T]) -> T:
+        """What `function` returns, once what it wrote is on disk.
+
+        It shares its transaction with others, inside a savepoint: an exception undoes what this function wrote, nothing
+        else, and is raised here. It must not commit, and must return values rather than open results. A caller that is
+        cancelled no longer hears of it, but what it asked for may still be written.
+
+        Raises:
+            StorageUnavailable: the database does not answer, has too much to do, or is closed.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        with self._lock:
+            # Under the lock, so that nothing can be queued behind the end mark that `close` leaves.
+            if self._closed or self._queue.qsize() >= WAITING_LIMIT:
+                raise _unavailable()
+            self._queue.put(_Write(function, loop, future))
+        return await future
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A connection in a transaction of its own: committed at the end, rolled back on an exception.
+
+        Raises:
+            StorageUnavailable: the database does not answer.
+        """
+        try:
+            with self._writer.begin() as connection:
+                yield connection
+        except OperationalError as error:
+            raise _unavailable() from error
+
+    def close(self) -> None:
+        """Finish what was asked for, then close. Blocks meanwhile; closing again does nothing."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(None)
+        self._thread.join()
+        self._readers.shutdown()
+        self._reader.dispose()
+        # Last, since SQLite tidies its write-ahead log away when the last connection that may write closes.
+        self._writer.dispose()
+
+    def _read(self, function: Callable[[Connection], T]) -> T:
+        try:
+            with self._reader.connect() as connection:
+                return function(connection)
+        except OperationalError as error:
+            log.warning("the database did not answer a read", error=str(error.orig))
+            raise _unavailable() from error
+
+    def _run(self) -> None:
+        while (first := self._queue.get()) is not None:
+            group, more = self._group(first)
+            self._commit(group)
+            _deliver(group)
+            if not more:
+                return
+
+    def _group(self, first: _Write) -> tuple[list[_Write], bool]:
+        """`first` and whatever waits behind it; and whether more may come."""
+        group = [first]
+        while len(group) < GROUP_SIZE:
+            try:
+                write = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if write is None:
+                return group, False
+            group.append(write)
+        return group, True
+
+    def _commit(self, group: list[_Write]) -> None:
+        """Run a group in one transaction; each write then has its value or its error."""
+        try:
+            with self._writer.begin() as connection:
+                for write in group:
+                    _run_in_savepoint(connection, write)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the callers wait and the thread must go on
+            reason = error.orig if isinstance(error, DBAPIError) else error
+            log.warning("a group of writes was lost", writes=len(group), error=str(reason))
+            for write in group:
+                write.error = _unavailable()
+                write.error.__cause__ = error
+
+
+def _run_in_savepoint(connection: Connection, write: _Write) -> None:
+    savepoint = connection.begin_nested()
+    try:
+        write.value = write.function(connection)
+    except OperationalError as error:
+        # Where SQLite gave up the whole transaction (disk full, I/O error), this rollback fails, and so does the group.
+        savepoint.rollback()
+        log.warning("the database refused a write", error=str(error.orig))
+        write.error = _unavailable()
+        write.error.__cause__ = error
+    except Exception as error:  # noqa: BLE001 - it is the caller's, and is raised there
+        savepoint.rollback()
+        write.error = error
+    else:
+        savepoint.commit()
+
+
+def _deliver(group: list[_Write]) -> None:
+    """Hand the outcomes over, with one wake-up for each event loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[_Write]] = {}
+    for write in group:
+        by_loop.setdefault(write.loop, []).append(write)
+    for loop, writes in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # that loop has been closed: nobody waits there any more
+            loop.call_soon_threadsafe(_settle, writes)
+
+
+def _settle(writes: list[_Write]) -> None:
+    for write in writes:
+        if write.future.done():  # its caller was cancelled
+            continue
+        if write.error is not None:
+            write.future.set_exception(write.error)
+        else:
+            write.future.set_result(write.value)
+
+
+def _unavailable() -> StorageUnavailable:
+    return StorageUnavailable("The database does not answer at the moment. Try again.", retry_after=1)

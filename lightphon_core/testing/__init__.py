@@ -1,0 +1,9 @@
+"""For plugin authors' tests: contract suites, a scripted backend, a live server. Needs `lightphon-core[testing]`."""
+
+from lightphon_core.testing.authenticator import AuthenticatorContract
+from lightphon_core.testing.backend import BackendContract
+from lightphon_core.testing.live import LiveServer
+from lightphon_core.testing.scorer import ScorerContract
+from lightphon_core.testing.scripted import ScriptedBackend, plugin_of
+
+__all__ = ["AuthenticatorContract", "BackendContract", "LiveServer", "ScorerContract", "ScriptedBackend", "plugin_of"]

@@ -1,0 +1,190 @@
+"""What every `Backend` must do. The suite asks for a started backend that offers at least one chat model on an idle
+upstream, whose answers run to several chunks."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+
+import pytest
+
+from lightphon_core.errors import Refused, Unavailable
+from lightphon_core.openai import sse
+from lightphon_core.ports import Backend
+from lightphon_core.types import Capability, Job, Offer
+
+PATIENCE_S = 60.0
+"""How long one answer of the upstream may take."""
+CANCEL_S = 2.0
+"""How long a cancelled job may keep its slot."""
+
+_MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
+_numbers = itertools.count(1)
+
+
+def job_for(offer: Offer, *, max_tokens: int = 16, body: bytes | None = None) -> Job:
+    """A chat job as the gateway would send it."""
+    content = {
+        "model": offer.model.id,
+        "messages": [{"role": "user", "content": "Say something."}],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "max_tokens": max_tokens,
+    }
+    return Job(
+        id=f"contract-{next(_numbers)}",
+        offer_id=offer.id,
+        path="/v1/chat/completions",
+        body=json.dumps(content).encode() if body is None else body,
+        max_output_tokens=max_tokens,
+        timeout_s=PATIENCE_S,
+    )
+
+
+def chat_offer(backend: Backend) -> Offer:
+    """An offer that the suite can talk to."""
+    offers = [offer for offer in backend.offers() if Capability.CHAT in offer.model.capabilities]
+    assert offers, "the fixture `backend` must offer a chat model"
+    return offers[0]
+
+
+async def check_name(backend: Backend) -> None:
+    """A name, for `routing_info`."""
+    assert isinstance(backend.name, str), "a backend's name is a string"
+    assert backend.name.isidentifier(), f"a backend's name is one plain word, not {backend.name!r}"
+
+
+async def check_offers(backend: Backend) -> None:
+    """Offers are well-formed, and reading them twice gives the same."""
+    offers = list(backend.offers())
+    assert len({offer.id for offer in offers}) == len(offers), "offer ids are unique within a backend"
+    for offer in offers:
+        assert isinstance(offer, Offer), f"offers() returns Offers, not {offer!r}"
+        assert _MODEL_ID.fullmatch(offer.model.id), (
+            f"the model id {offer.model.id!r} has characters that no client expects"
+        )
+        assert offer.node.name.isprintable(), f"the node name {offer.node.name!r} is not printable"
+        assert offer.node.name.isascii(), f"the node name {offer.node.name!r} is not safe in a header"
+        assert offer.slots >= 1, "an offer has at least one slot"
+        assert offer.model.capabilities, "a model can do something"
+    assert list(backend.offers()) == offers, "offers() is a snapshot: nothing changed, so it must not either"
+
+
+async def check_load(backend: Backend) -> None:
+    """Load speaks of offers that exist, in numbers that make sense."""
+    ids = {offer.id for offer in backend.offers()}
+    for offer, load in backend.load().items():
+        assert offer in ids, f"load() names {offer!r}, which is not offered"
+        assert load.busy >= 0, "busy slots are not negative"
+        assert load.queued >= 0, "queued requests are not negative"
+
+
+async def check_answer(backend: Backend) -> None:
+    """A chat streams server-sent events that parse, finish, and report usage."""
+    chunks = [json.loads(payload) for payload in await _payloads(backend, job_for(chat_offer(backend)))]
+    assert len(chunks) >= 2, "an answer comes in several chunks"
+    finished = [choice["finish_reason"] for chunk in chunks for choice in chunk["choices"] if choice["finish_reason"]]
+    assert finished, "an answer ends with a finish_reason"
+    assert any(chunk.get("usage") for chunk in chunks), "include_usage was set, so usage is reported"
+
+
+async def check_concurrent(backend: Backend) -> None:
+    """Jobs side by side each get a whole answer."""
+    offer = chat_offer(backend)
+    jobs = [job_for(offer) for _ in range(min(offer.slots, 4))]
+    answers = await asyncio.gather(*(_payloads(backend, job) for job in jobs))
+    for payloads in answers:
+        assert any('"finish_reason"' in payload.decode() for payload in payloads), "each job gets an answer of its own"
+
+
+async def check_close(backend: Backend) -> None:
+    """Closing the generator in the middle cancels at once, and the slot is free again."""
+    offer = chat_offer(backend)
+    async with asyncio.timeout(PATIENCE_S):
+        work = backend.serve(job_for(offer, max_tokens=4096))
+        await anext(work)
+    async with asyncio.timeout(CANCEL_S):
+        await work.aclose()
+    await _until_idle(backend, offer)
+
+
+async def check_cancel(backend: Backend) -> None:
+    """Cancelling the task that reads, even before the first byte, does the same."""
+    offer = chat_offer(backend)
+    began = asyncio.Event()
+
+    async def read() -> None:
+        async with aclosing(backend.serve(job_for(offer, max_tokens=4096))) as parts:
+            began.set()
+            async for _ in parts:
+                pass
+
+    task = asyncio.create_task(read())
+    await began.wait()
+    await asyncio.sleep(0)
+    task.cancel()
+    async with asyncio.timeout(CANCEL_S):
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    await _until_idle(backend, offer)
+
+
+async def check_unknown_offer(backend: Backend) -> None:
+    """An offer that has gone meanwhile is `Unavailable`."""
+    offer = chat_offer(backend)
+    job = job_for(offer)
+    gone = Job(job.id, "no such offer", job.path, job.body, job.max_output_tokens, job.timeout_s)
+    with pytest.raises(Unavailable):
+        await _payloads(backend, gone)
+
+
+async def check_refused(backend: Backend) -> None:
+    """A request that the upstream takes for wrong is `Refused`, with a message for the client."""
+    with pytest.raises(Refused) as refused:
+        await _payloads(backend, job_for(chat_offer(backend), body=b'{"messages": 7}'))
+    assert refused.value.message, "a refusal says why"
+
+
+async def _payloads(backend: Backend, job: Job) -> list[bytes]:
+    splitter = sse.Splitter()
+    payloads: list[bytes] = []
+    async with asyncio.timeout(PATIENCE_S), aclosing(backend.serve(job)) as parts:
+        async for part in parts:
+            assert isinstance(part, bytes), f"serve() yields bytes, not {type(part).__name__}"
+            payloads += splitter.feed(part)
+    return [payload for payload in [*payloads, *splitter.end()] if payload != b"[DONE]"]
+
+
+async def _until_idle(backend: Backend, offer: Offer) -> None:
+    """The offer's slots are free again: as load() tells, and as a new job finds."""
+    async with asyncio.timeout(CANCEL_S):
+        while (load := backend.load().get(offer.id)) is not None and load.busy:  # noqa: ASYNC110 - the port has no event
+            await asyncio.sleep(0.01)
+    await _payloads(backend, job_for(offer))
+
+
+Check = Callable[[Backend], Awaitable[None]]
+CHECKS: list[Check] = [
+    check_name,
+    check_offers,
+    check_load,
+    check_answer,
+    check_concurrent,
+    check_close,
+    check_cancel,
+    check_unknown_offer,
+    check_refused,
+]
+
+
+class BackendContract:
+    """Subclass it in a test file, and give the async fixture `backend`: started, with a chat model on offer."""
+
+    @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+    async def test_contract(self, check: Check, backend: Backend) -> None:
+        """One promise of the port."""
+        await check(backend)

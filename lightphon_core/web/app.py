@@ -1,0 +1,172 @@
+"""The application: every part is made here, once, and handed to whoever needs it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import structlog
+from attrs import frozen
+from litestar import Litestar, get
+from litestar.config.cors import CORSConfig
+from litestar.datastructures import State
+from litestar.response.base import ASGIResponse
+from litestar.types import ASGIApp
+
+import lightphon_core
+from lightphon_core.accounts.authenticators import BuiltinAuthenticators
+from lightphon_core.errors import SettingsError
+from lightphon_core.host import Clock, Host, SystemClock, Tasks
+from lightphon_core.plugins import Plugins, Source, installed
+from lightphon_core.ports import Authenticator, Backend, Scorer
+from lightphon_core.routing.catalogue import Catalogue
+from lightphon_core.routing.observations import Observations
+from lightphon_core.routing.router import Weighted
+from lightphon_core.routing.scorers import BuiltinScorers
+from lightphon_core.serving.gateway import Gateway
+from lightphon_core.settings import Settings, plugin_settings
+from lightphon_core.storage.engine import Database
+from lightphon_core.types import Principal
+from lightphon_core.web import inference, models
+from lightphon_core.web.access_log import AccessLog
+from lightphon_core.web.authentication import Connection, authenticate, credentials_of
+from lightphon_core.web.errors import HANDLERS
+
+log = structlog.stdlib.get_logger("lightphon")
+
+
+@frozen
+class Assembly:
+    """The plugins of one application, built, and what the core shares with them."""
+
+    plugins: Plugins
+    catalogue: Catalogue
+    backends: list[Backend]
+    authenticators: list[Authenticator]
+    tasks: list[Tasks]
+
+
+def assemble(
+    settings: Settings,
+    database: Database,
+    environ: Mapping[str, str],
+    *,
+    sources: Sequence[Source] | None = None,
+    clock: Clock | None = None,
+) -> Assembly:
+    """Find and build the plugins; broken ones are marked, not raised.
+
+    `sources` are the plugins to use instead of the installed ones; the built-in ones always come first.
+    """
+    backends: list[Backend] = []
+    authenticators: list[Authenticator] = []
+    # Plugins are built before anyone knows what they bring, so they share lists that are filled afterwards.
+    clock = clock or SystemClock()
+    catalogue = Catalogue(backends, clock.now)
+    tasks: list[Tasks] = []
+
+    async def who(connection: Connection) -> Principal:
+        return await authenticate(authenticators, credentials_of(connection))
+
+    def host_for(name: str, own: Any) -> Host[Any]:
+        plugin_log = structlog.stdlib.get_logger(f"lightphon.{name}")
+        tasks.append(Tasks(plugin_log))
+        return Host(name, own, plugin_log, clock, tasks[-1], catalogue.invalidate, who)
+
+    plugins = Plugins(
+        [*_builtin(database), *(installed() if sources is None else sources)],
+        allow=settings.plugins.allow,
+        block=settings.plugins.block,
+        order=settings.plugins.order,
+    )
+    plugins.build(lambda name, schema: plugin_settings(settings, name, schema, environ), host_for)
+    return Assembly(plugins, catalogue, backends, authenticators, tasks)
+
+
+def create_app(
+    settings: Settings,
+    database: Database,
+    environ: Mapping[str, str],
+    *,
+    sources: Sequence[Source] | None = None,
+    clock: Clock | None = None,
+) -> Litestar:
+    """The ASGI application. Raises `ConfigurationError` for what the operator has to mend first."""
+    clock = clock or SystemClock()
+    assembly = assemble(settings, database, environ, sources=sources, clock=clock)
+    plugins = assembly.plugins
+    plugins.check()
+    assembly.backends.extend(plugins.collect("register_backends", Backend))
+    assembly.authenticators.extend(plugins.collect("register_authenticators", Authenticator))
+    scorers: list[Scorer] = plugins.collect("register_scorers", Scorer)
+    routes: list[Any] = plugins.collect("register_routes", object)
+    gateway = Gateway(
+        authenticators=assembly.authenticators,
+        catalogue=assembly.catalogue,
+        scorers=weighted(scorers, settings.routing.weights),
+        observations=Observations(clock.monotonic),
+        limits=settings.limits,
+        max_body_bytes=settings.server.max_body_bytes,
+        clock=clock,
+        tasks=Tasks(log),
+        log=log,
+        started_at=int(clock.now()),
+    )
+
+    @asynccontextmanager
+    async def running(_: Litestar) -> AsyncGenerator[None, None]:
+        await plugins.start()
+        try:
+            yield
+        finally:
+            await gateway.tasks.stop()
+            for error in await plugins.stop():
+                log.warning("plugin did not stop cleanly", error=error.message)
+            for tasks in assembly.tasks:
+                await tasks.stop()
+            database.close()
+
+    return Litestar(
+        route_handlers=[
+            healthz,
+            models.list_models,
+            models.get_model,
+            inference.chat_completions,
+            *routes,
+        ],
+        lifespan=[running],
+        exception_handlers=HANDLERS,
+        middleware=[AccessLog(log)],
+        cors_config=CORSConfig(
+            allow_origins=["*"], allow_headers=["*"], expose_headers=["x-request-id", "retry-after"]
+        ),
+        state=State({"gateway": gateway, "plugin_schemas": plugins.schemas()}),
+        openapi_config=None,
+        request_max_body_size=None,  # web/inference.py counts, and answers in OpenAI's shape
+        logging_config=None,
+    )
+
+
+def weighted(scorers: Sequence[Scorer], weights: Mapping[str, float]) -> list[Weighted]:
+    """Each scorer with its weight from `[routing.weights]`; 1 where none is given."""
+    unknown = sorted(set(weights) - {scorer.name for scorer in scorers})
+    if unknown:
+        names = ", ".join(sorted(scorer.name for scorer in scorers))
+        raise SettingsError(f"[routing.weights] names {unknown[0]!r}, which is no scorer. The scorers are {names}.")
+    return [Weighted(scorer, weights.get(scorer.name, 1.0)) for scorer in scorers]
+
+
+def _builtin(database: Database) -> list[Source]:
+    version = lightphon_core.__version__
+    return [
+        Source("accounts", "lightphon-core", version, lambda: partial(BuiltinAuthenticators, database)),
+        Source("scorers", "lightphon-core", version, lambda: BuiltinScorers),
+    ]
+
+
+@get("/healthz", name="healthz")
+async def healthz() -> ASGIApp:
+    """The process answers. Says nothing about nodes or the database."""
+    return ASGIResponse(body=b'{"status":"ok"}', media_type="application/json")

@@ -1,0 +1,42 @@
+"""Who a connection acts for: its credentials, and the authenticators that read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from litestar.connection import ASGIConnection
+
+from lightphon_core.errors import PermissionDenied, Unauthenticated
+from lightphon_core.ports import Authenticator
+from lightphon_core.types import Credentials, Principal, Scope
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+
+def credentials_of(connection: Connection) -> Credentials:
+    """What the connection brought along. Cookies stay out: these routes are open to every origin."""
+    return Credentials(
+        headers={name.lower(): value for name, value in connection.headers.items()},
+        path_token=connection.path_params.get("token"),
+        client=connection.client.host if connection.client else None,
+    )
+
+
+async def authenticate(authenticators: Sequence[Authenticator], credentials: Credentials) -> Principal:
+    """The principal of the first authenticator that knows the credentials. Raises `Unauthenticated`."""
+    for authenticator in authenticators:
+        principal = await authenticator.authenticate(credentials)
+        if principal is not None:
+            return principal
+    if credentials.path_token is not None:
+        raise Unauthenticated("The token in the URL is not an agent token of this server. Check the base URL.")
+    if credentials.bearer is not None:
+        raise Unauthenticated("The API key is not one of this server's. Check that it was copied whole.")
+    raise Unauthenticated('No API key was sent. Send it as "Authorization: Bearer lp_...".')
+
+
+def require(principal: Principal, scope: Scope) -> None:
+    """Raise `PermissionDenied` unless the credential has the scope."""
+    if scope not in principal.scopes:
+        raise PermissionDenied(f"This credential is not for {scope}; use one that was made for it.")

@@ -1,0 +1,91 @@
+"""How each error looks over HTTP: its status, its headers, and OpenAI's body."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from litestar.types import ExceptionHandlersMap
+
+from lightphon_core import errors
+from lightphon_core.openai.errors import error_body
+from lightphon_core.web.access_log import shown_path
+
+STATUS: dict[type[errors.LightPhonError], int] = {
+    errors.BodyTooLarge: 413,
+    errors.InvalidRequest: 400,
+    errors.Unauthenticated: 401,
+    errors.InsufficientBalance: 402,
+    errors.PermissionDenied: 403,
+    errors.ModelNotFound: 404,
+    errors.ModelNotAvailable: 404,
+    errors.RequestError: 400,
+    errors.TemporaryError: 503,
+    errors.Refused: 400,
+    errors.TimedOut: 504,
+    errors.BackendError: 503,
+    errors.LightPhonError: 500,
+}
+"""The status of each class; a class that is not named takes that of its nearest base."""
+
+
+class RouteNotFound(errors.RequestError):
+    """No such path, or no such method on it."""
+
+    code = "unknown_url"
+
+
+class InternalError(errors.LightPhonError):
+    """A fault of ours. The log has the traceback; the client gets the request's id."""
+
+
+def status_of(error: errors.LightPhonError) -> int:
+    """The HTTP status of an error."""
+    return next(STATUS[base] for base in type(error).__mro__ if base in STATUS)
+
+
+def error_response(error: errors.LightPhonError, *, status: int | None = None) -> Response[bytes]:
+    """The whole answer to a request that failed before its answer began."""
+    headers: dict[str, str] = {}
+    retry_after = getattr(error, "retry_after", None)
+    if retry_after is not None:
+        headers["retry-after"] = str(max(1, math.ceil(retry_after)))
+    if isinstance(error, errors.Unauthenticated):
+        headers["www-authenticate"] = "Bearer"
+    if isinstance(error, errors.TimedOut):
+        # SDKs retry a 504 by themselves; a second node would only be kept busy as long as the first.
+        headers["x-should-retry"] = "false"
+    return Response(
+        error_body(error), status_code=status or status_of(error), headers=headers, media_type="application/json"
+    )
+
+
+def _on_lightphon_error(request: Request[Any, Any, Any], error: errors.LightPhonError) -> Response[bytes]:
+    del request
+    return error_response(error)
+
+
+def _on_litestar_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    """Litestar's own: unknown path, wrong method, a path or query parameter of the wrong type."""
+    if error.status_code in (404, 405):
+        path = shown_path(request.scope["path"])
+        message = f"Unknown request URL: {request.method} {path}. The API guide lists the endpoints."
+        return error_response(RouteNotFound(message), status=error.status_code)
+    if error.status_code >= 500:
+        return _on_fault(request, error)
+    return error_response(errors.InvalidRequest(error.detail), status=max(error.status_code, 400))
+
+
+def _on_fault(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    request.app.state.gateway.log.error("request failed by a fault of ours", exc_info=error)
+    return error_response(InternalError("The gateway failed to handle this request. It was not charged."), status=500)
+
+
+HANDLERS: ExceptionHandlersMap = {
+    errors.LightPhonError: _on_lightphon_error,
+    HTTPException: _on_litestar_error,
+    Exception: _on_fault,
+}
+"""For the application level, which is the only one that sees Litestar's 404 and 405."""

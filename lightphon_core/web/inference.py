@@ -1,0 +1,73 @@
+"""POST /v1/chat/completions, in all its places."""
+
+from __future__ import annotations
+
+import asyncio
+
+from litestar import Request, post
+from litestar.datastructures import State
+from litestar.response.base import ASGIResponse
+from litestar.types import ASGIApp, Receive
+
+from lightphon_core.errors import BodyTooLarge
+from lightphon_core.openai import request as wire
+from lightphon_core.serving.gateway import Gateway
+from lightphon_core.serving.serve import begin
+from lightphon_core.types import Scope
+from lightphon_core.web.access_log import LOGGED, request_id
+from lightphon_core.web.authentication import authenticate, credentials_of, require
+from lightphon_core.web.paths import with_prefixes
+from lightphon_core.web.stream import EventStream
+
+CLIENT_GONE = 499
+"""nginx's status for a client that hung up; nobody sees it."""
+
+
+@post(with_prefixes("/chat/completions"), name="chat_completions", status_code=200)
+async def chat_completions(request: Request[None, None, State]) -> ASGIApp:
+    """One chat completion, streamed or whole."""
+    gateway: Gateway = request.app.state.gateway
+    principal = await authenticate(gateway.authenticators, credentials_of(request))
+    require(principal, Scope.INFERENCE)
+    body = await read_body(request, gateway.max_body_bytes)
+    asked = wire.parse("/v1/chat/completions", body, max_output_tokens=gateway.limits.max_output_tokens)
+    exchange = begin(gateway, asked, principal, request_id(request.scope))
+    request.scope["state"][LOGGED] = True
+    gone = asyncio.create_task(_until_gone(request.receive))
+    gone.add_done_callback(lambda _: exchange.abandon())
+    try:
+        if exchange.outlet is not None:
+            await exchange.outlet.opened()
+            return EventStream(exchange.outlet, {}, done=gone.cancel)
+        answer = await exchange.whole()
+    except BaseException:
+        exchange.abandon()
+        gone.cancel()
+        raise
+    gone.cancel()
+    if answer is None:
+        return ASGIResponse(status_code=CLIENT_GONE)
+    return ASGIResponse(body=answer, media_type="application/json")
+
+
+async def read_body(request: Request[None, None, State], limit: int) -> bytes:
+    """The request's body. Raises `BodyTooLarge` as soon as it is known to be over `limit` bytes."""
+    declared = request.headers.get("content-length", "")
+    read = int(declared) if declared.isdecimal() else 0
+    parts: list[bytes] = []
+    if read <= limit:
+        read = 0
+        async for part in request.stream():
+            parts.append(part)
+            read += len(part)
+            if read > limit:
+                break
+    if read > limit:
+        raise BodyTooLarge(f"The body is over the limit of {limit} bytes. Send less, or smaller images.")
+    return b"".join(parts)
+
+
+async def _until_gone(receive: Receive) -> None:
+    """Wait for the client to hang up. The body has been read, so nothing else can come."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

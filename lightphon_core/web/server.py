@@ -1,0 +1,98 @@
+"""The HTTP server under the application: a socket, and uvicorn's settings."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from litestar import Litestar
+
+from lightphon_core.errors import ConfigurationError
+
+WEBSOCKET_MESSAGE_BYTES = 1 << 20
+"""The largest WebSocket message anyone may send us; node links fragment what is larger."""
+
+
+class AddressError(ConfigurationError):
+    """The address to listen on cannot be had."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any free one. Raises `AddressError` with what to do about it."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except socket.gaierror:
+        raise AddressError(f"{host!r} is no address of this machine. Use an IP address or a host name.") from None
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise AddressError(
+                f"Port {port} on {host} is in use by another program. Stop it, or choose another with --port."
+            ) from None
+        raise AddressError(f"Cannot listen on {host} port {port}: {error.strerror}.") from None
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where a client on this machine reaches the socket."""
+    host, port = listener.getsockname()[:2]
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        host = "127.0.0.1"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server. It says when it is ready for requests, and raises what keeps the application from starting,
+    where uvicorn alone would log a traceback."""
+
+    def __init__(self, app: Litestar, config: uvicorn.Config, on_started: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._app = app
+        self._on_started = on_started
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Run until told to stop. Raises `ConfigurationError` where a plugin cannot be started."""
+        try:
+            async with self._app.lifespan():
+                await super().serve(sockets)
+        except BaseExceptionGroup as group:  # Litestar's event emitter is a task group, which wraps all that passes it
+            known = group
+            while isinstance(known, BaseExceptionGroup):
+                known = known.exceptions[0]
+            raise known from None
+        finally:
+            for listener in sockets or ():
+                listener.close()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_started()
+
+
+def server_for(app: Litestar, *, shutdown_grace_s: int, on_started: Callable[[], object]) -> Server:
+    """uvicorn, set for streams and node links. Run it with `sockets=[bind(...)]`.
+
+    One worker: catalogue and node links live in the process. Deflate would hold chunks back; uvicorn's own access log
+    would write agent tokens.
+    """
+    return Server(
+        app,
+        uvicorn.Config(
+            app,
+            ws="websockets-sansio",
+            ws_max_size=WEBSOCKET_MESSAGE_BYTES,
+            ws_per_message_deflate=False,
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=shutdown_grace_s,
+        ),
+        on_started,
+    )

@@ -1,0 +1,33 @@
+"""The backend: the nodes' offers, and jobs sent to them."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+
+from lightphon_backend_gguf.hub.roster import Roster
+from lightphon_core import Backend, Job, Load, Offer
+
+
+class NodeBackend(Backend):
+    """Everything that GPU nodes offer."""
+
+    name = "gguf"
+
+    def __init__(self, roster: Roster) -> None:
+        self._roster = roster
+
+    def offers(self) -> Sequence[Offer]:
+        return self._roster.offers()
+
+    def load(self) -> Mapping[str, Load]:
+        return self._roster.load()
+
+    async def serve(self, job: Job) -> AsyncGenerator[bytes, None]:
+        connection, offer_id = self._roster.find(job.offer_id)
+        running = connection.start(offer_id, job)
+        try:
+            while data := await running.answer.read():
+                yield data
+        finally:
+            connection.stop(running)
+
+    async def stop(self) -> None:
+        await self._roster.close()

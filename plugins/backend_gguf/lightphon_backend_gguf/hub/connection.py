@@ -1,0 +1,212 @@
+"""One node's connection: the loops around its session, and the jobs it has in hand."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import structlog
+from attrs import frozen
+from litestar import WebSocket
+from litestar.exceptions import WebSocketDisconnect
+
+from lightphon_backend_gguf.hub.answer import Answer
+from lightphon_backend_gguf.hub.settings import GgufSettings
+from lightphon_backend_gguf.hub.translate import to_error
+from lightphon_backend_gguf.protocol import limits
+from lightphon_backend_gguf.protocol.closing import CloseCode, ProtocolViolation
+from lightphon_backend_gguf.protocol.fields import FieldError
+from lightphon_backend_gguf.protocol.hub_session import Ended, HubEvent, HubSession, Joined, OffersChanged, Output
+from lightphon_core import BackendError, Job, Node, Overloaded, Refused, TimedOut, Unavailable
+
+
+class Check(Protocol):
+    """Whether the node's token still holds."""
+
+    async def __call__(self) -> CloseCode | None:
+        """None if it does, else why the connection must end."""
+
+
+@frozen
+class Running:
+    """A job in hand: its id on the connection, and its answer."""
+
+    id: int
+    answer: Answer
+    deadline: asyncio.TimerHandle
+
+
+class Connection:
+    """A node that said hello. `changed` is called when its offers change, and when it is gone."""
+
+    def __init__(
+        self,
+        socket: "WebSocket[Any, Any, Any]",
+        session: HubSession,
+        node: Node,
+        settings: GgufSettings,
+        log: structlog.stdlib.BoundLogger,
+        changed: Callable[[], None],
+    ) -> None:
+        self.session = session
+        self.node = node
+        self.gone = False
+        self._socket = socket
+        self._settings = settings
+        self._log = log
+        self._changed = changed
+        self._running: dict[int, Running] = {}
+        self._wake = asyncio.Event()
+        self._heard = False
+        self._end: asyncio.Future[CloseCode | None] = asyncio.get_running_loop().create_future()
+        self._closed = asyncio.Event()
+
+    def start(self, offer_id: str, job: Job) -> Running:
+        """Hand a job to the node. Raises `Unavailable`, `Overloaded` or `Refused`."""
+        offer = self.session.offers.get(offer_id)
+        if self.gone or self.session.draining or offer is None:
+            raise Unavailable("The node no longer offers this model.")
+        if self.session.busy(offer_id) >= offer.slots:
+            raise Overloaded("All slots of the node are taken.")
+        if len(job.body) > limits.BODY_BYTES:
+            raise Refused("The request is too large for a node.", code="request_too_large")
+        timeout_s = min(max(job.timeout_s, 0.0), 86400.0)
+        try:
+            number = self.session.start_job(offer_id, job.path, job.body, timeout_s)
+        except FieldError as error:
+            raise Refused("The request cannot be sent to a node.") from error
+        answer = Answer(self._settings.unread_limit)
+        deadline = asyncio.get_running_loop().call_later(timeout_s, self._expire, number)
+        running = self._running[number] = Running(number, answer, deadline)
+        self._wake.set()
+        return running
+
+    def stop(self, running: Running) -> None:
+        """The job's reader has left: cancel what is not over. Never waits, so it may be called from anywhere."""
+        running.deadline.cancel()
+        if self._running.pop(running.id, None) is not None:
+            self.session.cancel(running.id)
+            self._wake.set()
+
+    def _expire(self, number: int) -> None:
+        running = self._running.get(number)
+        if running is not None:
+            running.answer.end(TimedOut("The node did not finish in time."))
+            self.stop(running)
+
+    def close(self, code: CloseCode | None) -> None:
+        """End the connection, with a close code unless the peer has gone already. The jobs in hand fail at once."""
+        if self.gone:
+            return
+        self.gone = True
+        self._end.set_result(code)
+        lost = list(self._running.values())
+        self._running.clear()
+        for running in lost:
+            running.answer.end(Unavailable("The node has gone."))
+        self._changed()
+        self._log.info(
+            "node left",
+            node=self.node.id,
+            name=self.node.name,
+            reason=code.name.lower() if code else "disconnected",
+            jobs_lost=len(lost),
+        )
+
+    async def closed(self) -> None:
+        """Wait until the socket has been closed."""
+        await self._closed.wait()
+
+    async def run(self, check: Check) -> None:
+        """Serve the connection until it ends."""
+        self._changed()
+        try:
+            async with asyncio.TaskGroup() as group:
+                loops = [
+                    group.create_task(loop)
+                    for loop in (self._read(), self._write(), self._pulse(), self._recheck(check))
+                ]
+                code = await self._end
+                for loop in loops:
+                    loop.cancel()
+            if code is not None:
+                await close(self._socket, code)
+        finally:
+            self.close(None)
+            self._closed.set()
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                events = await receive(self._socket, self.session)
+            except ProtocolViolation as violation:
+                self._log.warning("node broke the protocol", node=self.node.id, violation=str(violation))
+                return self.close(CloseCode.PROTOCOL_VIOLATION)
+            if events is None:
+                return self.close(None)
+            self._heard = True
+            for event in events:
+                self._act(event)
+            self._wake.set()  # the session may have something to answer
+
+    def _act(self, event: HubEvent) -> None:
+        match event:
+            case Output(job, data):
+                running = self._running.get(job)
+                if running is not None and not running.answer.feed(data):
+                    self.stop(running)
+            case Ended(job, failed):
+                ended = self._running.pop(job, None)
+                if ended is not None:
+                    error: BackendError | None = to_error(failed) if failed else None
+                    ended.answer.end(error)
+            case OffersChanged():
+                self._changed()
+            case Joined():
+                pass
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                self._wake.clear()
+                while (message := self.session.next()) is not None:
+                    if isinstance(message, str):
+                        await self._socket.send_text(message)
+                    else:
+                        await self._socket.send_bytes(message)
+                await self._wake.wait()
+        except (OSError, WebSocketDisconnect):  # uvicorn's ClientDisconnected is an OSError
+            self.close(None)
+
+    async def _pulse(self) -> None:
+        """Ask for a sign of life at each heartbeat. Counts beats, not seconds: a stall of this process is one beat."""
+        missed = 0
+        while missed < limits.MISSED_HEARTBEATS:
+            self._heard = False
+            self.session.ping()
+            self._wake.set()
+            await asyncio.sleep(self._settings.heartbeat_s)
+            missed = 0 if self._heard else missed + 1
+        self.close(CloseCode.SILENT)
+
+    async def _recheck(self, check: Check) -> None:
+        while True:
+            await asyncio.sleep(self._settings.recheck_s)
+            if (code := await check()) is not None:
+                return self.close(code)
+
+
+async def receive(socket: "WebSocket[Any, Any, Any]", session: HubSession) -> list[HubEvent] | None:
+    """The events of the next message; None when the peer has gone. Raises `ProtocolViolation`."""
+    message: Any = await socket.receive()
+    if message["type"] == "websocket.disconnect":
+        return None
+    text = message.get("text")
+    return session.receive_text(text) if text is not None else session.receive_bytes(message["bytes"])
+
+
+async def close(socket: "WebSocket[Any, Any, Any]", code: CloseCode) -> None:
+    """Send a close code; a peer that has gone or does not read is left to the server."""
+    try:
+        await asyncio.wait_for(socket.close(code, reason=code.name.lower()), timeout=2)
+    except (OSError, TimeoutError, WebSocketDisconnect):
+        return

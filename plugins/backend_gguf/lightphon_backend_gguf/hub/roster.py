@@ -1,0 +1,76 @@
+"""The nodes that are connected, and what they offer."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from lightphon_backend_gguf.hub.connection import Connection
+from lightphon_backend_gguf.hub.translate import to_offer
+from lightphon_backend_gguf.protocol.closing import CloseCode
+from lightphon_core import Load, Offer, Unavailable
+
+
+class Roster:
+    """Connections by node id. `changed` is called whenever `offers` gives another answer than before."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+        self._connections: dict[str, Connection] = {}
+        self._offers: tuple[Offer, ...] = ()
+
+    def join(self, connection: Connection) -> None:
+        """Take a node in. An older connection of the same node is closed: it is dead, or a double."""
+        older = self._connections.get(connection.node.id)
+        self._connections[connection.node.id] = connection
+        if older is not None:
+            older.close(CloseCode.REPLACED)
+
+    def leave(self, connection: Connection) -> None:
+        """Strike a connection off, unless a newer one has its place."""
+        if self._connections.get(connection.node.id) is connection:
+            del self._connections[connection.node.id]
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the offers of all nodes again."""
+        offers = tuple(
+            to_offer(connection.node, message)
+            for connection in self._connections.values()
+            if not (connection.gone or connection.session.draining)
+            for message in connection.session.offers.values()
+        )
+        if offers != self._offers:
+            self._offers = offers
+            self._changed()
+
+    def offers(self) -> Sequence[Offer]:
+        """What can be served now."""
+        return self._offers
+
+    def load(self) -> dict[str, Load]:
+        """How busy each offer is."""
+        loads: dict[str, Load] = {}
+        for offer in self._offers:
+            connection, local = self._split(offer.id)
+            if connection is not None:
+                busy, queued = connection.session.load(local)
+                loads[offer.id] = Load(busy=busy, queued=queued)
+        return loads
+
+    def find(self, offer_id: str) -> tuple[Connection, str]:
+        """The connection that has this offer, and the offer's id on it. Raises `Unavailable`."""
+        connection, local = self._split(offer_id)
+        if connection is None:
+            raise Unavailable("The node has gone.")
+        return connection, local
+
+    async def close(self) -> None:
+        """Tell every node that the server stops, and wait, briefly, until they were told."""
+        leaving = list(self._connections.values())
+        for connection in leaving:
+            connection.close(CloseCode.RESTARTING)
+        if leaving:
+            await asyncio.wait([asyncio.create_task(connection.closed()) for connection in leaving], timeout=3)
+
+    def _split(self, offer_id: str) -> tuple[Connection | None, str]:
+        node_id, _, local = offer_id.partition("/")
+        return self._connections.get(node_id), local

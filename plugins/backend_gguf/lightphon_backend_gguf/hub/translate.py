@@ -1,0 +1,52 @@
+"""From the protocol's words to the core's types."""
+
+import hashlib
+
+from lightphon_backend_gguf.protocol.messages import Failed, Hello, OfferMessage
+from lightphon_core import (
+    BackendError,
+    Capability,
+    Model,
+    Node,
+    Offer,
+    Overloaded,
+    Principal,
+    Refused,
+    TimedOut,
+    Unavailable,
+)
+
+_KNOWN = frozenset(Capability)
+
+
+def to_node(principal: Principal, hello: Hello) -> Node:
+    """The node that speaks: the same token and name are the same node, whenever and from wherever it connects."""
+    digest = hashlib.sha256(f"{principal.credential_id}\n{hello.name}".encode()).hexdigest()
+    return Node(id=f"node-{digest[:20]}", name=hello.name, owner=principal.account_id)
+
+
+def to_offer(node: Node, message: OfferMessage) -> Offer:
+    """The offer as the catalogue knows it. Its id starts with the node's, and a slash."""
+    facts = message.model
+    model = Model(
+        id=facts.id,
+        capabilities=frozenset(Capability(word) for word in facts.capabilities if word in _KNOWN),
+        context_length=facts.context_length,
+        maker=facts.maker.lower() if facts.maker else None,
+        params_b=facts.params_b,
+        quantization=facts.quantization,
+    )
+    return Offer(id=f"{node.id}/{message.id}", model=model, node=node, slots=message.slots)
+
+
+def to_error(failed: Failed) -> BackendError:
+    """The error that a job's failure is to the core."""
+    match failed.kind:
+        case "refused":
+            return Refused(failed.message, param=failed.param, code=failed.code)
+        case "overloaded":
+            return Overloaded(failed.message, retry_after=failed.retry_after)
+        case "timed_out":
+            return TimedOut(failed.message)
+        case "unavailable":
+            return Unavailable(failed.message)

@@ -1,0 +1,97 @@
+"""One llama.cpp server, in a process of its own. The only module that imports xllamacpp.
+
+Run by `llamacpp.py` as `python -m`. Standard input: one line of JSON, `LlamaCppSettings` and the key, then silence; the
+process ends when it closes, so it never outlives its parent. Standard output: one line, {"url": ...} or
+{"error": ...}, and nothing that a library may print. Standard error: llama.cpp's own complaints, for the parent.
+"""
+
+import json
+import os
+import select
+import sys
+from typing import Any
+
+import xllamacpp
+
+CPU_BATCH = 64
+"""Prompt tokens in one step on a CPU. llama.cpp looks for cancelled requests only between steps."""
+
+GPU_BATCH = 1024
+"""The same where a GPU does the work, hundreds of times as fast."""
+
+
+def main() -> None:
+    spec = json.loads(sys.stdin.readline())
+    _end_with_parent()
+    reports = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    try:
+        # Holds the GIL until the model is loaded: no Python code of this process runs meanwhile, in any thread.
+        server = xllamacpp.Server(_parameters(spec))
+    except RuntimeError as error:
+        print(json.dumps({"error": str(error)}), file=reports, flush=True)
+        os._exit(3)
+    print(json.dumps({"url": server.listening_address}), file=reports, flush=True)
+    sys.stdin.read()
+    # An ordinary exit while a slot generates would abort with a core dump.
+    os._exit(0)
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process when standard input closes, even while the GIL is held.
+
+    SIGIO's default action is to terminate. Where there is no such thing, `main` still sees the end of standard input
+    once the model is loaded.
+    """
+    if sys.platform == "win32":
+        return
+    import fcntl  # not on Windows
+
+    fcntl.fcntl(sys.stdin, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(sys.stdin, fcntl.F_SETFL, fcntl.fcntl(sys.stdin, fcntl.F_GETFL) | os.O_ASYNC)
+    already = select.poll()
+    already.register(sys.stdin, select.POLLIN)
+    if already.poll(0):
+        os._exit(0)
+
+
+def _parameters(spec: dict[str, Any]) -> Any:
+    """llama.cpp's parameters: loopback, a key, and nothing open, cached or logged that the node does not use."""
+    gpu = _has_gpu()
+    params = xllamacpp.CommonParams()
+    params.model.path = spec["path"]
+    params.model_alias = {spec["alias"]}
+    params.api_keys = [spec["key"]]
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.n_parallel = spec["slots"]
+    params.n_ctx = spec["slots"] * spec["context"]
+    params.n_batch = params.n_ubatch = spec["batch"] or (GPU_BATCH if gpu else CPU_BATCH)
+    if spec["embedding"]:
+        # The text of an embedding is computed in one step, or refused.
+        params.n_batch = params.n_ubatch = max(params.n_batch, spec["context"])
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = spec["threads"]
+    params.n_gpu_layers = spec["gpu_layers"]
+    # Finds how many layers a GPU can hold, by a trial load that a CPU does not need.
+    params.fit_params = gpu
+    params.embedding = spec["embedding"]
+    params.kv_unified = False
+    params.cache_ram_mib = 0
+    params.ui = False
+    params.endpoint_slots = False
+    params.endpoint_props = False
+    params.endpoint_metrics = False
+    params.cors_origins = "null"
+    params.offline = True
+    params.verbosity = 1
+    return params
+
+
+def _has_gpu() -> bool:
+    kinds = xllamacpp.ggml_backend_dev_type
+    gpus = (kinds.GGML_BACKEND_DEVICE_TYPE_GPU, kinds.GGML_BACKEND_DEVICE_TYPE_IGPU)
+    return any(device["type"] in gpus for device in xllamacpp.get_device_info())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,26 @@
+"""What a node serves: a running engine's address, and what the node says of it to the server."""
+
+from attrs import field, frozen
+
+from lightphon_backend_gguf.protocol.messages import OfferMessage
+
+
+@frozen
+class Endpoint:
+    """An OpenAI-compatible server on this machine.
+
+    `url` is its base, without `/v1` and without a slash at the end; `key` is its bearer token, empty for none; `model`
+    is the name by which that server knows the model.
+    """
+
+    url: str
+    key: str = field(repr=False)
+    model: str
+
+
+@frozen
+class Served:
+    """One running model that jobs can be sent to."""
+
+    offer: OfferMessage
+    endpoint: Endpoint

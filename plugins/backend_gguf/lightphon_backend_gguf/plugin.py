@@ -1,0 +1,29 @@
+"""The plugin: GPU nodes as a backend of LightPhon."""
+
+from collections.abc import Iterable, Sequence
+
+from litestar.types import ControllerRouterHandler
+
+from lightphon_backend_gguf.hub.backend import NodeBackend
+from lightphon_backend_gguf.hub.roster import Roster
+from lightphon_backend_gguf.hub.route import node_link
+from lightphon_backend_gguf.hub.settings import GgufSettings
+from lightphon_core import Backend, Host, hookimpl
+
+
+class Gguf:
+    """Serves models from the nodes that dial in at `/api/node-link`."""
+
+    settings = GgufSettings
+
+    def __init__(self, host: Host[GgufSettings]) -> None:
+        self._host = host
+        self._roster = Roster(host.offers_changed)
+
+    @hookimpl
+    def register_backends(self) -> Iterable[Backend]:
+        return [NodeBackend(self._roster)]
+
+    @hookimpl
+    def register_routes(self) -> Sequence[ControllerRouterHandler]:
+        return [node_link(self._host, self._roster)]

@@ -1,0 +1,209 @@
+"""The hub's end of one node link, without I/O: what is received goes in, events come out, `next` gives what to send.
+
+A job's id is issued by `start_job`. Every job that reached the node ends with exactly one `done` or `failed` from it,
+a cancelled one too: until then its slot counts as taken. Output and endings of a job that is over are ignored; of an id
+that was never sent to this node they are a violation.
+"""
+
+from attrs import define, field, frozen
+
+from lightphon_backend_gguf.protocol import codec, frames, limits
+from lightphon_backend_gguf.protocol.closing import ProtocolViolation
+from lightphon_backend_gguf.protocol.frames import Frame, FrameType, JobHeader
+from lightphon_backend_gguf.protocol.messages import (
+    Cancel,
+    Done,
+    Drain,
+    Failed,
+    Hello,
+    Load,
+    Message,
+    OfferLoad,
+    OfferMessage,
+    Offers,
+    Ping,
+    Pong,
+    Welcome,
+)
+from lightphon_backend_gguf.protocol.outbox import Outbox, on_the_wire
+
+
+@frozen
+class Joined:
+    """The node said hello."""
+
+    hello: Hello
+
+
+@frozen
+class OffersChanged:
+    """`offers` or `draining` of the session changed."""
+
+
+@frozen
+class Output:
+    """The next bytes of a job's answer."""
+
+    job: int
+    data: bytes = field(repr=False)
+
+
+@frozen
+class Ended:
+    """A job is over; `failed` says why if it did not end well. Comes once for each job that was not cancelled."""
+
+    job: int
+    failed: Failed | None = None
+
+
+HubEvent = Joined | OffersChanged | Output | Ended
+
+
+@define
+class _Job:
+    offer: str
+    sent: bool = False
+    cancelled: bool = False
+
+
+class HubSession:
+    """One connection of one node. `max_offers`: how many offers the operator allows it."""
+
+    def __init__(self, *, max_offers: int = limits.OFFERS) -> None:
+        self.offers: dict[str, OfferMessage] = {}
+        self.draining = False
+        self._max_offers = max_offers
+        self._joined = False
+        self._reported: dict[str, OfferLoad] = {}
+        self._jobs: dict[int, _Job] = {}
+        self._busy: dict[str, int] = {}
+        self._last = 0
+        self._outbox = Outbox()
+
+    def busy(self, offer: str) -> int:
+        """Jobs of this hub that the offer works on, those being cancelled included."""
+        return self._busy.get(offer, 0)
+
+    def load(self, offer: str) -> tuple[int, int]:
+        """(busy, queued) of an offer: the hub's own count or the node's report, whichever is higher."""
+        reported = self._reported.get(offer)
+        own = self.busy(offer)
+        return (max(own, reported.busy), reported.queued) if reported else (own, 0)
+
+    # What the hub says
+
+    def welcome(self, node_id: str, heartbeat_s: float) -> None:
+        """Answer hello."""
+        self._outbox.put(Welcome(node_id=node_id, heartbeat_s=heartbeat_s))
+
+    def ping(self) -> None:
+        """Ask for a sign of life."""
+        self._outbox.put(Ping(), once=True)
+
+    def start_job(self, offer: str, path: str, body: bytes, timeout_s: float) -> int:
+        """Queue a job for the node; its id. Whether the offer stands and has a free slot is for the caller to see.
+
+        Raises `FieldError` where the protocol cannot carry the job (its body, say, is over `limits.BODY_BYTES`).
+        """
+        header = JobHeader(offer=offer, path=path, size=len(body), timeout_s=timeout_s)
+        self._last += 1
+        job = self._last
+        self._jobs[job] = _Job(offer)
+        self._busy[offer] = self.busy(offer) + 1
+        self._outbox.queue(job, Frame(FrameType.JOB, job, frames.encode_header(header)))
+        for piece in frames.pieces(body):
+            self._outbox.queue(job, Frame(FrameType.BODY, job, piece))
+        return job
+
+    def cancel(self, job: int) -> None:
+        """Give a job up. No event of it follows. A job that is over already is left alone."""
+        state = self._jobs.get(job)
+        if state is None or state.cancelled:
+            return
+        self._outbox.drop(job)
+        if state.sent:
+            state.cancelled = True
+            self._outbox.put(Cancel(job))
+        else:
+            self._end(job)
+
+    def next(self) -> str | bytes | None:
+        """Take the next WebSocket message to send; None if there is nothing."""
+        item = self._outbox.next()
+        if item is None:
+            return None
+        if isinstance(item, Frame) and item.type is FrameType.JOB:
+            self._jobs[item.job].sent = True
+        return on_the_wire(item)
+
+    # What the node says
+
+    def receive_text(self, text: str) -> list[HubEvent]:
+        """Take a WebSocket text message. Raises `ProtocolViolation`."""
+        message = codec.decode(text)
+        if not self._joined:
+            if not isinstance(message, Hello):
+                raise ProtocolViolation("the first message is not hello")
+            self._joined = True
+            return [Joined(message)]
+        return self._act(message)
+
+    def receive_bytes(self, data: bytes) -> list[HubEvent]:
+        """Take a WebSocket binary message. Raises `ProtocolViolation`."""
+        frame = frames.decode(data)
+        if not self._joined:
+            raise ProtocolViolation("the first message is not hello")
+        if frame is None:
+            return []
+        if frame.type is not FrameType.OUTPUT:
+            raise ProtocolViolation("only the hub sends jobs")
+        state = self._active(frame.job)
+        if state is None or state.cancelled or not frame.payload:
+            return []
+        return [Output(frame.job, bytes(frame.payload))]
+
+    def _act(self, message: Message | None) -> list[HubEvent]:
+        match message:
+            case Offers(offers):
+                if len(offers) > self._max_offers:
+                    raise ProtocolViolation(f"more than {self._max_offers} offers")
+                self.offers = {offer.id: offer for offer in offers}
+                return [OffersChanged()]
+            case Load(loads):
+                self._reported = {load.offer: load for load in loads}
+            case Done(job):
+                return self._ended(job, None)
+            case Failed(job=job):
+                return self._ended(job, message)
+            case Drain():
+                self.draining = True
+                return [OffersChanged()]
+            case Ping():
+                self._outbox.put(Pong(), once=True)
+            case Hello() | Welcome() | Cancel():
+                raise ProtocolViolation("a message that a node may not send now")
+            case Pong() | None:
+                pass
+        return []
+
+    def _ended(self, job: int, failed: Failed | None) -> list[HubEvent]:
+        state = self._active(job)
+        if state is None:
+            return []
+        self._outbox.drop(job)  # the node may give up before it has the whole body
+        self._end(job)
+        return [] if state.cancelled else [Ended(job, failed)]
+
+    def _end(self, job: int) -> None:
+        offer = self._jobs.pop(job).offer
+        left = self._busy[offer] - 1
+        if left:
+            self._busy[offer] = left
+        else:
+            del self._busy[offer]
+
+    def _active(self, job: int) -> _Job | None:
+        state = self._jobs.get(job)
+        if job > self._last or (state is not None and not state.sent):
+            raise ProtocolViolation("a job id that was never issued")
+        return state

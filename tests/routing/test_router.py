@@ -1,0 +1,155 @@
+"""Which offers a request goes to, and in what order."""
+
+import math
+from collections.abc import Mapping
+
+import pytest
+from attrs import evolve
+
+from lightphon_core import Backend, Capability, Load, Model, Needs, Node, Offer, Scorer, Stats
+from lightphon_core.errors import (
+    ContextLengthExceeded,
+    InvalidRequest,
+    ModelNotAvailable,
+    ModelNotFound,
+    NoNodesAvailable,
+)
+from lightphon_core.routing.catalogue import Catalogue
+from lightphon_core.routing.observations import HALF_LIFE_S, Observations
+from lightphon_core.routing.router import Weighted, rank
+from lightphon_core.routing.scorers import Availability, Speed
+
+CHAT = frozenset({Capability.CHAT})
+NEEDS = Needs("/v1/chat/completions", None, CHAT, prompt_tokens=10)
+
+
+BUILTIN = (Availability(), Speed())
+
+
+class Shelf(Backend):
+    name = "shelf"
+
+    def __init__(self, *offers: Offer, load: Mapping[str, Load] | None = None) -> None:
+        self.stock = list(offers)
+        self.busy = load or {}
+        self.read = 0
+
+    def offers(self):
+        self.read += 1
+        return list(self.stock)
+
+    def load(self):
+        return self.busy
+
+    def serve(self, job):
+        raise AssertionError("nothing is served here")
+
+
+def offer(id: str, model: str = "m", *, slots: int = 4, **facts) -> Offer:  # noqa: A002
+    return Offer(
+        id, Model(model, **{"capabilities": CHAT, "context_length": 1000, **facts}), Node(f"n-{id}", id), slots
+    )
+
+
+def ranked(shelf, needs=NEEDS, stats=None, scorers=BUILTIN):
+    catalogue = Catalogue([shelf], lambda: 7.0)
+    weighted = [Weighted(scorer, 1.0) for scorer in scorers]
+    return rank(catalogue, needs, weighted, stats or (lambda entry: Stats(load=entry.load())))
+
+
+def ids(order) -> list[str]:
+    return [each.entry.offer.id for each in order]
+
+
+def test_free_slots_first_then_speed():
+    shelf = Shelf(offer("busy"), offer("free"), load={"busy": Load(busy=4)})
+    assert ids(ranked(shelf)) == ["free", "busy"]
+    fast = lambda entry: Stats(tokens_per_s=100.0 if entry.offer.id == "b" else 10.0)  # noqa: E731
+    order = ranked(Shelf(offer("a"), offer("b")), stats=fast)
+    assert ids(order) == ["b", "a"]
+    assert set(order[0].parts) == {"availability", "speed"}
+
+
+def test_a_named_model_goes_to_its_own_offers_only():
+    shelf = Shelf(offer("a", "x"), offer("b", "y"), offer("c", "x"))
+    assert set(ids(ranked(shelf, evolve(NEEDS, model="x")))) == {"a", "c"}
+
+
+def test_what_is_missing_says_so():
+    shelf = Shelf(offer("a", "x"))
+    with pytest.raises(ModelNotFound) as error:
+        ranked(shelf, evolve(NEEDS, model="z"))
+    assert error.value.param == "model"
+    with pytest.raises(NoNodesAvailable):
+        ranked(Shelf())
+    tools = evolve(NEEDS, capabilities=CHAT | {Capability.TOOLS})
+    with pytest.raises(InvalidRequest, match="'x' cannot do tools"):
+        ranked(shelf, evolve(tools, model="x"))
+    with pytest.raises(ModelNotAvailable, match="tools"):
+        ranked(shelf, tools)
+    with pytest.raises(InvalidRequest, match="images"):
+        ranked(shelf, evolve(NEEDS, capabilities=CHAT | {Capability.VISION}))
+    with pytest.raises(ContextLengthExceeded, match="1000") as error:
+        ranked(shelf, evolve(NEEDS, prompt_tokens=1000))
+    assert error.value.code == "context_length_exceeded"
+
+
+def test_needs_pick_the_node_that_can():
+    shelf = Shelf(
+        offer("small"), offer("large", context_length=9000), offer("tools", capabilities=CHAT | {Capability.TOOLS})
+    )
+    assert ids(ranked(shelf, evolve(NEEDS, prompt_tokens=5000))) == ["large"]
+    assert ids(ranked(shelf, evolve(NEEDS, capabilities=CHAT | {Capability.TOOLS}))) == ["tools"]
+
+
+@pytest.mark.parametrize("nonsense", [math.nan, math.inf])
+def test_an_opinion_that_is_no_number_counts_as_none(nonsense):
+    class Odd(Scorer):
+        name = "odd"
+
+        def score(self, offer, needs, stats):
+            return nonsense if offer.id == "a" else 1.0
+
+    order = ranked(Shelf(offer("a"), offer("b")), scorers=(Odd(),))
+    assert ids(order) == ["b", "a"]
+    assert "odd" not in order[1].parts
+
+
+def test_the_catalogue_reads_again_only_when_told():
+    shelf = Shelf(offer("a", "x"))
+    catalogue = Catalogue([shelf], lambda: 7.0)
+    for _ in range(3):
+        assert [listed.model.id for listed in catalogue.models()] == ["x"]
+    assert shelf.read == 1
+    shelf.stock = [offer("b", "y")]
+    catalogue.invalidate()
+    assert [listed.model.id for listed in catalogue.models()] == ["y"]
+    assert catalogue.was_offered("x")
+    assert not catalogue.was_offered("z")
+
+
+def test_one_model_on_several_nodes_is_listed_once():
+    able = CHAT | {Capability.TOOLS}
+    shelf = Shelf(
+        offer("a", context_length=100), offer("b", context_length=None), offer("c", capabilities=able, maker="qwen")
+    )
+    (listed,) = Catalogue([shelf], lambda: 7.0).models()
+    assert (listed.nodes_online, listed.created) == (3, 7)
+    assert (listed.model.capabilities, listed.model.context_length, listed.model.maker) == (able, 1000, "qwen")
+
+
+def test_observations_decay():
+    now = 0.0
+    seen = Observations(lambda: now)
+    key = ("b", "o")
+    assert seen.stats(key, Load()) == Stats()
+    seen.answered(key, ttft_s=1.0, tokens=101, seconds=2.0)
+    seen.answered(key, ttft_s=0.0, tokens=1, seconds=0.0)
+    stats = seen.stats(key, Load(busy=1))
+    assert (stats.ttft_s, stats.tokens_per_s, stats.load.busy) == (pytest.approx(0.7), pytest.approx(50.5), 1)
+    seen.failed(key)
+    seen.failed(key)
+    assert seen.stats(key, Load()).failures == pytest.approx(2.0)
+    now = HALF_LIFE_S
+    assert seen.stats(key, Load()).failures == pytest.approx(1.0)
+    assert seen.stats(key, Load()).tokens_per_s == pytest.approx(50.5)

@@ -1,0 +1,118 @@
+"""Logging: everything through one sink, and no credential through the sink."""
+
+import io
+import json
+import logging
+
+import pytest
+import structlog
+
+from lightphon_core import log as log_setup
+from lightphon_core.accounts.secrets import Kind, new_secret
+from lightphon_core.log import configure, redact
+from lightphon_core.settings import LogSettings
+
+
+@pytest.fixture
+def logged():
+    """Configures logging; its value gives what was logged since. Puts the process's logging back as it was."""
+    names = ("", "lightphon", "alembic", "httpcore", "httpx", "sqlalchemy", "websockets")
+    levels = {name: logging.getLogger(name).level for name in names}
+    stream = io.StringIO()
+
+    def start(**settings):
+        configure(LogSettings(**settings), stream)
+        return stream.getvalue
+
+    yield start
+    structlog.reset_defaults()
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if isinstance(each, log_setup._Handler)]:
+        root.removeHandler(handler)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+class Opaque:
+    def __init__(self, text):
+        self.text = text
+
+    def __repr__(self):
+        return f"Opaque({self.text})"
+
+
+@pytest.mark.parametrize("format_", ["console", "json"])
+@pytest.mark.parametrize("kind", list(Kind))
+def test_secrets_are_masked_wherever_they_are(logged, format_, kind):
+    read = logged(format=format_)
+    secret = new_secret(kind)
+    log = structlog.stdlib.get_logger("lightphon.test")
+    log.info(f"in the event {secret}")
+    log.info("as a value", value=secret, in_bytes=secret.encode(), cut_short=secret[:-3])
+    log.info("nested", value={"a": [{"b": (secret, 1)}], "c": {secret}})
+    log.info("in an object", value=Opaque(secret))
+    log.info("in a path", path=f"/api/agent/{secret}/v1/models")
+    log.info("in headers", headers={"authorization": f"Bearer {secret}"}, pairs=[(b"authorization", secret.encode())])
+    log.info("by its key", api_key="sk-other", Authorization="Basic dXNlcg==")
+    logging.getLogger("uvicorn.error").warning("from uvicorn %s %r", secret, {"authorization": "Bearer other-one"})
+    try:
+        raise ValueError(f"in an exception {secret}")
+    except ValueError:
+        log.exception("failed")
+    text = read()
+    for part in (secret, secret[4:20], "sk-other", "dXNlcg", "other-one"):
+        assert part not in text
+    for part in ("in the event", "from uvicorn", "in an exception", "/v1/models", "Opaque("):
+        assert part in text
+    if format_ == "json":
+        assert all(json.loads(line)["level"] for line in text.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("GET /api/agent/whatever-it-is/v1 200", "GET /api/agent/[redacted]/v1 200"),
+        ("Authorization: Bearer abc", "Authorization: [redacted]"),
+        ('{"authorization": "Basic abc"}', '{"authorization": "[redacted]"}'),
+        ("[(b'authorization', b'Bearer abc')]", "[(b'authorization', b'[redacted]')]"),
+        ("postgresql://me:hush@host/db", "postgresql://me:[redacted]@host/db"),
+        ("cred_abcdefghijklmnop of acc_abcdefghijklmnop", "cred_abcdefghijklmnop of acc_abcdefghijklmnop"),
+        ("at_least_one http://127.0.0.1:8000/v1", "at_least_one http://127.0.0.1:8000/v1"),
+    ],
+)
+def test_redact(text, masked):
+    assert redact(text) == masked
+    assert redact(masked) == masked
+
+
+def test_tracebacks_have_no_local_variables(logged):
+    read = logged(format="console")
+
+    def serve(prompt):
+        raise RuntimeError("no luck")
+
+    try:
+        serve("my private " + "prompt")
+    except RuntimeError:
+        structlog.stdlib.get_logger("lightphon.x").exception("failed")
+        logging.getLogger("other").exception("failed too")
+    assert read().count("RuntimeError: no luck") == 2
+    assert "my private prompt" not in read()
+
+
+def test_levels(logged):
+    read = logged(level="debug", format="json")
+    structlog.stdlib.get_logger("web").debug("ours")
+    structlog.stdlib.get_logger("lightphon").debug("ours too")
+    for name in ("websockets.server", "uvicorn.error", "sqlalchemy.engine"):
+        logging.getLogger(name).debug("what they said to one another")
+    logging.getLogger("sqlalchemy.engine").info("SELECT")
+    logging.getLogger("uvicorn.error").info("started")
+    assert [json.loads(line)["event"] for line in read().splitlines()] == ["ours", "ours too", "started"]
+
+
+def test_a_record_that_cannot_be_written_is_not_shown(logged, capsys):
+    logged()
+    handler = next(each for each in logging.getLogger().handlers if isinstance(each, log_setup._Handler))
+    handler.handle(logging.LogRecord("x", logging.INFO, "", 1, "%d", ("hush",), None))
+    assert capsys.readouterr().err == "A log record of x could not be written.\n"

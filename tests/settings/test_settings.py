@@ -1,0 +1,293 @@
+"""Settings from TOML and the environment: what wins, what is refused, and that messages say where."""
+
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Literal
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import settings as limited
+from hypothesis import strategies as st
+
+from lightphon_core.environment import variables
+from lightphon_core.errors import SettingsError
+from lightphon_core.settings import Secret, Settings, load, plugin_settings, unknown_variables
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text: str) -> Path:
+        file = tmp_path / "lightphon.toml"
+        file.write_text(text)
+        return file
+
+    return write
+
+
+def refusal(config, environ=None) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load(config, environ or {})
+    assert "\n" not in caught.value.message
+    return caught.value.message
+
+
+def message_of(config, environ) -> str | None:
+    """The refusal's message, or None where nothing is refused."""
+    try:
+        load(config, environ)
+    except SettingsError as error:
+        return error.message
+    return None
+
+
+def test_defaults():
+    settings = load(None, {})
+    assert (settings.server.host, settings.server.port, settings.server.max_body_bytes) == (
+        "127.0.0.1",
+        8000,
+        20_000_000,
+    )
+    assert settings.limits.max_output_tokens == 4096
+    assert settings.limits.first_output_timeout_s == 120.0
+    assert settings.limits.attempts == 3
+    assert settings.limits.max_unread_bytes == 1_048_576
+    assert settings.plugins.allow is None
+    assert settings.log.level == "info"
+    assert settings.data_dir.is_absolute()
+    assert settings.database_url == f"sqlite:///{settings.data_dir}/lightphon.db"
+
+
+def test_environment_beats_file_and_argument_beats_both(write, tmp_path):
+    config = write('data_dir = "from-file"\n[server]\nport = 1\nhost = "::1"\n[plugins]\nblock = ["a"]\n')
+    assert load(config, {}).data_dir == tmp_path / "from-file"  # relative to the file, wherever LightPhon is started
+    settings = load(config, {"LIGHTPHON_SERVER_PORT": "2", "LIGHTPHON_DATA_DIR": "/e", "LIGHTPHON_PLUGINS_BLOCK": ""})
+    assert (settings.server.port, settings.server.host) == (2, "::1")
+    assert settings.plugins.block == ("a",)  # set to nothing is not set
+    assert settings.data_dir == Path("/e")
+    assert load(config, {"LIGHTPHON_DATA_DIR": "/e"}, data_dir=Path("/arg")).data_dir == Path("/arg")
+
+
+def test_every_setting_has_a_variable_and_help():
+    names = [variable.name for variable in variables(Settings)]
+    assert len(set(names)) == len(names)
+    assert {"LIGHTPHON_DATA_DIR", "LIGHTPHON_LIMITS_MAX_OUTPUT_TOKENS", "LIGHTPHON_STORAGE_URL"} <= set(names)
+    assert not {"LIGHTPHON_PLUGINS_TABLES", "LIGHTPHON_CONFIG"} & set(names)
+    for section in (each.type for each in attrs.fields(attrs.resolve_types(Settings)) if attrs.has(each.type)):
+        for setting in attrs.fields(section):
+            assert setting.metadata.get("help") or setting.metadata.get("internal"), setting.name
+
+
+def test_variables_of_every_type():
+    settings = load(
+        None,
+        {
+            "LIGHTPHON_LIMITS_KEEP_ALIVE_S": "1.5",
+            "LIGHTPHON_ROUTING_WEIGHTS": "free_slots=2, speed=0.5",
+            "LIGHTPHON_PLUGINS_ALLOW": "a, b",
+            "LIGHTPHON_LOG_FORMAT": "json",
+        },
+    )
+    assert settings.limits.keep_alive_s == 1.5
+    assert settings.routing.weights == {"free_slots": 2.0, "speed": 0.5}
+    assert settings.plugins.allow == ("a", "b")
+    assert settings.log.format == "json"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[server]\nport = "8000"', "[server] port must be a whole number, not text."),
+        ("[server]\nport = true", "[server] port must be a whole number, not true or false."),
+        ("[server]\nport = 8000.0", "[server] port must be a whole number, not a number."),
+        ("[server]\nport = 65536", "[server] port must be <= 65535: 65536."),
+        ("[server]\nport = -1", "[server] port must be >= 0: -1."),
+        ("[server]\nhost = 1", "[server] host must be text, not a whole number."),
+        ("[server]\nprot = 1", "[server] prot is not a setting; did you mean port?"),
+        ("[sever]\nport = 1", "sever is not a setting; did you mean server?"),
+        ("server = 1", "server must be a table, not a whole number."),
+        ("config = 'x'", "config is not a setting; there are data_dir, limits,"),
+        ("[limits]\nattempts = 0", "[limits] attempts must be > 0: 0."),
+        ("[limits]\nkeep_alive_s = nan", "[limits] keep_alive_s must be a finite number."),
+        ("[limits]\nkeep_alive_s = true", "[limits] keep_alive_s must be a number, not true or false."),
+        ("[routing]\nweights = {a = 'x'}", "[routing] weights.a must be a number, not text."),
+        ("[routing]\nweights = {a = -1}", "[routing] weights must not be negative: a is -1.0."),
+        ("[plugins]\nblock = 'abc'", "[plugins] block must be a list, not text."),
+        ("[plugins]\nblock = ['a', 1]", "[plugins] block.1 must be text, not a whole number."),
+        ("[plugins]\nblok = ['a']", "[plugins] blok is not a setting; did you mean block?"),
+        ("[log]\nlevel = 'loud'", "[log] level must be one of 'debug', 'info', 'warning', 'error'."),
+        ("[log]\nlevel = 2026-01-01", "[log] level must be one of"),
+        ("[server]\nhost = 2026-01-01", "[server] host must be text, not a date or time."),
+        ("[server]\nhost = {env = 'A', file = 'B'}", "[server] host must be text, or a reference"),
+        ("[server", "not valid TOML:"),
+    ],
+)
+def test_refusals_name_file_table_and_key(write, text, message):
+    config = write(text)
+    found = refusal(config)
+    assert found.startswith(f"{config}: ")
+    assert message in found
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("LIGHTPHON_SERVER_PORT", "8000x", "must be a whole number, not text."),
+        ("LIGHTPHON_SERVER_PORT", "8_000", "must be a whole number, not text."),
+        ("LIGHTPHON_SERVER_PORT", "9" * 5000, "must be a whole number, not text."),
+        ("LIGHTPHON_SERVER_PORT", "70000", "must be <= 65535: 70000."),
+        ("LIGHTPHON_LIMITS_KEEP_ALIVE_S", "inf", "must be a number, not text."),
+        ("LIGHTPHON_ROUTING_WEIGHTS", "a=b", "a must be a number, not text."),
+        ("LIGHTPHON_ROUTING_WEIGHTS", "a", "must be a table, not text."),
+    ],
+)
+def test_refusals_name_the_variable(write, name, text, message):
+    # The file says something right about it: the variable is to blame all the same.
+    assert refusal(write("[server]\nport = 1"), {name: text}) == f"{name} {message}"
+
+
+def test_missing_file_and_strange_bytes(tmp_path):
+    assert refusal(tmp_path / "none.toml").endswith(
+        "none.toml: the settings file cannot be read: No such file or directory."
+    )
+    (tmp_path / "latin.toml").write_bytes(b'a = "\xff"')
+    assert "not UTF-8" in refusal(tmp_path / "latin.toml")
+
+
+@limited(max_examples=30, deadline=None)
+@given(st.text(min_size=1).filter(lambda text: "\0" not in text))
+def test_no_text_makes_a_variable_crash(text):
+    for variable in variables(Settings):
+        message = message_of(None, {variable.name: text})
+        assert message is None or message.startswith(variable.name)
+
+
+@limited(max_examples=60, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(["server", "limits", "log", "plugins", "data_dir", "x"]),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+            lambda inner: (
+                st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["port", "host", "env"]), inner)
+            ),
+            max_leaves=4,
+        ),
+    )
+)
+def test_no_document_makes_loading_crash(document):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lightphon_core.settings._read", lambda _: document)
+        message = message_of(Path("x.toml"), {})
+    assert message is None or message.startswith("x.toml: ")
+
+
+@attrs.frozen
+class Tls:
+    verify: bool = True
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+@attrs.frozen
+class Example:
+    token: Secret
+    url: str = "https://example.org"
+    retries: int = attrs.field(default=1, validator=attrs.validators.ge(0))
+    mode: Literal["a", "b"] = "a"
+    hosts: frozenset[str] = frozenset()
+    names: list[str] = attrs.field(factory=list)
+    paths: Sequence[Path] = ()
+    colour: Colour = Colour.RED
+    tls: Tls = Tls()
+
+
+def example(config, environ=None, name="back-end") -> Example:
+    environ = environ or {}
+    return plugin_settings(load(config, environ), name, Example, environ)
+
+
+def test_plugin_table_and_variables(write):
+    config = write('[plugins]\norder = ["x"]\n[plugins.back-end]\ntoken = "t"\nretries = 2\ntls.verify = false\n')
+    assert example(config) == Example(Secret("t"), retries=2, tls=Tls(False))
+    config.write_text('[plugins.back-end]\ntoken = "t"\nnames = ["a"]\npaths = ["b"]\ncolour = "red"\nhosts = ["c"]\n')
+    everything = Example(Secret("t"), names=["a"], paths=(config.parent / "b",), hosts=frozenset("c"))
+    assert example(config) == everything
+    config.write_text('[plugins]\norder = ["x"]\n[plugins.back-end]\ntoken = "t"\nretries = 2\ntls.verify = false\n')
+    environ = {
+        "LIGHTPHON_PLUGINS_BACK_END_TOKEN": "env",
+        "LIGHTPHON_PLUGINS_BACK_END_TLS_VERIFY": "true",
+        "LIGHTPHON_PLUGINS_BACK_END_HOSTS": "a,b",
+    }
+    assert example(config, environ) == Example(Secret("env"), retries=2, hosts=frozenset({"a", "b"}))
+    assert load(config, {}).plugins.order == ("x",)
+
+
+def test_plugin_refusals(write):
+    for text, message in [
+        ("", "token is missing."),
+        ("token = 't'\nretires = 2", "retires is not a setting; did you mean retries?"),
+        ("token = 't'\nretries = -1", "retries must be >= 0: -1."),
+        ("token = 't'\ntls.verify = 1", "tls.verify must be true or false, not a whole number."),
+        ("token = 't'\ntls.verifi = 1", "tls.verifi is not a setting; did you mean verify?"),
+        ("token = 't'\nhosts = 'a'", "hosts must be a list, not text."),
+        ("token = 't'\nnames = 'a'", "names must be a list, not text."),
+        ("token = 't'\npaths = 'a'", "paths must be a list, not text."),
+        ("token = 't'\npaths = [1]", "paths.0 must be text, not a whole number."),
+        ("token = 't'\ncolour = 'blue'", "colour must be one of 'red'."),
+    ]:
+        config = write(f"[plugins.back-end]\n{text}\n")
+        with pytest.raises(SettingsError) as caught:
+            example(config)
+        assert caught.value.message == f"{config}: [plugins.back-end] {message}"
+
+
+def test_secrets_come_from_variables_and_files(write, tmp_path):
+    config = write('[plugins.back-end]\ntoken = {file = "token.txt"}\nurl = {env = "MY_URL"}\n')
+    (tmp_path / "token.txt").write_text("hush\n")
+    settings = example(config, {"MY_URL": "https://there"})
+    assert settings.token.reveal() == "hush"
+    assert settings.url == "https://there"
+    assert "hush" not in f"{settings} {settings!r} {settings.token} {settings.token!r}"
+
+    with pytest.raises(
+        SettingsError, match=r"\[plugins.back-end\] url refers to the environment variable MY_URL, which"
+    ):
+        example(config)
+    (tmp_path / "token.txt").write_text("\n")
+    with pytest.raises(SettingsError, match=r"token refers to the file .*token.txt, which is empty"):
+        example(config, {"MY_URL": "u"})
+    (tmp_path / "token.txt").unlink()
+    with pytest.raises(
+        SettingsError, match=r"token refers to the file .*token.txt, which cannot be read: No such file"
+    ):
+        example(config, {"MY_URL": "u"})
+
+
+def test_text_never_shows_in_a_refusal(write):
+    config = write('[plugins.back-end]\ntoken = ["hush"]\nretries = "hush"\nmode = "hush"\n')
+    with pytest.raises(SettingsError) as caught:
+        example(config)
+    # Nor in what hangs on the exception, which a log would print.
+    assert "hush" not in caught.value.message
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+
+
+def test_unknown_variables_are_reported_not_refused():
+    environ = {
+        "LIGHTPHON_SERVER_PRT": "1",
+        "LIGHTPHON_PORT_8000_TCP_ADDR": "10.0.0.1",  # Kubernetes
+        "LIGHTPHON_CONFIG": "x",
+        "LIGHTPHON_PLUGINS_BACK_END_TOKEN": "t",
+        "OTHER": "",
+    }
+    load(None, environ)
+    assert unknown_variables(environ, {"back-end": Example}) == [
+        "LIGHTPHON_PORT_8000_TCP_ADDR is not a setting",
+        "LIGHTPHON_SERVER_PRT is not a setting; did you mean LIGHTPHON_SERVER_PORT?",
+    ]
+    assert any("TOKEN" in line for line in unknown_variables(environ))

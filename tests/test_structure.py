@@ -1,0 +1,86 @@
+"""The arrows of docs/architecture.md: who may import whom. Read from the source, so that a lazy import counts too."""
+
+import ast
+from pathlib import Path
+
+import lightphon_core
+
+CORE = Path(lightphon_core.__file__).parent
+EVERYWHERE = {
+    "",
+    "types",
+    "money",
+    "errors",
+    "ports",
+    "settings",
+    "structuring",
+    "environment",
+    "log",
+    "host",
+    "hookspecs",
+}
+"""What anything may import; "" is the package's public face."""
+MAY_IMPORT = {
+    "openai": set(),
+    "storage": set(),
+    "routing": set(),
+    "accounts": {"storage"},
+    "ledger": {"storage"},
+    "serving": {"openai", "routing", "accounts", "ledger"},
+    "payments": {"routing", "accounts", "ledger"},
+    "plugins": set(),
+    "web": {"openai", "serving", "payments", "routing", "accounts", "ledger", "storage", "plugins"},
+    "cli": {"serving", "payments", "routing", "accounts", "ledger", "storage", "plugins", "web"},
+}
+"""Rooms and the rooms below them. `testing` may use all."""
+ONE_MODULE_ONLY = {"sqlalchemy": {"storage", "accounts", "ledger"}, "uvicorn": {"web"}, "alembic": {"storage"}}
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def room_of(name: str) -> str:
+    """The first part of a module's name inside the core; "" for a name of the public face."""
+    part = name.removeprefix("lightphon_core").removeprefix(".").split(".")[0]
+    return part if (CORE / part).is_dir() or (CORE / f"{part}.py").exists() else ""
+
+
+def test_arrows_run_one_way():
+    wrong = []
+    for path in CORE.rglob("*.py"):
+        room = room_of("lightphon_core." + path.relative_to(CORE).parts[0].removesuffix(".py"))
+        if room in ("testing", "__init__"):
+            continue
+        allowed = EVERYWHERE | MAY_IMPORT.get(room, set()) | {room}
+        own = [name for name in imports(path) if name.split(".")[0] == "lightphon_core"]
+        wrong += [f"{path.relative_to(CORE)} imports {name}" for name in own if room_of(name) not in allowed]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_core_knows_no_plugin():
+    for path in CORE.rglob("*.py"):
+        assert not any(
+            name.startswith("lightphon_") and not name.startswith("lightphon_core") for name in imports(path)
+        )
+
+
+def test_libraries_stay_in_their_rooms():
+    for path in CORE.rglob("*.py"):
+        room = path.relative_to(CORE).parts[0]
+        for name in imports(path):
+            rooms = ONE_MODULE_ONLY.get(name.split(".")[0])
+            assert rooms is None or room in rooms or room == "testing", f"{path.relative_to(CORE)} imports {name}"
+
+
+def test_pure_rooms_do_no_io():
+    for path in (CORE / "openai").rglob("*.py"):
+        roots = {name.split(".")[0] for name in imports(path)}
+        assert not roots & {"asyncio", "socket", "time", "pathlib", "os", "httpx", "litestar"}, path.name
