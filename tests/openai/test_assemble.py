@@ -122,7 +122,12 @@ def test_a_stream_as_llama_cpp_sends_it() -> None:
         {"reasoning_content": "m."},
         {"tool_calls": [{"index": 0, "id": "c0", "type": "function", "function": {"name": "f", "arguments": ""}}]},
         {"tool_calls": [{"index": 0, "id": "c0", "function": {"name": "f", "arguments": '{"a"'}}]},
-        {"tool_calls": [{"index": 0, "function": {"arguments": ": 1}"}}, {"index": 1, "function": {"name": "g"}}]},
+        {
+            "tool_calls": [
+                {"index": 0, "id": "", "function": {"name": "", "arguments": ": 1}"}},
+                {"index": 1, "function": {"name": "g"}},
+            ]
+        },
     ]
     payloads = [json.dumps({"choices": [{"index": 0, "delta": delta, "x_note": "same"}]}) for delta in deltas]
     payloads.append('{"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}')

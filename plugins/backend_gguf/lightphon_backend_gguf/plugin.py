@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
+import click
 from litestar.types import ControllerRouterHandler
 
+from lightphon_backend_gguf.demo.command import add_to
 from lightphon_backend_gguf.hub.backend import NodeBackend
 from lightphon_backend_gguf.hub.roster import Roster
 from lightphon_backend_gguf.hub.route import node_link
@@ -27,3 +29,8 @@ class Gguf:
     @hookimpl
     def register_routes(self) -> Sequence[ControllerRouterHandler]:
         return [node_link(self._host, self._roster)]
+
+    @staticmethod
+    def register_commands(cli: click.Group) -> None:
+        """Adds `lightphon demo`."""
+        add_to(cli)

@@ -75,7 +75,7 @@ class Node:
             serving = tasks.start(self._load_and_watch(link))
             await _first(linked, serving, tasks.start(self._stop.wait()))
             serving.cancel()
-            return
+            link.drain()
             async with _Tasks() as last:
                 hurry = last.start(self._stop_now.wait())
                 await asyncio.wait(

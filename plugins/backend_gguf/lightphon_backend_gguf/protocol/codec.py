@@ -4,6 +4,7 @@ Fields that are not known are ignored, and so are messages whose type is not kno
 """
 
 import json
+from collections.abc import Callable
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from cattrs import Converter
@@ -63,6 +64,14 @@ def _no_constant(_: str) -> float:
     raise FieldError("NaN and Infinity are not JSON")
 
 
+def _made_of(origin: Any) -> Callable[[Any], bool]:
+    def check(of: Any) -> bool:
+        made_of: Any = get_origin(of)
+        return bool(made_of is origin)
+
+    return check
+
+
 def _structure_tuple(value: Any, of: Any) -> tuple[Any, ...]:
     if type(value) is not list:
         raise FieldError("a list was expected")
@@ -74,8 +83,8 @@ def _make_converter() -> Converter:
     converter = Converter(detailed_validation=False)
     for plain in (str, int, float):
         converter.register_structure_hook(plain, lambda value, _: value)
-    converter.register_structure_hook_func(lambda of: get_origin(of) is Literal, lambda value, _: value)
-    converter.register_structure_hook_func(lambda of: get_origin(of) is tuple, _structure_tuple)
+    converter.register_structure_hook_func(_made_of(Literal), lambda value, _: value)
+    converter.register_structure_hook_func(_made_of(tuple), _structure_tuple)
     return converter
 
 

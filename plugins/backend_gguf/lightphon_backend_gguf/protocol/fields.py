@@ -41,18 +41,22 @@ def rule(expectation: str, holds: Callable[[Any], bool], *, optional: bool = Fal
 
 
 def text(expectation: str, pattern: re.Pattern[str], *, optional: bool = False) -> _Check:
+    """Validator: a string that the pattern matches whole."""
     return rule(expectation, lambda v: isinstance(v, str) and pattern.fullmatch(v) is not None, optional=optional)
 
 
 def whole(low: int, high: int, *, optional: bool = False) -> _Check:
+    """Validator: an int within both bounds."""
     return rule(f"a whole number from {low} to {high}", lambda v: is_whole(v, low, high), optional=optional)
 
 
 def number(low: float, high: float, *, optional: bool = False) -> _Check:
+    """Validator: an int or a float within both bounds."""
     return rule(f"a number from {low:g} to {high:g}", lambda v: is_number(v, low, high), optional=optional)
 
 
 def many(most: int, holds: Callable[[Any], bool], expectation: str) -> _Check:
+    """Validator: a tuple of at most `most` items that all pass `holds`."""
     return rule(
         f"at most {most} {expectation}",
         lambda v: isinstance(v, tuple) and len(v) <= most and all(holds(item) for item in v),
@@ -60,6 +64,7 @@ def many(most: int, holds: Callable[[Any], bool], expectation: str) -> _Check:
 
 
 def is_word(value: Any) -> bool:
+    """Whether this is a word such as "chat" or "Q4_K_M": at most 64 of A-Z a-z 0-9 . _ + -"""
     return isinstance(value, str) and _WORD.fullmatch(value) is not None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lightphon_backend_gguf.demo_model import find_demo_model
+from lightphon_backend_gguf.demo.model import find_demo_model
 from lightphon_backend_gguf.protocol.messages import JobFailed
 from lightphon_backend_gguf.testing import scripted
 

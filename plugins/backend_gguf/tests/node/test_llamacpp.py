@@ -5,7 +5,8 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -23,20 +24,51 @@ def ends_within(pidfd: int, seconds: float) -> bool:
     return bool(poll.poll(seconds * 1000))
 
 
+ENDLESS_LOAD = """
+import ctypes, os, types
+
+class CommonParams:
+    def __init__(self):
+        self.model = self.cpuparams = self.cpuparams_batch = types.SimpleNamespace()
+
+class ggml_backend_dev_type:
+    GGML_BACKEND_DEVICE_TYPE_GPU, GGML_BACKEND_DEVICE_TYPE_IGPU = 1, 2
+
+def get_device_info():
+    return []
+
+class Server:
+    def __init__(self, params):
+        open(os.environ["LOADING"], "w").close()
+        ctypes.PyDLL(None).pause()  # unlike CDLL, this keeps the GIL
+"""
+
+
 @pytest.fixture
-def endless_load(tmp_path: Path) -> Iterator[Path]:
-    """A model file that never comes: llama.cpp waits for it inside its constructor, where it holds the GIL."""
-    path = tmp_path / "never.gguf"
-    os.mkfifo(path)
-    yield path
-    if path.exists():
-        path.unlink()
+def loading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Awaitable[None]]:
+    """Makes engines load for ever, holding the GIL as llama.cpp does; call it to wait until one has begun to."""
+    (tmp_path / "xllamacpp.py").write_text(ENDLESS_LOAD)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    begun = tmp_path / "loading"
+    monkeypatch.setenv("LOADING", str(begun))
+    os.mkfifo(begun)
+
+    async def wait() -> None:
+        await asyncio.wait_for(asyncio.to_thread(begun.read_bytes), 20)
+
+    return wait
 
 
-async def is_being_read(fifo: Path) -> int:
-    """Wait until somebody opens the file for reading; a descriptor that keeps them waiting for its contents."""
-    async with asyncio.timeout(20):
-        return await asyncio.to_thread(os.open, fifo, os.O_WRONLY)
+@contextmanager
+def watched(pid: int) -> Iterator[int]:
+    """A pidfd. The process does not outlive the block, so that a test which fails leaves nothing behind."""
+    pidfd = os.pidfd_open(pid)
+    try:
+        yield pidfd
+    finally:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        os.close(pidfd)
 
 
 async def test_the_child_is_out_of_the_terminals_reach_and_hides_its_key(models: Path) -> None:
@@ -76,20 +108,16 @@ async def test_a_crash_is_noticed_and_explained(models: Path) -> None:
     await engine.stop()
 
 
-async def test_an_engine_can_be_stopped_while_it_loads(endless_load: Path) -> None:
-    engine = LlamaCpp(settings(endless_load))
+async def test_an_engine_can_be_stopped_while_it_loads(models: Path, loading: Callable[[], Awaitable[None]]) -> None:
+    engine = LlamaCpp(settings(models / "greeting.gguf"))
     start = asyncio.create_task(engine.start())
-    writer = await is_being_read(endless_load)
-    try:
-        assert engine.pid is not None
-        pidfd = os.pidfd_open(engine.pid)
+    await loading()
+    assert engine.pid is not None
+    with watched(engine.pid) as pidfd:
         start.cancel()
         with pytest.raises(asyncio.CancelledError):
             await start
         assert ends_within(pidfd, 0)
-        os.close(pidfd)
-    finally:
-        os.close(writer)
 
 
 PARENT = """
@@ -111,30 +139,34 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("moment", ["ready", "loading"])
-async def test_the_child_does_not_outlive_a_killed_parent(moment: str, models: Path, endless_load: Path) -> None:
-    path = models / "endless.gguf" if moment == "ready" else endless_load
-    parent = await asyncio.create_subprocess_exec(
+async def parent(path: Path) -> tuple[asyncio.subprocess.Process, asyncio.StreamReader, int]:
+    """A process that runs an engine and says "ready" when it is; with its output, and the engine's process id."""
+    process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", PARENT, str(path), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
     )
-    assert parent.stdout is not None
-    writer = None
-    try:
-        async with asyncio.timeout(20):
-            pidfd = os.pidfd_open(int(await parent.stdout.readline()))
-            if moment == "ready":
-                assert await parent.stdout.readline() == b"ready\n"
-            else:
-                writer = await is_being_read(endless_load)
-        parent.kill()
+    assert process.stdout is not None
+    return process, process.stdout, int(await asyncio.wait_for(process.stdout.readline(), 20))
+
+
+async def test_a_child_does_not_outlive_a_parent_that_is_killed(models: Path) -> None:
+    process, output, child = await parent(models / "endless.gguf")
+    with watched(child) as pidfd:
+        assert await asyncio.wait_for(output.readline(), 20) == b"ready\n"
+        process.kill()
+        await process.wait()
         assert ends_within(pidfd, 5)
-        os.close(pidfd)
-    finally:
-        if writer is not None:
-            os.close(writer)
-        if parent.returncode is None:
-            parent.kill()
-        await parent.wait()
+
+
+async def test_nor_does_it_while_it_loads_and_holds_the_gil(
+    models: Path, loading: Callable[[], Awaitable[None]]
+) -> None:
+    process, _, child = await parent(models / "greeting.gguf")
+    with watched(child) as pidfd:
+        await loading()
+        assert not ends_within(pidfd, 0)
+        process.kill()
+        await process.wait()
+        assert ends_within(pidfd, 5)
 
 
 async def test_a_file_that_llama_cpp_refuses_gives_one_line(models: Path, tmp_path: Path) -> None:

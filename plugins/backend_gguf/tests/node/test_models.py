@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from lightphon_backend_gguf.demo_model import find_demo_model
+from lightphon_backend_gguf.demo.model import find_demo_model
 from lightphon_backend_gguf.node.gguf import GgufError, Header, Tensor, Value
 from lightphon_backend_gguf.node.models import (
     capabilities,

