@@ -57,6 +57,11 @@ class Tasks:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._log.error("background task failed", task=task.get_name(), exc_info=error)
 
+    async def finish(self, timeout_s: float) -> bool:
+        """Wait until all that runs has ended by itself, but not for longer than `timeout_s`. Whether it has."""
+        running = list(self._running)
+        return not running or not (await asyncio.wait(running, timeout=timeout_s))[1]
+
     async def stop(self) -> None:
         """Cancel what still runs, and wait until it has ended."""
         running = list(self._running)

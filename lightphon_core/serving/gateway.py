@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from attrs import frozen
+from attrs import define
 
 from lightphon_core.host import Clock, Tasks
 from lightphon_core.ports import Authenticator
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
 
 
-@frozen
+@define
 class Gateway:
-    """One per application; handed to every request. `started_at` is in seconds since 1970."""
+    """One per application; handed to every request. `started_at` is in seconds since 1970.
+
+    Once it is `closing`, no new journeys begin.
+    """
 
     authenticators: Sequence[Authenticator]
     catalogue: Catalogue
@@ -33,7 +36,14 @@ class Gateway:
     tasks: Tasks
     log: BoundLogger
     started_at: int
+    closing: bool = False
 
     def stats(self, entry: Entry) -> Stats:
         """What is known of an offer now."""
         return self.observations.stats(entry.key, entry.load())
+
+    async def close(self, grace_s: float) -> None:
+        """Begin no more journeys, and give those under way `grace_s` seconds to end before they are cancelled."""
+        self.closing = True
+        await self.tasks.finish(grace_s)
+        await self.tasks.stop()

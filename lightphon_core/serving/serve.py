@@ -26,6 +26,8 @@ def begin(gateway: Gateway, request: InferenceRequest, principal: Principal, req
 
     Raises what `routing.router.rank` raises, before anything was sent anywhere.
     """
+    if gateway.closing:
+        raise _stopping()
     ranked = rank(gateway.catalogue, request.needs, gateway.scorers, gateway.stats)
     return Exchange(gateway, request, principal, request_id, ranked)
 
@@ -91,9 +93,7 @@ class Exchange:
             outcome = "client gone"
             if not self._gone:
                 outcome = "server stopping"
-                self._error = NoNodesAvailable(
-                    "The server is restarting. Try again shortly.", retry_after=RETRY_AFTER_S
-                )
+                self._error = _stopping()
             raise
         finally:
             if self._started is not None:
@@ -163,6 +163,10 @@ class Exchange:
             ms=round((clock.monotonic() - self._began) * 1000, 1),
             **fields,
         )
+
+
+def _stopping() -> NoNodesAvailable:
+    return NoNodesAvailable("The server is restarting. Try again shortly.", retry_after=RETRY_AFTER_S)
 
 
 def _routing_info(started: Started) -> dict[str, object]:

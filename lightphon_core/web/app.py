@@ -121,7 +121,7 @@ def create_app(
         try:
             yield
         finally:
-            await gateway.tasks.stop()
+            await gateway.close(0)
             for error in await plugins.stop():
                 log.warning("plugin did not stop cleanly", error=error.message)
             for tasks in assembly.tasks:

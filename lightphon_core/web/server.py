@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 from collections.abc import Callable
@@ -10,9 +11,13 @@ import uvicorn
 from litestar import Litestar
 
 from lightphon_core.errors import ConfigurationError
+from lightphon_core.serving.gateway import Gateway
 
 WEBSOCKET_MESSAGE_BYTES = 1 << 20
 """The largest WebSocket message anyone may send us; node links fragment what is larger."""
+
+UNFINISHED_S = 2
+"""How long uvicorn may take to end what is left after the grace."""
 
 
 class AddressError(ConfigurationError):
@@ -49,9 +54,10 @@ class Server(uvicorn.Server):
     """uvicorn's server. It says when it is ready for requests, and raises what keeps the application from starting,
     where uvicorn alone would log a traceback."""
 
-    def __init__(self, app: Litestar, config: uvicorn.Config, on_started: Callable[[], object]) -> None:
+    def __init__(self, app: Litestar, config: uvicorn.Config, grace_s: float, on_started: Callable[[], object]) -> None:
         super().__init__(config)
         self._app = app
+        self._grace_s = grace_s
         self._on_started = on_started
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
@@ -73,9 +79,21 @@ class Server(uvicorn.Server):
         if self.started:
             self._on_started()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no new connections, let answers finish, and only then close the node links that they come over."""
+        for listening in self.servers:
+            listening.close()
+        gateway: Gateway = self._app.state.gateway
+        closing = asyncio.create_task(gateway.close(self._grace_s))
+        while not closing.done() and not self.force_exit:  # set by a second Ctrl-C, from a signal handler
+            await asyncio.wait({closing}, timeout=0.1)
+        await super().shutdown(sockets)
 
-def server_for(app: Litestar, *, shutdown_grace_s: int, on_started: Callable[[], object]) -> Server:
+
+def server_for(app: Litestar, *, shutdown_grace_s: float, on_started: Callable[[], object]) -> Server:
     """uvicorn, set for streams and node links. Run it with `sockets=[bind(...)]`.
+
+    When it stops, answers under way have `shutdown_grace_s` seconds to finish.
 
     One worker: catalogue and node links live in the process. Deflate would hold chunks back; uvicorn's own access log
     would write agent tokens.
@@ -92,7 +110,8 @@ def server_for(app: Litestar, *, shutdown_grace_s: int, on_started: Callable[[],
             log_config=None,
             server_header=False,
             proxy_headers=False,
-            timeout_graceful_shutdown=shutdown_grace_s,
+            timeout_graceful_shutdown=UNFINISHED_S,
         ),
+        shutdown_grace_s,
         on_started,
     )

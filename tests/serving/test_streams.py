@@ -152,6 +152,23 @@ def test_a_server_that_stops_ends_streams_in_an_error(start_server):
     assert len(backend.closed) == 1
 
 
+def test_a_server_that_stops_lets_answers_finish_first(start_server):
+    held = Held(chunk({"content": "begun"}))
+    running = start_server(plugin_of(ScriptedBackend(held)))
+    client = raw_post(running, {**BODY, "stream": True})
+    assert held.begun.wait(10)
+    stopping = threading.Thread(target=running.server.stop)
+    stopping.start()
+    until(lambda: running.server.gateway.closing)
+    held.go.set()
+    received = b""
+    while data := client.recv(65536):
+        received += data
+    client.close()
+    stopping.join()
+    assert b"[DONE]" in received
+
+
 def test_many_at_once_do_not_mix(start_server):
     async def echo(job: Job) -> AsyncGenerator[bytes, None]:
         word = json.loads(job.body)["messages"][0]["content"]

@@ -23,14 +23,18 @@ _REFUSALS = (400, 404, 413, 415, 422, 501)
 
 
 class Upstream:
-    """A pool of connections to the engines. An asynchronous context manager; `post` is for use inside it."""
+    """The way to the engines. An asynchronous context manager; `post` is for use inside it.
+
+    Each job has a connection of its own: llama.cpp hangs up after a stream without having said so, which a job that
+    came next on that connection would take for a failure; and on one machine a new one costs nothing to speak of.
+    """
 
     def __init__(self) -> None:
         self._client = httpx.AsyncClient(
             trust_env=False,
             follow_redirects=False,
             timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=4.0),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
         )
 
     async def __aenter__(self) -> Self:
@@ -49,7 +53,7 @@ class Upstream:
         Closing the generator closes the connection at once, which makes the engine stop. JobFailed if the engine
         refuses, is gone or breaks off, or if the whole answer takes longer than `timeout_s` seconds.
         """
-        headers = {"content-type": "application/json", "accept-encoding": "identity"}
+        headers = {"content-type": "application/json", "accept-encoding": "identity", "connection": "close"}
         if endpoint.key:
             headers["authorization"] = f"Bearer {endpoint.key}"
         request = self._client.build_request("POST", endpoint.url + path, content=body, headers=headers)

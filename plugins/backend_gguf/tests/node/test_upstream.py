@@ -85,6 +85,17 @@ async def test_cancelling_closes_the_connection_at_once(beginning: bytes) -> Non
             await job
 
 
+async def test_no_job_comes_second_on_a_connection() -> None:
+    async def answer(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert b"connection: close\r\n" in head.lower()
+        writer.write(OK + b"5\r\nwhole\r\n0\r\n\r\n")
+        await reader.read()  # hangs up only on whatever comes next
+
+    async with server(answer) as endpoint, Upstream() as upstream, asyncio.timeout(5):
+        for _ in range(3):
+            assert [part async for part in upstream.post(endpoint, "/v1/x", b"{}", timeout_s=5)] == [b"whole"]
+
+
 async def test_an_answer_that_breaks_off_is_unavailable() -> None:
     async def answer(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(OK + b"5\r\nfirst\r\n")

@@ -103,7 +103,7 @@ class LlamaCpp(Engine):
             return str(ready["url"])
         process.stdin.close()
         await process.wait()
-        reason = _load_error((await self._stderr).decode(errors="replace")) or self._status()
+        reason = _load_error((await self._stderr).decode(errors="replace")) or ready.get("error") or self._status()
         raise EngineError(f"llama.cpp cannot load {self._settings.path}: {reason}")
 
     async def exited(self) -> str:

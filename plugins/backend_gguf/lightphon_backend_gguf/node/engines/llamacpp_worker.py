@@ -30,7 +30,8 @@ def main() -> None:
         server = xllamacpp.Server(_parameters(spec))
     except RuntimeError as error:
         print(json.dumps({"error": str(error)}), file=reports, flush=True)
-        os._exit(3)
+        # An ordinary exit, which waits for llama.cpp to write its last lines.
+        sys.exit(3)
     print(json.dumps({"url": server.listening_address}), file=reports, flush=True)
     sys.stdin.read()
     # An ordinary exit while a slot generates would abort with a core dump.
