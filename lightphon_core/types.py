@@ -3,7 +3,13 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
+
+from lightphon_core.money import msat
+
+
+def _amount(_: object, __: "Attribute[int]", value: object) -> None:
+    msat(value)
 
 
 class Capability(StrEnum):
@@ -69,16 +75,33 @@ class Node:
 
 
 @frozen
+class Price:
+    """What an answer costs, in millisatoshi: for a minute of inference, a million tokens of prompt, a million tokens of
+    completion, and for the request as such. What is not charged is 0."""
+
+    per_minute: int = field(default=0, validator=_amount)
+    per_mtok_prompt: int = field(default=0, validator=_amount)
+    per_mtok_completion: int = field(default=0, validator=_amount)
+    per_request: int = field(default=0, validator=_amount)
+
+    @property
+    def is_free(self) -> bool:
+        return not (self.per_minute or self.per_mtok_prompt or self.per_mtok_completion or self.per_request)
+
+
+@frozen
 class Offer:
     """One model on one node. `id` is unique within its backend and stays the same for as long as the offer stands.
 
-    `slots` is how many requests the node runs at once.
+    `slots` is how many requests the node runs at once. `price` is what its owner asks; None leaves it to the gateway's
+    settings.
     """
 
     id: str
     model: Model
     node: Node
     slots: int = 1
+    price: Price | None = None
 
 
 @frozen

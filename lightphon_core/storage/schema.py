@@ -6,7 +6,21 @@ needs a migration in `migrations/versions`; a test compares the two.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKey, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from lightphon_core.money import MAX_MSAT
 
 CREDENTIAL_KINDS = ("api_key", "agent_token", "node_token")
 
@@ -42,6 +56,80 @@ credentials = Table(
     Column("revoked_at", BigInteger, nullable=True),
     CheckConstraint(f"kind IN ({', '.join(map(repr, CREDENTIAL_KINDS))})", name="kind"),
 )
+
+
+# The journal. Entries and postings are only ever added: triggers refuse to change or remove them.
+entries = Table(
+    "entries",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("external_id", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    UniqueConstraint("external_id", "kind", "source", name="uq_entries_external_id"),
+)
+
+# `amount` msat leave `debit` and reach `credit`: each row sums to zero by its shape.
+postings = Table(
+    "postings",
+    metadata,
+    Column("entry_id", Text, ForeignKey("entries.id"), primary_key=True),
+    Column("place", Integer, primary_key=True),
+    Column("debit", Text, nullable=False, index=True),
+    Column("credit", Text, nullable=False, index=True),
+    Column("amount", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    CheckConstraint(f"amount > 0 AND amount <= {MAX_MSAT}", name="amount"),
+    CheckConstraint("debit <> credit", name="two_accounts"),
+)
+
+# The sum of an account's postings, kept up to date; `held` of it is set aside by holds.
+balances = Table(
+    "balances",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    Column("held", BigInteger, nullable=False),
+    Column("may_be_negative", Boolean(create_constraint=False), nullable=False),
+    CheckConstraint(f"amount <= {MAX_MSAT} AND amount >= -{MAX_MSAT}", name="bounds"),
+    CheckConstraint("held >= 0 AND (may_be_negative OR held <= amount)", name="held"),
+)
+
+# Money set aside for answers under way, by origin. `checkpoint` is what has surely been delivered.
+holds = Table(
+    "holds",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, nullable=False, index=True),
+    *(Column(origin, BigInteger, nullable=False) for origin in ("granted", "card", "lightning", "earned")),
+    Column("payee", Text, nullable=True),
+    Column("house_bps", Integer, nullable=False),
+    Column("checkpoint", BigInteger, nullable=False),
+    Column("lease_until", BigInteger, nullable=False, index=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("note", Text, nullable=False),
+)
+
+# One row for each answer that delivered something, free ones too.
+usage = Table(
+    "usage",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("account_id", Text, nullable=False),
+    Column("credential_id", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("node_id", Text, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("ms", BigInteger, nullable=False),
+    Column("cost_msat", BigInteger, nullable=False),
+    Index("ix_usage_account_id", "account_id", "at"),
+)
+
+APPEND_ONLY = ("entries", "postings")
 
 
 def microseconds(seconds: float) -> int:

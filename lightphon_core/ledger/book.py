@@ -1,0 +1,272 @@
+"""The rules of the ledger, carried out in memory: a page of the books is loaded, commands change it, and what changed
+is written back in one transaction. No I/O here."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from attrs import define, field
+
+from lightphon_core.ledger import chart
+from lightphon_core.ledger.chart import SPENDING_ORDER, Origin
+from lightphon_core.ledger.commands import (
+    Capture,
+    Command,
+    ExtendHold,
+    HoldLost,
+    InsufficientFunds,
+    LedgerError,
+    Overdrawn,
+    Post,
+    Posted,
+    Posting,
+    ReapExpired,
+    TakeHold,
+    Taken,
+)
+from lightphon_core.ledger.pricing import house_share
+from lightphon_core.money import MAX_MSAT
+
+CHARGE = "charge"
+GATEWAY = "gateway"
+
+EntryKey = tuple[str, str, str]
+"""Kind, source and external id."""
+
+
+@define
+class Balance:
+    """`held` of `amount` is set aside."""
+
+    amount: int = 0
+    held: int = 0
+
+
+@define
+class Hold:
+    """Money set aside for one answer. `parts` is by origin, in the order of `SPENDING_ORDER`."""
+
+    id: str
+    account: str
+    parts: list[int]
+    payee: str | None
+    house_bps: int
+    lease_until: int
+    created_at: int
+    checkpoint: int = 0
+    note: str = ""
+
+    @property
+    def amount(self) -> int:
+        return sum(self.parts)
+
+
+@define
+class Entry:
+    """One entry of the journal, and its postings."""
+
+    id: str
+    key: EntryKey
+    postings: tuple[Posting, ...]
+    note: str
+
+
+@define
+class Page:
+    """The part of the books that a batch of commands touches, and what the commands did to it.
+
+    `now` is the database's clock in microseconds. Everything that a command may need must have been loaded: see
+    `accounts_of`.
+    """
+
+    now: int
+    balances: dict[str, Balance]
+    holds: dict[str, Hold]
+    entries: dict[EntryKey, str]
+    new_entries: list[Entry] = field(factory=list)
+    new_holds: dict[str, Hold] = field(factory=dict)
+    changed_holds: dict[str, Hold] = field(factory=dict)
+    ended_holds: list[str] = field(factory=list)
+    touched: set[str] = field(factory=set)
+    usage: list[dict[str, Any]] = field(factory=list)
+
+    def carry_out(self, command: Command) -> Any:
+        """Do what `command` says; returns its answer. Raises `LedgerError`, and then has changed nothing."""
+        return _RULES[type(command)](self, command)
+
+    def balance(self, account: str) -> Balance:
+        """The balance of an account; 0 for one that was never used."""
+        found = self.balances.get(account)
+        if found is None:
+            found = self.balances[account] = Balance()
+        return found
+
+    def write(self, key: EntryKey, postings: tuple[Posting, ...], note: str) -> str:
+        """Add an entry whose postings were checked."""
+        for posting in postings:
+            self.balance(posting.debit).amount -= posting.amount
+            self.balance(posting.credit).amount += posting.amount
+            self.touched.add(posting.debit)
+            self.touched.add(posting.credit)
+        entry = Entry(f"ent_{self.now:014x}{secrets.token_hex(5)}", key, postings, note)
+        self.new_entries.append(entry)
+        self.entries[key] = entry.id
+        return entry.id
+
+
+def accounts_of(command: Command, holds: dict[str, Hold]) -> Iterable[str]:
+    """The accounts that `command` may touch, given the holds that it names."""
+    match command:
+        case Post():
+            return [name for posting in command.postings for name in (posting.debit, posting.credit)]
+        case TakeHold():
+            return chart.wallets(command.account)
+        case ExtendHold() | Capture():
+            hold = holds.get(command.hold)
+            return () if hold is None else _accounts_of_hold(hold)
+        case ReapExpired():
+            return [name for hold in holds.values() for name in _accounts_of_hold(hold)]
+
+
+def _accounts_of_hold(hold: Hold) -> list[str]:
+    names = chart.wallets(hold.account)
+    names.append(chart.HOUSE)
+    if hold.payee is not None:
+        names += [chart.earnings(hold.payee, origin) for origin in SPENDING_ORDER]
+    return names
+
+
+def _post(page: Page, command: Post) -> Posted:
+    key = (command.kind, command.source, command.external_id)
+    known = page.entries.get(key)
+    if known is not None:
+        return Posted(known, new=False)
+    if not command.postings:
+        raise LedgerError("An entry has at least one posting.")
+    moved: dict[str, int] = {}
+    for posting in command.postings:
+        moved[posting.debit] = moved.get(posting.debit, 0) - posting.amount
+        moved[posting.credit] = moved.get(posting.credit, 0) + posting.amount
+    for name, change in moved.items():
+        balance = page.balance(name)
+        after = balance.amount + change
+        if change < 0 and after < balance.held and not chart.may_be_negative(name):
+            raise Overdrawn(f"The account {name} has {balance.amount - balance.held} msat, not {-change}.")
+        if abs(after) > MAX_MSAT:
+            raise LedgerError(f"The account {name} would hold more money than there is.")
+    return Posted(page.write(key, command.postings, command.note), new=True)
+
+
+def _take(page: Page, command: TakeHold) -> Taken:
+    if command.hold in page.holds:
+        raise LedgerError(f"The hold {command.hold} is there already.")
+    balances = [page.balance(name) for name in chart.wallets(command.account)]
+    available = sum(balance.amount - balance.held for balance in balances)
+    if available < command.minimum:
+        held = sum(balance.held for balance in balances)
+        raise InsufficientFunds(needed=command.minimum, available=available, held=held)
+    hold = Hold(
+        command.hold,
+        command.account,
+        [0] * len(SPENDING_ORDER),
+        command.payee,
+        command.house_bps,
+        page.now + command.lease_us,
+        page.now,
+        note=command.note,
+    )
+    _set_aside(page, hold, command.amount)
+    page.holds[hold.id] = page.new_holds[hold.id] = hold
+    return Taken(hold.amount, available - hold.amount)
+
+
+def _extend(page: Page, command: ExtendHold) -> int:
+    hold = _held(page, command.hold)
+    if command.amount:
+        _set_aside(page, hold, command.amount)
+    hold.checkpoint = max(hold.checkpoint, min(command.checkpoint, hold.amount))
+    hold.lease_until = page.now + command.lease_us
+    if hold.id not in page.new_holds:
+        page.changed_holds[hold.id] = hold
+    return hold.amount
+
+
+def _capture(page: Page, command: Capture) -> int:
+    hold = _held(page, command.hold)
+    charged = _settle(page, hold, command.amount)
+    if command.usage is not None:
+        page.usage.append({**command.usage, "cost_msat": charged, "at": page.now})
+    return charged
+
+
+def _reap(page: Page, _: ReapExpired) -> int:
+    expired = [hold for hold in page.holds.values() if hold.lease_until < page.now]
+    for hold in expired:
+        _settle(page, hold, hold.checkpoint)
+    return len(expired)
+
+
+def _held(page: Page, name: str) -> Hold:
+    hold = page.holds.get(name)
+    if hold is None:
+        raise HoldLost(f"There is no hold {name} any more.")
+    return hold
+
+
+def _set_aside(page: Page, hold: Hold, amount: int) -> None:
+    """Put up to `amount` of what is available into the hold, by origin in the order of spending."""
+    for place, name in enumerate(chart.wallets(hold.account)):
+        balance = page.balance(name)
+        part = min(amount, balance.amount - balance.held)
+        if part > 0:
+            balance.held += part
+            hold.parts[place] += part
+            amount -= part
+            page.touched.add(name)
+
+
+def _settle(page: Page, hold: Hold, amount: int) -> int:
+    """Charge `amount`, at most what is held, and end the hold."""
+    charged = min(amount, hold.amount)
+    postings: list[Posting] = []
+    spent = 0
+    for origin, name, part in zip(SPENDING_ORDER, chart.wallets(hold.account), hold.parts, strict=True):
+        if not part:
+            continue
+        page.balance(name).held -= part
+        page.touched.add(name)
+        used = min(part, charged - spent)
+        postings += _shares(hold, origin, name, spent, used)
+        spent += used
+    if postings:
+        page.write((CHARGE, GATEWAY, hold.id), tuple(postings), hold.note)
+    del page.holds[hold.id]
+    page.changed_holds.pop(hold.id, None)
+    if page.new_holds.pop(hold.id, None) is None:
+        page.ended_holds.append(hold.id)
+    return charged
+
+
+def _shares(hold: Hold, origin: Origin, name: str, before: int, used: int) -> Iterable[Posting]:
+    """Who gets the `used` msat of one origin, after `before` of the charge were shared out already.
+
+    The house's part is what its share of the running total grows by, so that the parts add up.
+    """
+    house = used
+    if hold.payee is not None:
+        house = house_share(before + used, hold.house_bps) - house_share(before, hold.house_bps)
+        if used > house:
+            yield Posting(name, chart.earnings(hold.payee, origin), used - house)
+    if house:
+        yield Posting(name, chart.HOUSE, house)
+
+
+_RULES: dict[type, Callable[[Page, Any], Any]] = {
+    Post: _post,
+    TakeHold: _take,
+    ExtendHold: _extend,
+    Capture: _capture,
+    ReapExpired: _reap,
+}

@@ -1,0 +1,136 @@
+"""What can be asked of the ledger, and what it answers. Frozen values; `book.py` carries them out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import Attribute, field, frozen
+
+from lightphon_core.errors import LightPhonError
+from lightphon_core.money import MoneyError, msat
+
+
+def _amount(_: object, __: Attribute[int], value: object) -> None:
+    msat(value)
+
+
+def _positive(_: object, __: Attribute[int], value: object) -> None:
+    if msat(value) == 0:
+        raise MoneyError("An amount that moves is not 0.")
+
+
+@frozen
+class Posting:
+    """`amount` leaves the account `debit` and reaches the account `credit`. So every posting sums to zero by its shape,
+    and so does every entry."""
+
+    debit: str
+    credit: str
+    amount: int = field(validator=_positive)
+
+    def __attrs_post_init__(self) -> None:
+        if self.debit == self.credit:
+            raise MoneyError("A posting moves money between two accounts.")
+
+
+@frozen
+class Post:
+    """Write one entry. (kind, source, external_id) happens once; ids are the server's or a provider's, no client's.
+
+    Answered with `Posted`. Raises `Overdrawn`.
+    """
+
+    kind: str
+    source: str
+    external_id: str
+    postings: tuple[Posting, ...]
+    note: str = ""
+
+
+@frozen
+class TakeHold:
+    """Set money of `account` aside for one answer: `amount` if there is so much, else what there is, but not less than
+    `minimum`. `payee` earns it (None: the house), less the house's `house_bps`. It lasts for `lease_us` microseconds.
+
+    Answered with `Taken`. Raises `InsufficientFunds`.
+    """
+
+    hold: str
+    account: str
+    amount: int = field(validator=_amount)
+    minimum: int = field(validator=_amount)
+    payee: str | None
+    house_bps: int
+    lease_us: int
+    note: str = ""
+
+
+@frozen
+class ExtendHold:
+    """Set `amount` more aside, or what there is of it; renew the lease; note that `checkpoint` has been delivered.
+
+    Answered with the hold's amount from now on. Raises `HoldLost`.
+    """
+
+    hold: str
+    amount: int = field(validator=_amount)
+    checkpoint: int = field(validator=_amount)
+    lease_us: int
+
+
+@frozen
+class Capture:
+    """Charge `amount` of the hold, never more than it has, and release the rest. 0 charges nothing.
+
+    `usage` is a row to keep beside it, by column. Answered with the amount charged. Raises `HoldLost`.
+    """
+
+    hold: str
+    amount: int = field(validator=_amount)
+    usage: dict[str, Any] | None = None
+
+
+@frozen
+class ReapExpired:
+    """Capture every hold whose lease has ended at its checkpoint. Answered with their number."""
+
+
+Command = Post | TakeHold | ExtendHold | Capture | ReapExpired
+
+
+@frozen
+class Taken:
+    """`amount` is set aside; `left` is what the wallet has besides, free to be used."""
+
+    amount: int
+    left: int
+
+
+@frozen
+class Posted:
+    """The entry's id, and whether this command wrote it or an earlier one of the same external id had."""
+
+    entry: str
+    new: bool
+
+
+class LedgerError(LightPhonError):
+    """A command that the books do not allow. Nothing was written."""
+
+
+class Overdrawn(LedgerError):
+    """A posting would make an account negative that may not be."""
+
+
+class HoldLost(LedgerError):
+    """There is no such hold any more: it was captured, or its lease ended and it was reaped."""
+
+
+class InsufficientFunds(LedgerError):
+    """`needed` is more than is `available`, of which `held` is set aside elsewhere. All in msat."""
+
+    def __init__(self, *, needed: int, available: int, held: int) -> None:
+        super().__init__("The wallet does not cover this.")
+        self.needed = needed
+        self.available = available
+        self.held = held

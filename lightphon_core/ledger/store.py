@@ -1,0 +1,179 @@
+"""Between the books in memory and the tables: load the page that a batch of commands needs, write back what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, text, tuple_, update
+
+from lightphon_core.ledger import chart
+from lightphon_core.ledger.book import Balance, EntryKey, Hold, Page, accounts_of
+from lightphon_core.ledger.chart import SPENDING_ORDER
+from lightphon_core.ledger.commands import Capture, Command, ExtendHold, LedgerError, Post, ReapExpired, TakeHold
+from lightphon_core.storage.clock import database_now
+from lightphon_core.storage.schema import balances, entries, holds, postings, usage
+
+REAPED_AT_ONCE = 500
+_LEDGER_LOCK = 0x11_70_40_27
+"""PostgreSQL's advisory lock that every batch takes: replicas write to the books one after the other."""
+
+_ORIGINS = [str(origin) for origin in SPENDING_ORDER]
+_select_balances = select(balances.c.account, balances.c.amount, balances.c.held).where(
+    balances.c.account.in_(bindparam("names", expanding=True))
+)
+_select_holds = select(holds).where(holds.c.id.in_(bindparam("ids", expanding=True)))
+_select_expired = select(holds).where(holds.c.lease_until < bindparam("now")).limit(REAPED_AT_ONCE)
+_select_entries = select(entries.c.kind, entries.c.source, entries.c.external_id, entries.c.id).where(
+    tuple_(entries.c.external_id, entries.c.kind, entries.c.source).in_(bindparam("keys", expanding=True))
+)
+_update_balance = (
+    update(balances)
+    .where(balances.c.account == bindparam("b_account"))
+    .values(amount=bindparam("b_amount"), held=bindparam("b_held"))
+)
+_update_hold = (
+    update(holds)
+    .where(holds.c.id == bindparam("b_id"))
+    .values(
+        {origin: bindparam(f"b_{origin}") for origin in _ORIGINS}
+        | {"checkpoint": bindparam("b_checkpoint"), "lease_until": bindparam("b_lease_until")}
+    )
+)
+_delete_hold = delete(holds).where(holds.c.id == bindparam("b_id"))
+
+
+def carry_out(connection: Connection, commands: Sequence[Command]) -> list[Any]:
+    """Carry out a batch, in order, in the connection's transaction. Each answer is what the command is answered with,
+    or the `LedgerError` it raised; one that raised has changed nothing."""
+    page, known = _load(connection, commands)
+    answers: list[Any] = []
+    for command in commands:
+        try:
+            answers.append(page.carry_out(command))
+        except LedgerError as error:
+            answers.append(error)
+    _write(connection, page, known)
+    return answers
+
+
+def _load(connection: Connection, commands: Sequence[Command]) -> tuple[Page, set[str]]:
+    """The page, and which of its accounts have a row already."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LEDGER_LOCK})
+    now = database_now(connection)
+    named = [command.hold for command in commands if isinstance(command, (ExtendHold, Capture, TakeHold))]
+    found = [_hold(row) for row in connection.execute(_select_holds, {"ids": named})] if named else []
+    if any(isinstance(command, ReapExpired) for command in commands):
+        found += [_hold(row) for row in connection.execute(_select_expired, {"now": now})]
+    held = {hold.id: hold for hold in found}
+    names = {name for command in commands for name in accounts_of(command, held)}
+    # A hold that is taken and captured in one batch is not loaded, but its accounts are needed all the same.
+    names |= _accounts_of_new(commands)
+    rows = connection.execute(_select_balances, {"names": sorted(names)}) if names else ()
+    known = {row.account: Balance(row.amount, row.held) for row in rows}
+    keys = [(command.external_id, command.kind, command.source) for command in commands if isinstance(command, Post)]
+    written: dict[EntryKey, str] = {}
+    if keys:
+        for row in connection.execute(_select_entries, {"keys": keys}):
+            written[row.kind, row.source, row.external_id] = row.id
+    return Page(now, dict(known), held, written), set(known)
+
+
+def _accounts_of_new(commands: Sequence[Command]) -> set[str]:
+    names: set[str] = set()
+    for command in commands:
+        if isinstance(command, TakeHold):
+            names.add(chart.HOUSE)
+            if command.payee is not None:
+                names.update(chart.earnings(command.payee, origin) for origin in SPENDING_ORDER)
+    return names
+
+
+def _write(connection: Connection, page: Page, known: set[str]) -> None:
+    if page.new_entries:
+        connection.execute(insert(entries), [_entry_row(entry, page.now) for entry in page.new_entries])
+        connection.execute(insert(postings), [row for entry in page.new_entries for row in _rows(entry, page.now)])
+    new = sorted(page.touched - known)
+    if new:
+        connection.execute(
+            insert(balances),
+            [
+                {
+                    "account": name,
+                    "amount": page.balances[name].amount,
+                    "held": page.balances[name].held,
+                    "may_be_negative": chart.may_be_negative(name),
+                }
+                for name in new
+            ],
+        )
+    changed = sorted(page.touched & known)
+    if changed:
+        rows = ((name, page.balances[name]) for name in changed)
+        connection.execute(
+            _update_balance, [{"b_account": name, "b_amount": b.amount, "b_held": b.held} for name, b in rows]
+        )
+    if page.new_holds:
+        connection.execute(insert(holds), [_hold_row(hold) for hold in page.new_holds.values()])
+    if page.changed_holds:
+        changes = [{f"b_{name}": value for name, value in _hold_row(h).items()} for h in page.changed_holds.values()]
+        connection.execute(_update_hold, changes)
+    if page.ended_holds:
+        connection.execute(_delete_hold, [{"b_id": hold} for hold in page.ended_holds])
+    if page.usage:
+        connection.execute(insert(usage), page.usage)
+
+
+def _entry_row(entry: Any, now: int) -> dict[str, Any]:
+    kind, source, external_id = entry.key
+    return {
+        "id": entry.id,
+        "kind": kind,
+        "source": source,
+        "external_id": external_id,
+        "note": entry.note,
+        "at": now,
+    }
+
+
+def _rows(entry: Any, now: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "entry_id": entry.id,
+            "place": place,
+            "debit": posting.debit,
+            "credit": posting.credit,
+            "amount": posting.amount,
+            "at": now,
+        }
+        for place, posting in enumerate(entry.postings)
+    ]
+
+
+def _hold(row: Any) -> Hold:
+    return Hold(
+        row.id,
+        row.account_id,
+        [row.granted, row.card, row.lightning, row.earned],
+        row.payee,
+        row.house_bps,
+        row.lease_until,
+        row.created_at,
+        row.checkpoint,
+        row.note,
+    )
+
+
+def _hold_row(hold: Hold) -> dict[str, Any]:
+    return {
+        "id": hold.id,
+        "account_id": hold.account,
+        **dict(zip(_ORIGINS, hold.parts, strict=True)),
+        "payee": hold.payee,
+        "house_bps": hold.house_bps,
+        "checkpoint": hold.checkpoint,
+        "lease_until": hold.lease_until,
+        "created_at": hold.created_at,
+        "note": hold.note,
+    }
