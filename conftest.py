@@ -43,6 +43,10 @@ class Running:
 StartServer = Callable[..., Running]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--crashes", type=int, default=10, help="How often test_crashes.py kills the server.")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _log_as_in_production() -> None:
     """structlog's own default would print local variables, prompts among them."""

@@ -15,6 +15,7 @@ LightPhonError
 │   ├── ModelNotFound          nobody ever offered a model of this id
 │   └── ModelNotAvailable      models exist, but none matches name and needs
 ├── TemporaryError             nobody's fault; the same request may pass later
+│   ├── BalanceOnHold          the wallet would cover the request, but for what is set aside for others
 │   ├── NoNodesAvailable       a known model, whose nodes are all offline, busy or failing
 │   └── StorageUnavailable     the database does not answer
 └── BackendError               raised by `Backend.serve`
@@ -122,6 +123,12 @@ class TemporaryError(LightPhonError):
     def __init__(self, message: str, *, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class BalanceOnHold(TemporaryError):
+    """The wallet covers the request, but part of it is set aside for requests under way."""
+
+    code = "balance_on_hold"
 
 
 class NoNodesAvailable(TemporaryError):

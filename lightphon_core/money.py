@@ -3,11 +3,22 @@
 A thousand millisatoshi (msat) are one satoshi (sat), a hundred million sats one bitcoin.
 """
 
-from decimal import Decimal, InvalidOperation
+import re
+from typing import NewType
 
 MSAT_PER_SAT = 1_000
 MAX_MSAT = 10**17
 """The largest amount of one posting: a million bitcoin. Ninety of them still fit a signed 64-bit integer."""
+
+
+BASIS_POINTS = 10_000
+"""What a share of everything is."""
+
+Amount = NewType("Amount", int)
+"""Millisatoshi that an operator sets, in sats: 12 or "0.5"."""
+
+
+_SATS = re.compile(r"(?P<whole>[0-9]{1,18})(\.(?P<rest>[0-9]{1,3})0*)?", re.ASCII)
 
 
 class MoneyError(ValueError):
@@ -25,16 +36,10 @@ def msat(value: object) -> int:
 
 def parse_sats(text: str) -> int:
     """A person's sats, such as "12", "0.5" or "0.001", as millisatoshi. Raises `MoneyError`."""
-    try:
-        amount = Decimal(text)
-    except InvalidOperation:
-        raise MoneyError(f"{text!r} is no amount of sats. Write it as 12 or 0.5.") from None
-    if not amount.is_finite() or amount < 0 or amount * MSAT_PER_SAT > MAX_MSAT:
-        raise MoneyError(f"{text!r} is no amount of sats that can be: it is negative or too large.")
-    scaled = amount * MSAT_PER_SAT
-    if scaled != scaled.to_integral_value():
-        raise MoneyError(f"{text!r} is finer than a thousandth of a sat.")
-    return int(scaled)
+    found = _SATS.fullmatch(text)
+    if found is None:
+        raise MoneyError("An amount of sats is written as 12 or 0.5, and no finer than 0.001.")
+    return msat(int(found["whole"]) * MSAT_PER_SAT + int((found["rest"] or "").ljust(3, "0")))
 
 
 def sats(amount: int) -> str:

@@ -17,7 +17,9 @@ from attrs.validators import and_, ge, gt, le, min_len
 
 from lightphon_core.environment import PREFIX, overlay, plugin_prefix, variables
 from lightphon_core.errors import SettingsError
+from lightphon_core.money import Amount
 from lightphon_core.structuring import Secret, expanded, structure, unknown_key
+from lightphon_core.types import Price
 
 __all__ = ["Secret", "Settings", "SettingsError", "load", "plugin_settings", "unknown_variables"]
 
@@ -85,6 +87,62 @@ class RoutingSettings:
     )
 
 
+def _sats(text: str) -> Any:
+    return field(default=Amount(0), validator=le(Amount(MAX_PRICE)), metadata={"help": text})
+
+
+MAX_PRICE = 10**12
+"""Ten bitcoin, in msat: no part of a price is more."""
+
+
+@frozen
+class PriceSettings:
+    """What an answer costs, in sats; fractions as text."""
+
+    per_minute: Amount = _sats("Sats for a minute of inference.")
+    per_mtok_prompt: Amount = _sats("Sats for a million tokens of prompt.")
+    per_mtok_completion: Amount = _sats("Sats for a million tokens of completion.")
+    per_request: Amount = _sats("Sats for each request.")
+
+    @property
+    def price(self) -> Price:
+        """The same as the router and the ledger know it."""
+        return Price(self.per_minute, self.per_mtok_prompt, self.per_mtok_completion, self.per_request)
+
+
+@frozen
+class PricingSettings(PriceSettings):
+    """`[pricing]`: what offers cost whose nodes ask no price of their own. `[pricing.models."ID"]` overrides both."""
+
+    house_bps: int = field(
+        default=0,
+        validator=and_(ge(0), le(10_000)),
+        metadata={"help": "The house's share of what nodes earn, in basis points: 250 is 2.5 %."},
+    )
+    models: Mapping[str, PriceSettings] = field(
+        factory=dict, metadata={"help": "Prices of models by id, whatever their nodes ask."}
+    )
+
+
+@frozen
+class LedgerSettings:
+    """`[ledger]`: holds and earnings."""
+
+    lease_s: float = field(
+        default=30.0,
+        validator=gt(0),
+        metadata={"help": "Seconds after which the hold of an answer is settled whose gateway has died."},
+    )
+    earnings_delay_s: int = field(
+        default=0, validator=ge(0), metadata={"help": "Seconds until a node owner may use what was earned."}
+    )
+    card_earnings_delay_s: int = field(
+        default=120 * 86_400,
+        validator=ge(0),
+        metadata={"help": "The same for what was paid with card money, which can be disputed for months."},
+    )
+
+
 @frozen
 class StorageSettings:
     """`[storage]`: the database."""
@@ -135,6 +193,8 @@ class Settings:
     server: ServerSettings = field(factory=ServerSettings)
     limits: LimitSettings = field(factory=LimitSettings)
     routing: RoutingSettings = field(factory=RoutingSettings)
+    pricing: PricingSettings = field(factory=PricingSettings)
+    ledger: LedgerSettings = field(factory=LedgerSettings)
     storage: StorageSettings = field(factory=StorageSettings)
     log: LogSettings = field(factory=LogSettings)
     plugins: PluginsSettings = field(factory=PluginsSettings)

@@ -29,6 +29,7 @@ from cattrs.errors import ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn, override
 
 from lightphon_core.errors import SettingsError
+from lightphon_core.money import Amount, MoneyError, parse_sats
 
 T = TypeVar("T")
 
@@ -110,6 +111,7 @@ def _converter(environ: Mapping[str, str], directory: Path) -> Converter:
     converter.register_structure_hook(str, lambda value, _: text(value))
     converter.register_structure_hook(Path, lambda value, _: path(value))
     converter.register_structure_hook(Secret, lambda value, _: Secret(text(value)))
+    converter.register_structure_hook_func(lambda cls: cls is Amount, lambda value, _: _amount(value, text))
     converter.register_structure_hook_func(_has_origin(Literal), lambda value, cls: _choice(value, get_args(cls)))
     converter.register_structure_hook_func(_is_enum, lambda value, cls: cls(_choice(value, [m.value for m in cls])))
     converter.register_structure_hook_func(_has_origin(frozenset), unordered)
@@ -164,6 +166,16 @@ _KINDS = {**_NUMBERS, str: "text", list: "a list", Mapping: "a table"}
 def _wrong(kind: type, value: object) -> _Refusal:
     is_a = next((words for type_, words in _KINDS.items() if isinstance(value, type_)), "a date or time")
     return _Refusal(f"must be {_KINDS[kind]}, not {is_a}")
+
+
+def _amount(value: object, text: Callable[[object], str]) -> int:
+    """An amount of sats, in msat. A TOML float is refused: 0.1 is none in binary."""
+    if type(value) is float:
+        raise _Refusal(f'must be a whole number or text: write "{value}"')
+    try:
+        return parse_sats(str(value) if type(value) is int else text(value))
+    except MoneyError as error:
+        raise _Refusal(f"cannot be: {error}") from None
 
 
 def _exactly(kind: type[T], value: object) -> T:

@@ -45,7 +45,7 @@ def list_(as_json: bool, settings: Settings) -> None:
         rows = [(each.id, each.name, iso_time(each.created_at) or "") for each in found]
         print_table(("ID", "NAME", "CREATED"), rows)
     else:
-        click.echo(f"No accounts in {database.path}.", err=True)
+        click.echo(f"No accounts in {database.name}.", err=True)
 
 
 def _as_json(account: people.Account) -> dict[str, Any]:

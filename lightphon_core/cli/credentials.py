@@ -51,7 +51,7 @@ def credential_group(kind: Kind, name: str, purpose: str) -> click.Group:
         elif found:
             print_table(("ID", "ACCOUNT", "NAME", "ENDS IN", "CREATED", "REVOKED"), [_row(each) for each in found])
         else:
-            click.echo(f"No {kind.words}s in {database.path}.", err=True)
+            click.echo(f"No {kind.words}s in {database.name}.", err=True)
 
     @group.command(help=f"Revoke the {kind.words} ID, for good. Revoking it again changes nothing.")
     @click.argument("id_", metavar="ID")

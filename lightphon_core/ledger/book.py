@@ -3,6 +3,7 @@ is written back in one transaction. No I/O here."""
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -14,6 +15,7 @@ from lightphon_core.ledger.chart import SPENDING_ORDER, Origin
 from lightphon_core.ledger.commands import (
     Capture,
     Command,
+    Count,
     ExtendHold,
     HoldLost,
     InsufficientFunds,
@@ -27,50 +29,11 @@ from lightphon_core.ledger.commands import (
     Taken,
 )
 from lightphon_core.ledger.pricing import house_share
+from lightphon_core.ledger.records import Balance, Entry, EntryKey, Hold
 from lightphon_core.money import MAX_MSAT
 
 CHARGE = "charge"
 GATEWAY = "gateway"
-
-EntryKey = tuple[str, str, str]
-"""Kind, source and external id."""
-
-
-@define
-class Balance:
-    """`held` of `amount` is set aside."""
-
-    amount: int = 0
-    held: int = 0
-
-
-@define
-class Hold:
-    """Money set aside for one answer. `parts` is by origin, in the order of `SPENDING_ORDER`."""
-
-    id: str
-    account: str
-    parts: list[int]
-    payee: str | None
-    house_bps: int
-    lease_until: int
-    created_at: int
-    checkpoint: int = 0
-    note: str = ""
-
-    @property
-    def amount(self) -> int:
-        return sum(self.parts)
-
-
-@define
-class Entry:
-    """One entry of the journal, and its postings."""
-
-    id: str
-    key: EntryKey
-    postings: tuple[Posting, ...]
-    note: str
 
 
 @define
@@ -78,7 +41,7 @@ class Page:
     """The part of the books that a batch of commands touches, and what the commands did to it.
 
     `now` is the database's clock in microseconds. Everything that a command may need must have been loaded: see
-    `accounts_of`.
+    `scope.py`.
     """
 
     now: int
@@ -110,32 +73,11 @@ class Page:
             self.balance(posting.credit).amount += posting.amount
             self.touched.add(posting.debit)
             self.touched.add(posting.credit)
-        entry = Entry(f"ent_{self.now:014x}{secrets.token_hex(5)}", key, postings, note)
+        # Ids follow the order of writing, as far as the clock can tell.
+        entry = Entry(f"ent_{self.now:014x}{len(self.new_entries):04x}{secrets.token_hex(4)}", key, postings, note)
         self.new_entries.append(entry)
         self.entries[key] = entry.id
         return entry.id
-
-
-def accounts_of(command: Command, holds: dict[str, Hold]) -> Iterable[str]:
-    """The accounts that `command` may touch, given the holds that it names."""
-    match command:
-        case Post():
-            return [name for posting in command.postings for name in (posting.debit, posting.credit)]
-        case TakeHold():
-            return chart.wallets(command.account)
-        case ExtendHold() | Capture():
-            hold = holds.get(command.hold)
-            return () if hold is None else _accounts_of_hold(hold)
-        case ReapExpired():
-            return [name for hold in holds.values() for name in _accounts_of_hold(hold)]
-
-
-def _accounts_of_hold(hold: Hold) -> list[str]:
-    names = chart.wallets(hold.account)
-    names.append(chart.HOUSE)
-    if hold.payee is not None:
-        names += [chart.earnings(hold.payee, origin) for origin in SPENDING_ORDER]
-    return names
 
 
 def _post(page: Page, command: Post) -> Posted:
@@ -145,23 +87,18 @@ def _post(page: Page, command: Post) -> Posted:
         return Posted(known, new=False)
     if not command.postings:
         raise LedgerError("An entry has at least one posting.")
-    moved: dict[str, int] = {}
-    for posting in command.postings:
-        moved[posting.debit] = moved.get(posting.debit, 0) - posting.amount
-        moved[posting.credit] = moved.get(posting.credit, 0) + posting.amount
-    for name, change in moved.items():
+    for name, change in _changes(page, command.postings):
         balance = page.balance(name)
-        after = balance.amount + change
-        if change < 0 and after < balance.held and not chart.may_be_negative(name):
+        if change < 0 and balance.amount + change < balance.held and not chart.may_be_negative(name):
             raise Overdrawn(f"The account {name} has {balance.amount - balance.held} msat, not {-change}.")
-        if abs(after) > MAX_MSAT:
-            raise LedgerError(f"The account {name} would hold more money than there is.")
     return Posted(page.write(key, command.postings, command.note), new=True)
 
 
 def _take(page: Page, command: TakeHold) -> Taken:
     if command.hold in page.holds:
         raise LedgerError(f"The hold {command.hold} is there already.")
+    if (CHARGE, GATEWAY, command.hold) in page.entries:
+        raise LedgerError(f"The hold {command.hold} was charged already.")
     balances = [page.balance(name) for name in chart.wallets(command.account)]
     available = sum(balance.amount - balance.held for balance in balances)
     if available < command.minimum:
@@ -177,7 +114,7 @@ def _take(page: Page, command: TakeHold) -> Taken:
         page.now,
         note=command.note,
     )
-    _set_aside(page, hold, command.amount)
+    _set_aside(page, hold, max(command.amount, command.minimum))
     page.holds[hold.id] = page.new_holds[hold.id] = hold
     return Taken(hold.amount, available - hold.amount)
 
@@ -201,11 +138,20 @@ def _capture(page: Page, command: Capture) -> int:
     return charged
 
 
+def _count(page: Page, command: Count) -> int:
+    page.usage.append({**command.usage, "cost_msat": 0, "at": page.now})
+    return 0
+
+
 def _reap(page: Page, _: ReapExpired) -> int:
     expired = [hold for hold in page.holds.values() if hold.lease_until < page.now]
+    reaped = 0
     for hold in expired:
-        _settle(page, hold, hold.checkpoint)
-    return len(expired)
+        # One that cannot be settled must not keep the others from it.
+        with contextlib.suppress(LedgerError):
+            _settle(page, hold, hold.checkpoint)
+            reaped += 1
+    return reaped
 
 
 def _held(page: Page, name: str) -> Hold:
@@ -230,23 +176,41 @@ def _set_aside(page: Page, hold: Hold, amount: int) -> None:
 def _settle(page: Page, hold: Hold, amount: int) -> int:
     """Charge `amount`, at most what is held, and end the hold."""
     charged = min(amount, hold.amount)
-    postings: list[Posting] = []
-    spent = 0
-    for origin, name, part in zip(SPENDING_ORDER, chart.wallets(hold.account), hold.parts, strict=True):
-        if not part:
-            continue
-        page.balance(name).held -= part
-        page.touched.add(name)
-        used = min(part, charged - spent)
-        postings += _shares(hold, origin, name, spent, used)
-        spent += used
+    postings = tuple(_charge(hold, charged))
+    _changes(page, postings)  # raises while nothing has been changed
+    for name, part in zip(chart.wallets(hold.account), hold.parts, strict=True):
+        if part:
+            page.balance(name).held -= part
+            page.touched.add(name)
     if postings:
-        page.write((CHARGE, GATEWAY, hold.id), tuple(postings), hold.note)
+        page.write((CHARGE, GATEWAY, hold.id), postings, hold.note)
     del page.holds[hold.id]
     page.changed_holds.pop(hold.id, None)
     if page.new_holds.pop(hold.id, None) is None:
         page.ended_holds.append(hold.id)
     return charged
+
+
+def _changes(page: Page, postings: Iterable[Posting]) -> Iterable[tuple[str, int]]:
+    """By how much the postings change each account. Raises `LedgerError` where one would leave its bounds."""
+    changes: dict[str, int] = {}
+    for posting in postings:
+        changes[posting.debit] = changes.get(posting.debit, 0) - posting.amount
+        changes[posting.credit] = changes.get(posting.credit, 0) + posting.amount
+    for name, change in changes.items():
+        if abs(page.balance(name).amount + change) > MAX_MSAT:
+            raise LedgerError(f"The account {name} would hold more money than there is.")
+    return changes.items()
+
+
+def _charge(hold: Hold, charged: int) -> Iterable[Posting]:
+    """The postings of a charge: from the parts of the hold in their order, to the payee and the house."""
+    spent = 0
+    for origin, name, part in zip(SPENDING_ORDER, chart.wallets(hold.account), hold.parts, strict=True):
+        if not (used := min(part, charged - spent)):
+            continue
+        yield from _shares(hold, origin, name, spent, used)
+        spent += used
 
 
 def _shares(hold: Hold, origin: Origin, name: str, before: int, used: int) -> Iterable[Posting]:
@@ -268,5 +232,6 @@ _RULES: dict[type, Callable[[Page, Any], Any]] = {
     TakeHold: _take,
     ExtendHold: _extend,
     Capture: _capture,
+    Count: _count,
     ReapExpired: _reap,
 }

@@ -27,7 +27,10 @@ SPENDING_ORDER = tuple(Origin)
 HOUSE = "house"
 ADJUSTMENTS = "adjustments"
 
-_NEVER_NEGATIVE = ("wallet:", "earnings:")
+EARNINGS = "earnings:"
+"""What the names of pending earnings begin with."""
+
+_NEVER_NEGATIVE = ("wallet:", EARNINGS)
 
 
 def wallet(account: str, origin: Origin) -> str:
@@ -42,7 +45,23 @@ def wallets(account: str) -> list[str]:
 
 def earnings(account: str, origin: Origin) -> str:
     """A node owner's pending earnings from money of one origin."""
-    return f"earnings:{account}:{origin}"
+    return f"{EARNINGS}{account}:{origin}"
+
+
+def earner(name: str) -> tuple[str, Origin]:
+    """Whose earnings an account holds, and from which money: `earnings` the other way round."""
+    account, _, origin = name.removeprefix(EARNINGS).rpartition(":")
+    return account, Origin(origin)
+
+
+def receivable(account: str) -> str:
+    """What a user owes."""
+    return f"receivable:{account}"
+
+
+def personal(account: str) -> list[str]:
+    """Every account of the ledger that is about one user."""
+    return [*wallets(account), *(earnings(account, origin) for origin in SPENDING_ORDER), receivable(account)]
 
 
 def may_be_negative(name: str) -> bool:

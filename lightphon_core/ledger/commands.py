@@ -7,7 +7,7 @@ from typing import Any
 from attrs import Attribute, field, frozen
 
 from lightphon_core.errors import LightPhonError
-from lightphon_core.money import MoneyError, msat
+from lightphon_core.money import BASIS_POINTS, MoneyError, msat
 
 
 def _amount(_: object, __: Attribute[int], value: object) -> None:
@@ -17,6 +17,11 @@ def _amount(_: object, __: Attribute[int], value: object) -> None:
 def _positive(_: object, __: Attribute[int], value: object) -> None:
     if msat(value) == 0:
         raise MoneyError("An amount that moves is not 0.")
+
+
+def _share(_: object, __: Attribute[int], value: object) -> None:
+    if msat(value) > BASIS_POINTS:
+        raise MoneyError(f"A share is from 0 to {BASIS_POINTS} basis points.")
 
 
 @frozen
@@ -60,8 +65,8 @@ class TakeHold:
     amount: int = field(validator=_amount)
     minimum: int = field(validator=_amount)
     payee: str | None
-    house_bps: int
-    lease_us: int
+    house_bps: int = field(validator=_share)
+    lease_us: int = field(validator=_amount)
     note: str = ""
 
 
@@ -75,7 +80,7 @@ class ExtendHold:
     hold: str
     amount: int = field(validator=_amount)
     checkpoint: int = field(validator=_amount)
-    lease_us: int
+    lease_us: int = field(validator=_amount)
 
 
 @frozen
@@ -91,11 +96,18 @@ class Capture:
 
 
 @frozen
+class Count:
+    """Keep a row of usage that cost nothing. Answered with 0."""
+
+    usage: dict[str, Any]
+
+
+@frozen
 class ReapExpired:
     """Capture every hold whose lease has ended at its checkpoint. Answered with their number."""
 
 
-Command = Post | TakeHold | ExtendHold | Capture | ReapExpired
+Command = Post | TakeHold | ExtendHold | Capture | Count | ReapExpired
 
 
 @frozen

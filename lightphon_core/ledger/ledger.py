@@ -12,9 +12,11 @@ from typing import Any, overload
 
 from attrs import frozen
 
+from lightphon_core.errors import StorageUnavailable
 from lightphon_core.ledger.commands import (
     Capture,
     Command,
+    Count,
     ExtendHold,
     LedgerError,
     Post,
@@ -23,7 +25,8 @@ from lightphon_core.ledger.commands import (
     TakeHold,
     Taken,
 )
-from lightphon_core.ledger.store import carry_out
+from lightphon_core.ledger.store import Clock, carry_out
+from lightphon_core.storage.clock import database_now
 from lightphon_core.storage.engine import Database
 
 LARGEST_BATCH = 512
@@ -36,19 +39,32 @@ class _Waiting:
 
 
 class Ledger:
-    """One per application. Use it on one event loop."""
+    """One per application. Use it on one event loop. Leases run on `clock`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, clock: Clock = database_now) -> None:
         self._database = database
+        self._clock = clock
         self._waiting: list[_Waiting] = []
         self._pump: asyncio.Task[None] | None = None
+
+    def submit(self, command: Command) -> asyncio.Future[Any]:
+        """Ask for a command to be carried out, without waiting: it will be, whatever becomes of the caller.
+
+        The future has the command's answer once it is on disk, or its error; one that nobody reads is not missed.
+        """
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._waiting.append(_Waiting(command, future))
+        if self._pump is None or self._pump.done():
+            self._pump = asyncio.create_task(self._run(), name="ledger")
+        return future
 
     @overload
     async def do(self, command: Post) -> Posted: ...
     @overload
     async def do(self, command: TakeHold) -> Taken: ...
     @overload
-    async def do(self, command: ExtendHold | Capture | ReapExpired) -> int: ...
+    async def do(self, command: ExtendHold | Capture | Count | ReapExpired) -> int: ...
     async def do(self, command: Command) -> Posted | Taken | int:
         """Carry out a command; returns its answer once it is on disk.
 
@@ -58,11 +74,7 @@ class Ledger:
             LedgerError: the books do not allow it; see the command.
             StorageUnavailable: the database does not answer; nothing was written.
         """
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(command, future))
-        if self._pump is None or self._pump.done():
-            self._pump = asyncio.create_task(self._run(), name="ledger")
-        answer: Posted | Taken | int = await future
+        answer: Posted | Taken | int = await self.submit(command)
         return answer
 
     async def close(self) -> None:
@@ -74,16 +86,25 @@ class Ledger:
         while self._waiting:
             batch, self._waiting = self._waiting[:LARGEST_BATCH], self._waiting[LARGEST_BATCH:]
             try:
-                answers = await self._database.write(partial(carry_out, commands=[each.command for each in batch]))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the callers wait
-                answers = [error] * len(batch)
+                answers = await self._write([each.command for each in batch])
+            except StorageUnavailable as error:
+                answers = [StorageUnavailable(error.message, retry_after=error.retry_after) for _ in batch]
+            except Exception:  # noqa: BLE001 - the database refuses one of them: only that one shall fail
+                each_alone = [self._write([each.command]) for each in batch]
+                answers = [
+                    answer if isinstance(answer, BaseException) else answer[0]
+                    for answer in await asyncio.gather(*each_alone, return_exceptions=True)
+                ]
             for each, answer in zip(batch, answers, strict=True):
                 if each.future.done():
                     continue
-                if isinstance(answer, Exception):
+                if isinstance(answer, BaseException):
                     each.future.set_exception(answer)
                 else:
                     each.future.set_result(answer)
+
+    async def _write(self, commands: list[Command]) -> list[Any]:
+        return await self._database.write(partial(carry_out, commands=commands, clock=self._clock))
 
 
 __all__ = ["Ledger", "LedgerError"]

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from lightphon_core.types import Price
+from lightphon_core.money import BASIS_POINTS
+from lightphon_core.settings import PricingSettings
+from lightphon_core.types import Offer, Price
 
-BASIS_POINTS = 10_000
 _MS_PER_MINUTE = 60_000
 _TOKENS = 1_000_000
 _SCALE = _MS_PER_MINUTE * _TOKENS
 """Common denominator of msat per minute and msat per million tokens."""
+
+
+def effective_price(pricing: PricingSettings, offer: Offer) -> Price:
+    """What an offer costs here: the operator's price for its model, else what its owner asks, else the default."""
+    override = pricing.models.get(offer.model.id)
+    if override is not None:
+        return override.price
+    return pricing.price if offer.price is None else offer.price
 
 
 def cost(price: Price, *, prompt_tokens: int, completion_tokens: int, ms: int) -> int:

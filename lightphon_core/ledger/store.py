@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, text, tuple_, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from lightphon_core.ledger import chart
-from lightphon_core.ledger.book import Balance, EntryKey, Hold, Page, accounts_of
+from lightphon_core.ledger.book import Page
 from lightphon_core.ledger.chart import SPENDING_ORDER
-from lightphon_core.ledger.commands import Capture, Command, ExtendHold, LedgerError, Post, ReapExpired, TakeHold
+from lightphon_core.ledger.commands import Command, LedgerError, ReapExpired
+from lightphon_core.ledger.records import Balance, Entry, EntryKey, Hold
+from lightphon_core.ledger.scope import accounts_of, external_ids_of, holds_of
 from lightphon_core.storage.clock import database_now
 from lightphon_core.storage.schema import balances, entries, holds, postings, usage
 
 REAPED_AT_ONCE = 500
-_LEDGER_LOCK = 0x11_70_40_27
-"""PostgreSQL's advisory lock that every batch takes: replicas write to the books one after the other."""
-
+Clock = Callable[[Connection], int]
+"""Microseconds since 1970."""
 _ORIGINS = [str(origin) for origin in SPENDING_ORDER]
 _select_balances = select(balances.c.account, balances.c.amount, balances.c.held).where(
     balances.c.account.in_(bindparam("names", expanding=True))
@@ -25,7 +26,7 @@ _select_balances = select(balances.c.account, balances.c.amount, balances.c.held
 _select_holds = select(holds).where(holds.c.id.in_(bindparam("ids", expanding=True)))
 _select_expired = select(holds).where(holds.c.lease_until < bindparam("now")).limit(REAPED_AT_ONCE)
 _select_entries = select(entries.c.kind, entries.c.source, entries.c.external_id, entries.c.id).where(
-    tuple_(entries.c.external_id, entries.c.kind, entries.c.source).in_(bindparam("keys", expanding=True))
+    entries.c.external_id.in_(bindparam("external_ids", expanding=True))
 )
 _update_balance = (
     update(balances)
@@ -43,10 +44,14 @@ _update_hold = (
 _delete_hold = delete(holds).where(holds.c.id == bindparam("b_id"))
 
 
-def carry_out(connection: Connection, commands: Sequence[Command]) -> list[Any]:
+def carry_out(connection: Connection, commands: Sequence[Command], *, clock: Clock = database_now) -> list[Any]:
     """Carry out a batch, in order, in the connection's transaction. Each answer is what the command is answered with,
-    or the `LedgerError` it raised; one that raised has changed nothing."""
-    page, known = _load(connection, commands)
+    or the `LedgerError` it raised; one that raised has changed nothing.
+
+    The transaction must be the only one that writes, as those of `Database` are: what is loaded here must still be so
+    when it is written back.
+    """
+    page, known = _load(connection, commands, clock(connection))
     answers: list[Any] = []
     for command in commands:
         try:
@@ -57,37 +62,21 @@ def carry_out(connection: Connection, commands: Sequence[Command]) -> list[Any]:
     return answers
 
 
-def _load(connection: Connection, commands: Sequence[Command]) -> tuple[Page, set[str]]:
+def _load(connection: Connection, commands: Sequence[Command], now: int) -> tuple[Page, set[str]]:
     """The page, and which of its accounts have a row already."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LEDGER_LOCK})
-    now = database_now(connection)
-    named = [command.hold for command in commands if isinstance(command, (ExtendHold, Capture, TakeHold))]
-    found = [_hold(row) for row in connection.execute(_select_holds, {"ids": named})] if named else []
+    named = holds_of(commands)
+    found = [_hold(row) for row in connection.execute(_select_holds, {"ids": list(named)})] if named else []
     if any(isinstance(command, ReapExpired) for command in commands):
         found += [_hold(row) for row in connection.execute(_select_expired, {"now": now})]
     held = {hold.id: hold for hold in found}
-    names = {name for command in commands for name in accounts_of(command, held)}
-    # A hold that is taken and captured in one batch is not loaded, but its accounts are needed all the same.
-    names |= _accounts_of_new(commands)
-    rows = connection.execute(_select_balances, {"names": sorted(names)}) if names else ()
+    names = accounts_of(commands, held)
+    rows = connection.execute(_select_balances, {"names": list(names)}) if names else ()
     known = {row.account: Balance(row.amount, row.held) for row in rows}
-    keys = [(command.external_id, command.kind, command.source) for command in commands if isinstance(command, Post)]
     written: dict[EntryKey, str] = {}
-    if keys:
-        for row in connection.execute(_select_entries, {"keys": keys}):
+    if external_ids := external_ids_of(commands):
+        for row in connection.execute(_select_entries, {"external_ids": list(external_ids)}):
             written[row.kind, row.source, row.external_id] = row.id
     return Page(now, dict(known), held, written), set(known)
-
-
-def _accounts_of_new(commands: Sequence[Command]) -> set[str]:
-    names: set[str] = set()
-    for command in commands:
-        if isinstance(command, TakeHold):
-            names.add(chart.HOUSE)
-            if command.payee is not None:
-                names.update(chart.earnings(command.payee, origin) for origin in SPENDING_ORDER)
-    return names
 
 
 def _write(connection: Connection, page: Page, known: set[str]) -> None:
@@ -114,18 +103,19 @@ def _write(connection: Connection, page: Page, known: set[str]) -> None:
         connection.execute(
             _update_balance, [{"b_account": name, "b_amount": b.amount, "b_held": b.held} for name, b in rows]
         )
+    # Before new ones are added, since one that was released may be taken anew in the same batch.
+    if page.ended_holds:
+        connection.execute(_delete_hold, [{"b_id": hold} for hold in page.ended_holds])
     if page.new_holds:
         connection.execute(insert(holds), [_hold_row(hold) for hold in page.new_holds.values()])
     if page.changed_holds:
         changes = [{f"b_{name}": value for name, value in _hold_row(h).items()} for h in page.changed_holds.values()]
         connection.execute(_update_hold, changes)
-    if page.ended_holds:
-        connection.execute(_delete_hold, [{"b_id": hold} for hold in page.ended_holds])
     if page.usage:
         connection.execute(insert(usage), page.usage)
 
 
-def _entry_row(entry: Any, now: int) -> dict[str, Any]:
+def _entry_row(entry: Entry, now: int) -> dict[str, Any]:
     kind, source, external_id = entry.key
     return {
         "id": entry.id,
@@ -137,7 +127,7 @@ def _entry_row(entry: Any, now: int) -> dict[str, Any]:
     }
 
 
-def _rows(entry: Any, now: int) -> list[dict[str, Any]]:
+def _rows(entry: Entry, now: int) -> list[dict[str, Any]]:
     return [
         {
             "entry_id": entry.id,

@@ -119,6 +119,17 @@ _IMAGE_START = ("data:image/", "https://", "http://")
 
 
 @frozen
+class Prompt:
+    """How much there is to read: bytes of text in the messages (UTF-8), bytes of JSON that tools and their past calls
+    take, and the number of messages and of images."""
+
+    text_bytes: int
+    tool_bytes: int
+    messages: int
+    images: int
+
+
+@frozen
 class Facts:
     """What a chat request asks for. `tools` are the names of the functions that the model may call."""
 
@@ -128,7 +139,7 @@ class Facts:
     n: int
     tools: frozenset[str]
     capabilities: frozenset[Capability]
-    text_bytes: int
+    prompt: Prompt
 
 
 def inspect(body: bytes, fields: dict[str, bytes]) -> Facts:
@@ -142,11 +153,11 @@ def inspect(body: bytes, fields: dict[str, bytes]) -> Facts:
         if name not in fields:
             raise InvalidRequest(f"Missing required parameter: '{name}'.", param=name)
     chat = typed(body, _chat, ALLOWED)
-    text_bytes, images, developer = _read(chat.messages)
+    prompt, developer = _read(chat.messages, sum(len(fields.get(name, b"")) for name in ("tools", "functions")))
     if developer:
         fields["messages"] = _with_system(fields["messages"])
     capabilities = {Capability.CHAT}
-    if images:
+    if prompt.images:
         capabilities.add(Capability.VISION)
     if chat.tools or chat.functions:
         capabilities.add(Capability.TOOLS)
@@ -162,7 +173,7 @@ def inspect(body: bytes, fields: dict[str, bytes]) -> Facts:
         n=chat.n or 1,
         tools=_offered(chat, fields),
         capabilities=frozenset(capabilities),
-        text_bytes=text_bytes,
+        prompt=prompt,
     )
 
 
@@ -182,13 +193,15 @@ def _offered(chat: _Chat, fields: dict[str, bytes]) -> frozenset[str]:
     return frozenset(names)
 
 
-def _read(messages: list[_Message]) -> tuple[int, bool, bool]:
-    """Bytes of text, whether there are images, and whether there is a developer message."""
-    text_bytes = 0
-    images = developer = False
+def _read(messages: list[_Message], tool_bytes: int) -> tuple[Prompt, bool]:
+    """What there is to read, and whether there is a developer message. `tool_bytes` are those of the tools offered."""
+    text_bytes = images = 0
+    developer = False
     for at, message in enumerate(messages):
         if message.role == "developer":
             developer = True
+        for call in message.tool_calls or ():
+            tool_bytes += len(call.function.name) + _utf8_length(call.function.arguments)
         content = message.content
         if type(content) is str:
             text_bytes += _utf8_length(content)
@@ -198,7 +211,7 @@ def _read(messages: list[_Message]) -> tuple[int, bool, bool]:
                     text_bytes += _utf8_length(_text(part, at, part_at))
                 else:
                     _check_media(part, at, part_at)
-                    images = True
+                    images += 1
         elif message.role != "assistant":
             raise InvalidRequest(
                 f"Missing required parameter: 'messages[{at}].content'.", param=f"messages[{at}].content"
@@ -206,7 +219,7 @@ def _read(messages: list[_Message]) -> tuple[int, bool, bool]:
         elif not (message.tool_calls or message.function_call or message.refusal):
             param = f"messages[{at}].content"
             raise InvalidRequest(f"'{param}' is required where the assistant called no tool.", param=param)
-    return text_bytes, images, developer
+    return Prompt(text_bytes, tool_bytes, len(messages), images), developer
 
 
 def _text(part: _Part, at: int, part_at: int) -> str:

@@ -41,6 +41,7 @@ class InferenceRequest:
     limit: int | None
     needs: Needs
     tools: frozenset[str] = field(repr=False)
+    prompt: chat.Prompt
     kept: bytes = field(repr=False)
     """The fields that travel as they are: members of a JSON object, each followed by a comma."""
 
@@ -67,7 +68,7 @@ def parse(path: str, body: bytes, *, max_output_tokens: int) -> InferenceRequest
         path=path,
         model=None if facts.model == AUTO else facts.model,
         capabilities=facts.capabilities,
-        prompt_tokens=facts.text_bytes // BYTES_PER_TOKEN,
+        prompt_tokens=facts.prompt.text_bytes // BYTES_PER_TOKEN,
         max_output_tokens=max_output_tokens if limit is None else min(limit, max_output_tokens),
     )
     kept: list[bytes] = []
@@ -83,6 +84,7 @@ def parse(path: str, body: bytes, *, max_output_tokens: int) -> InferenceRequest
         limit=limit,
         needs=needs,
         tools=facts.tools,
+        prompt=facts.prompt,
         kept=b"".join(kept),
     )
 

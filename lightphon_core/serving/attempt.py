@@ -8,24 +8,40 @@ from collections.abc import AsyncGenerator, Sequence
 
 from attrs import frozen
 
-from lightphon_core.errors import BackendError, NoNodesAvailable, Overloaded, Refused, TimedOut, Unavailable
+from lightphon_core.errors import (
+    BackendError,
+    BalanceOnHold,
+    InsufficientBalance,
+    LightPhonError,
+    NoNodesAvailable,
+    Overloaded,
+    Refused,
+    TimedOut,
+    Unavailable,
+)
+from lightphon_core.ledger.pricing import effective_price
 from lightphon_core.openai.request import InferenceRequest, ready_body
 from lightphon_core.routing.catalogue import Entry
 from lightphon_core.routing.router import RETRY_AFTER_S, Ranked
 from lightphon_core.serving.gateway import Gateway
+from lightphon_core.serving.meter import ABORTED_BYTES_PER_TOKEN, Bounds, Meter, most_prompt_tokens
+from lightphon_core.serving.tab import Tab, Terms, open_tab
 from lightphon_core.serving.upstream import Batch, checked
-from lightphon_core.types import Job
+from lightphon_core.types import Job, Principal
 
 
 @frozen
 class Started:
     """An offer that has begun to answer.
 
-    `first` is what it sent up to its first output; `rest` is still to come, and closing it cancels the work.
+    `first` is what it sent up to its first output; `rest` is still to come, and closing it cancels the work. `meter`
+    has seen nothing of it yet; `tab` is open.
     """
 
     entry: Entry
     job: Job
+    tab: Tab
+    meter: Meter
     first: Batch
     rest: AsyncGenerator[Batch, None]
     attempts: int
@@ -33,21 +49,41 @@ class Started:
 
 
 async def first_output(
-    gateway: Gateway, request: InferenceRequest, ranked: Sequence[Ranked], *, deadline: float
+    gateway: Gateway,
+    request: InferenceRequest,
+    principal: Principal,
+    ranked: Sequence[Ranked],
+    *,
+    deadline: float,
 ) -> Started:
-    """The first of the ranked offers that answers. `deadline` is the monotonic time at which the answer must be whole.
+    """The first of the ranked offers that the wallet affords and that answers. `deadline` is the monotonic time at
+    which the whole answer must end.
 
-    Raises `Refused` or `TimedOut` as soon as one offer does, and `NoNodesAvailable` when all that may be tried failed.
+    Raises `Refused` or `TimedOut` as soon as one offer does; `NoNodesAvailable` when all that may be tried failed;
+    `InsufficientBalance` or `BalanceOnHold` when none that the wallet affords is left.
     """
-    failure: BackendError = Unavailable("No offer was tried.")
-    for attempts, candidate in enumerate(ranked[: gateway.limits.attempts], start=1):
+    failure: LightPhonError = Unavailable("No offer was tried.")
+    attempts = 0
+    for candidate in ranked:
+        if attempts == gateway.limits.attempts:
+            break
         entry = candidate.entry
+        job_id = "job_" + secrets.token_hex(8)
+        try:
+            tab = await _open_tab(gateway, request, principal, entry, job_id)
+        except (InsufficientBalance, BalanceOnHold) as error:
+            if not attempts:
+                failure = error
+            continue
+        attempts += 1
+        bounds = _bounds(gateway, request, entry, tab)
         began = gateway.clock.monotonic()
-        job = _job(gateway, request, entry, timeout_s=deadline - began)
+        job = _job(request, entry, tab, job_id, timeout_s=deadline - began)
         work = checked(entry.backend.serve(job), request)
         try:
             first = await _until_output(work, gateway.limits.first_output_timeout_s)
         except BaseException as error:
+            close_tab(gateway, tab)
             await work.aclose()
             if not isinstance(error, Exception):
                 raise
@@ -55,7 +91,8 @@ async def first_output(
             if isinstance(failure, (Refused, TimedOut)):
                 raise failure from None
         else:
-            return Started(entry, job, first, work, attempts, gateway.clock.monotonic() - began)
+            ttft_s = gateway.clock.monotonic() - began
+            return Started(entry, job, tab, Meter(bounds, began), first, work, attempts, ttft_s)
     raise _none_left(failure)
 
 
@@ -81,6 +118,42 @@ def judge(gateway: Gateway, entry: Entry, error: Exception) -> BackendError:
     return failure
 
 
+def close_tab(gateway: Gateway, tab: Tab) -> asyncio.Future[int] | None:
+    """Give back what was set aside, unless the tab was settled; the keeper forgets it."""
+    gateway.keeper.tabs.discard(tab)
+    return tab.release()
+
+
+async def _open_tab(
+    gateway: Gateway, request: InferenceRequest, principal: Principal, entry: Entry, job_id: str
+) -> Tab:
+    offer = entry.offer
+    tab = await open_tab(
+        gateway.ledger,
+        Terms(effective_price(gateway.pricing, offer), offer.node.owner, gateway.pricing.house_bps),
+        hold=job_id,
+        account=principal.account_id,
+        prompt_tokens=most_prompt_tokens(request.prompt),
+        max_tokens=_most_tokens(gateway, request, entry),
+        n=request.n,
+        lease_us=gateway.lease_us,
+        note=offer.model.id,
+    )
+    gateway.keeper.tabs.add(tab)
+    return tab
+
+
+def _bounds(gateway: Gateway, request: InferenceRequest, entry: Entry, tab: Tab) -> Bounds:
+    known = gateway.stats(entry)
+    return Bounds(
+        prompt_tokens=most_prompt_tokens(request.prompt),
+        aborted_prompt=request.prompt.text_bytes // ABORTED_BYTES_PER_TOKEN,
+        completion_tokens=tab.max_tokens * request.n,
+        tokens_per_s=known.tokens_per_s,
+        ttft_s=known.ttft_s,
+    )
+
+
 async def _until_output(work: AsyncGenerator[Batch, None], timeout_s: float) -> Batch:
     """Everything up to and with the first chunk that carries output, or the whole of an answer that has none.
 
@@ -95,22 +168,27 @@ async def _until_output(work: AsyncGenerator[Batch, None], timeout_s: float) -> 
     raise Unavailable("The node ended its answer before it began.")
 
 
-def _job(gateway: Gateway, request: InferenceRequest, entry: Entry, *, timeout_s: float) -> Job:
-    model = entry.offer.model
+def _most_tokens(gateway: Gateway, request: InferenceRequest, entry: Entry) -> int:
+    """The most tokens that one choice may have, money aside."""
     most = request.needs.max_output_tokens or gateway.limits.max_output_tokens
-    if model.context_length is not None:
-        most = max(1, min(most, model.context_length - request.needs.prompt_tokens))
+    context = entry.offer.model.context_length
+    return most if context is None else max(1, min(most, context - request.needs.prompt_tokens))
+
+
+def _job(request: InferenceRequest, entry: Entry, tab: Tab, job_id: str, *, timeout_s: float) -> Job:
     return Job(
-        id="job_" + secrets.token_hex(8),
+        id=job_id,
         offer_id=entry.offer.id,
         path=request.path,
-        body=ready_body(request, model=model.id, max_tokens=most),
-        max_output_tokens=most,
+        body=ready_body(request, model=entry.offer.model.id, max_tokens=tab.max_tokens),
+        max_output_tokens=tab.max_tokens,
         timeout_s=timeout_s,
     )
 
 
-def _none_left(failure: BackendError) -> NoNodesAvailable:
+def _none_left(failure: LightPhonError) -> LightPhonError:
+    if isinstance(failure, (InsufficientBalance, BalanceOnHold)):
+        return failure
     retry_after = RETRY_AFTER_S
     reason = "failed"
     if isinstance(failure, Overloaded):

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 from attrs import define
 
 from lightphon_core.host import Clock, Tasks
+from lightphon_core.ledger.ledger import Ledger
 from lightphon_core.ports import Authenticator
 from lightphon_core.routing.catalogue import Catalogue, Entry
 from lightphon_core.routing.observations import Observations
 from lightphon_core.routing.router import Weighted
-from lightphon_core.settings import LimitSettings
+from lightphon_core.serving.keeper import Keeper
+from lightphon_core.settings import LimitSettings, PricingSettings
 from lightphon_core.types import Stats
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ class Gateway:
     scorers: Sequence[Weighted]
     observations: Observations
     limits: LimitSettings
+    pricing: PricingSettings
+    ledger: Ledger
+    keeper: Keeper
+    lease_us: int
     max_body_bytes: int
     clock: Clock
     tasks: Tasks

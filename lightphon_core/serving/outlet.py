@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Callable
 
 from lightphon_core.errors import LightPhonError
@@ -39,7 +40,9 @@ class Outlet:
         self._unread = 0
         self._ended = False
         self._error: LightPhonError | None = None
+        self._sending = False
         self._changed = asyncio.Event()
+        self._sent = asyncio.Event()
 
     def write(self, data: bytes) -> None:
         """Add bytes. Raises `ClientTooSlow` past the limit."""
@@ -53,6 +56,19 @@ class Outlet:
         """Nothing more will be written. With an error the stream ends in it, after what was written before."""
         self._ended, self._error = True, error
         self._changed.set()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all that was written has been sent."""
+        return not self._parts and not self._sending
+
+    async def drained(self, timeout_s: float) -> None:
+        """Wait until all that was written has been sent, but not for longer than `timeout_s`."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while not self.is_empty:
+                    self._sent.clear()
+                    await self._sent.wait()
 
     async def opened(self) -> None:
         """Wait until the answer has begun: its first bytes are there, or it has been silent for `keep_alive_s`.
@@ -70,7 +86,10 @@ class Outlet:
                     data = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
                     self._parts.clear()
                     self._unread = 0
+                    self._sending = True
                     yield data
+                    self._sending = False
+                    self._sent.set()
                 elif self._ended:
                     if self._error is not None:
                         yield self._render(self._error)

@@ -8,16 +8,18 @@ from __future__ import annotations
 import asyncio
 import secrets
 
-from lightphon_core.errors import LightPhonError, NoNodesAvailable, TimedOut, Unavailable
+from lightphon_core.errors import LightPhonError, NoNodesAvailable, StorageUnavailable, TimedOut, Unavailable
+from lightphon_core.money import sats
 from lightphon_core.openai.assemble import AnswerTooLarge
-from lightphon_core.openai.chunks import Envelope
+from lightphon_core.openai.chunks import Envelope, usage_fields
 from lightphon_core.openai.errors import error_chunk
 from lightphon_core.openai.request import AUTO, InferenceRequest
 from lightphon_core.routing.router import RETRY_AFTER_S, Ranked, rank
-from lightphon_core.serving.attempt import Started, first_output, judge
+from lightphon_core.serving.attempt import Started, close_tab, first_output, judge
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.serving.outlet import ClientTooSlow, Outlet
-from lightphon_core.serving.relay import Meter, StreamSink, WholeSink, relay
+from lightphon_core.serving.relay import relay
+from lightphon_core.serving.sinks import Sink, StreamSink, WholeSink
 from lightphon_core.types import Principal
 
 
@@ -54,9 +56,9 @@ class Exchange:
         self._ranked = ranked
         self._began = gateway.clock.monotonic()
         self._envelope = Envelope("chatcmpl-" + secrets.token_hex(12), request.model or AUTO, int(gateway.clock.now()))
-        self._meter = Meter()
         self._started: Started | None = None
         self._body = b""
+        self._charged = 0
         self._error: LightPhonError | None = None
         self._gone = False
         self.outlet: Outlet | None = None
@@ -90,25 +92,31 @@ class Exchange:
         except ClientTooSlow:
             outcome = "client too slow"
         except asyncio.CancelledError:
-            outcome = "client gone"
+            outcome = "client gone" if self._gone else "server stopping"
             if not self._gone:
-                outcome = "server stopping"
                 self._error = _stopping()
             raise
         finally:
+            # What must be paid is asked for before anything is waited for: a second cancellation could come meanwhile.
+            settling = self._close_tab()
             if self._started is not None:
                 await self._started.rest.aclose()
+            if settling is not None:
+                await asyncio.wait({settling})
+                self._charged = 0 if settling.exception() else settling.result()
             self._log(outcome)
             if self.outlet is not None:
                 self.outlet.end(self._error)
 
     async def _answer(self) -> None:
-        """Attempt and relay; every failure leaves as a `LightPhonError`."""
+        """Attempt, relay and settle; every failure leaves as a `LightPhonError`."""
         gateway, request = self._gateway, self._request
         deadline = self._began + gateway.limits.total_timeout_s
         try:
             async with asyncio.timeout(gateway.limits.total_timeout_s):
-                self._started = started = await first_output(gateway, request, self._ranked, deadline=deadline)
+                self._started = started = await first_output(
+                    gateway, request, self._principal, self._ranked, deadline=deadline
+                )
                 model = started.entry.offer.model.id
                 self._envelope = Envelope(self._envelope.id, model, self._envelope.created)
                 if self.outlet is not None:
@@ -120,11 +128,11 @@ class Exchange:
         except TimeoutError:
             raise TimedOut("The answer was not complete in time. Ask for fewer tokens (max_tokens).") from None
 
-    async def _relay(self, started: Started, sink: StreamSink | WholeSink) -> None:
+    async def _relay(self, started: Started, sink: Sink) -> None:
         gateway, entry = self._gateway, started.entry
         try:
-            await relay(started, sink, self._meter, n=self._request.n, routing_info=_routing_info(started))
-        except (ClientTooSlow, TimeoutError):
+            last = await relay(started, sink, n=self._request.n, monotonic=gateway.clock.monotonic)
+        except (ClientTooSlow, TimeoutError, StorageUnavailable):
             raise
         except AnswerTooLarge:
             raise Unavailable("The answer is larger than the gateway holds; stream it.") from None
@@ -133,16 +141,51 @@ class Exchange:
         gateway.observations.answered(
             entry.key,
             ttft_s=started.ttft_s,
-            tokens=self._meter.chunks,
+            tokens=started.meter.chunks,
             seconds=gateway.clock.monotonic() - self._began - started.ttft_s,
         )
+        # The commit comes after what it charges has left, and before the chunk that shows the cost.
+        await sink.drained()
+        self._charged = await self._settle(started)
+        sink.finish(last, self._usage(started), _routing_info(started))
+
+    def _settle(self, started: Started) -> asyncio.Future[int]:
+        measured = started.meter.measured()
+        self._gateway.keeper.tabs.discard(started.tab)
+        return started.tab.settle(
+            measured,
+            {
+                "id": started.job.id,
+                "account_id": self._principal.account_id,
+                "credential_id": self._principal.credential_id,
+                "model": started.entry.offer.model.id,
+                "node_id": started.entry.offer.node.id,
+                "prompt_tokens": measured.usage.prompt_tokens,
+                "completion_tokens": measured.usage.completion_tokens,
+                "ms": measured.ms,
+            },
+        )
+
+    def _close_tab(self) -> asyncio.Future[int] | None:
+        """Settle what is still open: a client that left pays for what it received; where node or gateway failed nobody
+        pays, and nobody is paid."""
+        started = self._started
+        if started is None or started.tab.is_settled:
+            return None
+        if self._error is None:
+            return self._settle(started)
+        return close_tab(self._gateway, started.tab)
+
+    def _usage(self, started: Started) -> dict[str, object]:
+        cost = {"cost_msat": self._charged, "cost": sats(self._charged), "cost_currency": "sat"}
+        return usage_fields(started.meter.measured().usage) | cost
 
     def _log(self, outcome: str) -> None:
         """One line, and nothing of what was asked or answered."""
         started, clock = self._started, self._gateway.clock
         fields: dict[str, object] = {}
         if started is not None:
-            usage = self._meter.usage(most=started.job.max_output_tokens, prompt_bytes=len(started.job.body))
+            usage = started.meter.measured().usage
             offer = started.entry.offer
             fields = {
                 "model": offer.model.id,
@@ -152,6 +195,7 @@ class Exchange:
                 "ttft_ms": round(started.ttft_s * 1000, 1),
                 "prompt_tokens": usage.prompt_tokens,
                 "completion_tokens": usage.completion_tokens,
+                "cost_msat": self._charged,
             }
         self._gateway.log.info(
             "inference",

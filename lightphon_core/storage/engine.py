@@ -1,8 +1,8 @@
-"""The database: SQLite behind one writer thread, which commits whatever waits as a group, and a few readers.
+"""The database: one writer thread, which commits whatever waits as a group, and a few readers.
 
 What is read or written is said by plain functions of an SQLAlchemy connection; this module runs them off the event
-loop. A commit waits for the disk (synchronous=FULL), so that what was answered survives a power cut; grouping is what
-makes that affordable.
+loop. A commit waits for the disk, so that what was answered survives a power cut; grouping is what makes that
+affordable.
 """
 
 from __future__ import annotations
@@ -18,17 +18,27 @@ from typing import Any, Self, TypeVar
 
 import structlog
 from attrs import define, field
-from sqlalchemy import Connection
-from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
+from sqlalchemy import URL, Connection, inspect, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, OperationalError
 
 from lightphon_core.errors import StorageError, StorageUnavailable
-from lightphon_core.storage import sqlite
+from lightphon_core.storage import postgresql, sqlite
+from lightphon_core.storage.connections import Connections
 
 T = TypeVar("T")
 
 READERS = 4
 GROUP_SIZE = 256
 WAITING_LIMIT = 10_000
+KINDS: dict[str, Callable[[URL], Connections]] = {
+    "sqlite": sqlite.connections,
+    "sqlite+pysqlite": sqlite.connections,
+    "postgresql": postgresql.connections,
+    "postgresql+psycopg": postgresql.connections,
+}
+_USE = "Use sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE."
+NOT_ANSWERING = (OperationalError, InterfaceError, InternalError)
+"""What a database raises that is gone, full, locked, or has given up the transaction."""
 
 log = structlog.stdlib.get_logger("lightphon.storage")
 
@@ -45,30 +55,30 @@ class _Write:
 
 
 class Database:
-    """One database, from `url` (`sqlite:///PATH`). Opening makes the file (mode 600) and its directory (700) at need.
+    """One database, from `url`: `sqlite:///PATH`, whose file and directory are made at need, or `postgresql://...`.
 
-    Use `read` and `write` on an event loop, `transaction` without one. `close` when done.
+    Use `read` and `write` on an event loop, `transaction` and `snapshot` without one. `close` when done. `name` stands
+    for it in messages; `path` is the file of an SQLite database, None for others.
 
     Raises:
-        StorageError: the URL is not SQLite's, or the file cannot be opened, or is no database.
+        StorageError: the URL is neither's, or the file cannot be opened or is no database, or the server does not let
+            us in.
     """
 
     def __init__(self, url: str) -> None:
-        self.path = sqlite.path_of(url)
-        sqlite.make_file(self.path)
-        # Begun as IMMEDIATE, a transaction waits for its turn at the start, where nothing can be lost.
-        self._writer = sqlite.engine(self.path, begin="BEGIN IMMEDIATE", read_only=False)
-        self._reader = sqlite.engine(self.path, begin="BEGIN", read_only=True)
+        opened = _connections(url)
+        self.name, self.path = opened.name, opened.path
+        self._writer, self._reader = opened.writer, opened.reader
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="lightphon-read")
         self._lock = threading.Lock()
         self._closed = False
         try:
-            with self._writer.connect() as connection:
-                connection.exec_driver_sql("SELECT count(*) FROM sqlite_master")
-        except DatabaseError as error:
-            self._writer.dispose()
-            raise StorageError(f"The database {self.path} cannot be opened: {error.orig}.") from error
+            with self._reader.connect() as connection:
+                inspect(connection).get_table_names()
+        except DBAPIError as error:
+            self._dispose()
+            raise StorageError(f"The database {self.name} cannot be opened: {reason(error)}.") from error
         self._thread = threading.Thread(target=self._run, name="lightphon-write", daemon=True)
         self._thread.start()
 
@@ -117,11 +127,18 @@ class Database:
         Raises:
             StorageUnavailable: the database does not answer.
         """
-        try:
-            with self._writer.begin() as connection:
-                yield connection
-        except OperationalError as error:
-            raise _unavailable() from error
+        with _answering(), self._writer.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A reader's connection: one snapshot, and no right to write. Writers go on meanwhile.
+
+        Raises:
+            StorageUnavailable: the database does not answer.
+        """
+        with _answering(), self._reader.begin() as connection:
+            yield connection
 
     def close(self) -> None:
         """Finish what was asked for, then close. Blocks meanwhile; closing again does nothing."""
@@ -131,18 +148,17 @@ class Database:
             self._closed = True
             self._queue.put(None)
         self._thread.join()
+        self._dispose()
+
+    def _dispose(self) -> None:
         self._readers.shutdown()
         self._reader.dispose()
         # Last, since SQLite tidies its write-ahead log away when the last connection that may write closes.
         self._writer.dispose()
 
     def _read(self, function: Callable[[Connection], T]) -> T:
-        try:
-            with self._reader.connect() as connection:
-                return function(connection)
-        except OperationalError as error:
-            log.warning("the database did not answer a read", error=str(error.orig))
-            raise _unavailable() from error
+        with self.snapshot() as connection:
+            return function(connection)
 
     def _run(self) -> None:
         while (first := self._queue.get()) is not None:
@@ -172,21 +188,45 @@ class Database:
                 for write in group:
                     _run_in_savepoint(connection, write)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the callers wait and the thread must go on
-            reason = error.orig if isinstance(error, DBAPIError) else error
-            log.warning("a group of writes was lost", writes=len(group), error=str(reason))
+            log.warning("a group of writes was lost", writes=len(group), error=reason(error))
             for write in group:
                 write.error = _unavailable()
                 write.error.__cause__ = error
+
+
+def _connections(url: str) -> Connections:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):  # the latter for a port that is no number
+        raise StorageError(f"storage.url is not a database URL. {_USE}") from None
+    if (open_ := KINDS.get(parsed.drivername)) is None:
+        raise StorageError(f"storage.url asks for {parsed.drivername!r}. {_USE}")
+    return open_(parsed)
+
+
+def reason(error: BaseException) -> str:
+    """What the database said, without a full stop."""
+    said = str(error.orig if isinstance(error, DBAPIError) else error)
+    return said.removesuffix(".") or type(error).__name__
+
+
+@contextlib.contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except NOT_ANSWERING as error:
+        log.warning("the database did not answer", error=reason(error))
+        raise _unavailable() from error
 
 
 def _run_in_savepoint(connection: Connection, write: _Write) -> None:
     savepoint = connection.begin_nested()
     try:
         write.value = write.function(connection)
-    except OperationalError as error:
-        # Where SQLite gave up the whole transaction (disk full, I/O error), this rollback fails, and so does the group.
+    except NOT_ANSWERING as error:
+        # Where the whole transaction was given up (disk full, connection lost), this rollback fails, and the group too.
         savepoint.rollback()
-        log.warning("the database refused a write", error=str(error.orig))
+        log.warning("the database refused a write", error=reason(error))
         write.error = _unavailable()
         write.error.__cause__ = error
     except Exception as error:  # noqa: BLE001 - it is the caller's, and is raised there

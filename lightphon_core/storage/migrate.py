@@ -11,7 +11,15 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DatabaseError
 
 from lightphon_core.errors import StorageError
-from lightphon_core.storage.engine import Database
+from lightphon_core.storage.engine import Database, reason
+
+
+def scripts() -> tuple[Config, ScriptDirectory]:
+    """The migrations, and the configuration to run them with."""
+    config = Config(attributes={})
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config, ScriptDirectory.from_config(config)
 
 
 def migrate(database: Database) -> None:
@@ -21,22 +29,19 @@ def migrate(database: Database) -> None:
         StorageError: the database was written by a newer version, or a migration failed.
         StorageUnavailable: another process holds it.
     """
-    config = Config(attributes={})
-    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    scripts = ScriptDirectory.from_config(config)
-    known = {script.revision for script in scripts.walk_revisions()}
-    # The transaction takes the write lock at once, so two processes that start together migrate one after the other.
+    config, directory = scripts()
+    known = {script.revision for script in directory.walk_revisions()}
+    # The transaction waits for its turn at once, so two processes that start together migrate one after the other.
     with database.transaction() as connection:
         current = set(MigrationContext.configure(connection).get_current_heads())
         if not current <= known:
             raise StorageError(
-                f"The database {database.path} was written by a newer LightPhon (schema {', '.join(sorted(current))}). "
+                f"The database {database.name} was written by a newer LightPhon (schema {', '.join(sorted(current))}). "
                 "Install that version, or restore a backup from before the upgrade."
             )
-        if current != set(scripts.get_heads()):
+        if current != set(directory.get_heads()):
             config.attributes["connection"] = connection
             try:
                 command.upgrade(config, "head")
             except DatabaseError as error:
-                raise StorageError(f"The database {database.path} could not be migrated: {error.orig}.") from error
+                raise StorageError(f"The database {database.name} could not be migrated: {reason(error)}.") from error

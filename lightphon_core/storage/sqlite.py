@@ -6,37 +6,30 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from lightphon_core.errors import StorageError
+from lightphon_core.storage.connections import Connections
 
 BUSY_TIMEOUT_MS = 5_000
 
 
-def path_of(url: str) -> Path:
-    """The file that a database URL names.
+def connections(url: URL) -> Connections:
+    """The file that `url` names (`sqlite:///PATH`), made (mode 600, its directory 700) where it is missing.
 
     Raises:
-        StorageError: it is no URL, not SQLite's, or names no file.
+        StorageError: the URL names no file, or one that cannot be written.
     """
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise StorageError("storage.url is not a database URL. Use sqlite:///PATH.") from None
-    if parsed.drivername not in ("sqlite", "sqlite+pysqlite") or parsed.query:
-        raise StorageError(f"storage.url asks for {parsed.drivername!r}. This version stores in sqlite:///PATH only.")
-    if not parsed.database or parsed.database == ":memory:":
+    if url.query or not url.database or url.database == ":memory:":
         raise StorageError("storage.url names no file. Use sqlite:///PATH.")
-    return Path(parsed.database)
+    path = Path(url.database)
+    _make_file(path)
+    # Begun as IMMEDIATE, a transaction waits for its turn at the start, where nothing can be lost.
+    writer = _engine(path, begin="BEGIN IMMEDIATE", read_only=False)
+    return Connections(writer, _engine(path, begin="BEGIN", read_only=True), str(path), path)
 
 
-def make_file(path: Path) -> None:
-    """Make the file (mode 600) and its directory (700) where they are missing, and see that it can be written.
-
-    Raises:
-        StorageError: it cannot.
-    """
+def _make_file(path: Path) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # SQLite gives its write-ahead log the same mode.
@@ -45,7 +38,7 @@ def make_file(path: Path) -> None:
         raise StorageError(f"The database {path} cannot be opened for writing: {error.strerror}.") from error
 
 
-def engine(path: Path, *, begin: str, read_only: bool) -> Engine:
+def _engine(path: Path, *, begin: str, read_only: bool) -> Engine:
     """Connections to the file: write-ahead log, every commit on disk (synchronous=FULL), foreign keys enforced.
 
     `begin` is the statement that opens a transaction.
@@ -62,6 +55,8 @@ def engine(path: Path, *, begin: str, read_only: bool) -> Engine:
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
+            # Or REPLACE would remove rows without asking the triggers that forbid it.
+            "recursive_triggers=ON",
             f"query_only={'ON' if read_only else 'OFF'}",
         ):
             connection.execute(f"PRAGMA {pragma}").close()

@@ -11,7 +11,7 @@ from lightphon_core.hookspecs import hookimpl
 from lightphon_core.host import Host
 from lightphon_core.plugins import Source
 from lightphon_core.ports import Authenticator, Backend, Scorer
-from lightphon_core.types import Capability, Job, Load, Model, Node, Offer
+from lightphon_core.types import Capability, Job, Load, Model, Node, Offer, Price
 
 Reply = Callable[[Job], AsyncGenerator[bytes, None]]
 
@@ -51,7 +51,8 @@ def says(*pieces: str) -> Reply:
 class ScriptedBackend(Backend):
     """Serves `models` on one node. Every job runs `reply(job)`; `jobs` and `closed` hold the ids it has seen and ended.
 
-    Change `reply`, `models` or `online` at will; call `changed()` after the last two.
+    It asks `price`, which the account `owner` earns. Change `reply`, `models`, `price` or `online` at will; call
+    `changed()` after the last three.
     """
 
     def __init__(
@@ -61,11 +62,15 @@ class ScriptedBackend(Backend):
         name: str = "scripted",
         models: Iterable[Model | str] = ("test-model",),
         slots: int = 8,
+        price: Price | None = None,
+        owner: str | None = None,
     ) -> None:
         self.name = name
         self.reply = reply
         self.models = [_model(each) for each in models]
         self.slots = slots
+        self.price = price
+        self.owner = owner
         self.online = True
         self.jobs: list[Job] = []
         self.closed: list[str] = []
@@ -75,8 +80,8 @@ class ScriptedBackend(Backend):
     def offers(self) -> Sequence[Offer]:
         if not self.online:
             return ()
-        node = Node(f"{self.name}-node", f"{self.name}-node")
-        return [Offer(f"{self.name}/{model.id}", model, node, self.slots) for model in self.models]
+        node = Node(f"{self.name}-node", f"{self.name}-node", self.owner)
+        return [Offer(f"{self.name}/{model.id}", model, node, self.slots, self.price) for model in self.models]
 
     def load(self) -> Mapping[str, Load]:
         return {offer: Load(busy=busy) for offer, busy in self._busy.items()}

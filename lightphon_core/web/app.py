@@ -19,6 +19,7 @@ import lightphon_core
 from lightphon_core.accounts.authenticators import BuiltinAuthenticators
 from lightphon_core.errors import SettingsError
 from lightphon_core.host import Clock, Host, SystemClock, Tasks
+from lightphon_core.ledger.ledger import Ledger
 from lightphon_core.plugins import Plugins, Source, installed
 from lightphon_core.ports import Authenticator, Backend, Scorer
 from lightphon_core.routing.catalogue import Catalogue
@@ -26,10 +27,11 @@ from lightphon_core.routing.observations import Observations
 from lightphon_core.routing.router import Weighted
 from lightphon_core.routing.scorers import BuiltinScorers
 from lightphon_core.serving.gateway import Gateway
+from lightphon_core.serving.keeper import Keeper
 from lightphon_core.settings import Settings, plugin_settings
 from lightphon_core.storage.engine import Database
 from lightphon_core.types import Principal
-from lightphon_core.web import inference, models
+from lightphon_core.web import inference, models, wallet
 from lightphon_core.web.access_log import AccessLog
 from lightphon_core.web.authentication import Connection, authenticate, credentials_of
 from lightphon_core.web.errors import HANDLERS
@@ -102,12 +104,17 @@ def create_app(
     assembly.authenticators.extend(plugins.collect("register_authenticators", Authenticator))
     scorers: list[Scorer] = plugins.collect("register_scorers", Scorer)
     routes: list[Any] = plugins.collect("register_routes", object)
+    ledger = Ledger(database)
     gateway = Gateway(
         authenticators=assembly.authenticators,
         catalogue=assembly.catalogue,
         scorers=weighted(scorers, settings.routing.weights),
         observations=Observations(clock.monotonic),
         limits=settings.limits,
+        pricing=settings.pricing,
+        ledger=ledger,
+        keeper=Keeper(ledger, settings.ledger.lease_s, log),
+        lease_us=round(settings.ledger.lease_s * 1_000_000),
         max_body_bytes=settings.server.max_body_bytes,
         clock=clock,
         tasks=Tasks(log),
@@ -118,10 +125,14 @@ def create_app(
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncGenerator[None, None]:
         await plugins.start()
+        background = Tasks(log)
+        background.spawn(gateway.keeper.run(), name="keeper")
         try:
             yield
         finally:
             await gateway.close(0)
+            await background.stop()
+            await ledger.close()
             for error in await plugins.stop():
                 log.warning("plugin did not stop cleanly", error=error.message)
             for tasks in assembly.tasks:
@@ -134,6 +145,7 @@ def create_app(
             models.list_models,
             models.get_model,
             inference.chat_completions,
+            wallet.wallet,
             *routes,
         ],
         lifespan=[running],
@@ -142,7 +154,7 @@ def create_app(
         cors_config=CORSConfig(
             allow_origins=["*"], allow_headers=["*"], expose_headers=["x-request-id", "retry-after"]
         ),
-        state=State({"gateway": gateway, "plugin_schemas": plugins.schemas()}),
+        state=State({"gateway": gateway, "database": database, "plugin_schemas": plugins.schemas()}),
         openapi_config=None,
         request_max_body_size=None,  # web/inference.py counts, and answers in OpenAI's shape
         logging_config=None,

@@ -22,6 +22,7 @@ STATUS: dict[type[errors.LightPhonError], int] = {
     errors.ModelNotFound: 404,
     errors.ModelNotAvailable: 404,
     errors.RequestError: 400,
+    errors.BalanceOnHold: 429,
     errors.TemporaryError: 503,
     errors.Refused: 400,
     errors.TimedOut: 504,

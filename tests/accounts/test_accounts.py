@@ -5,24 +5,16 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from lightphon_core.accounts import credentials, people
 from lightphon_core.accounts.authenticators import AgentTokens, ApiKeys, BuiltinAuthenticators, NodeTokens
 from lightphon_core.accounts.secrets import Kind, hash_secret, is_well_formed, new_secret
 from lightphon_core.errors import InvalidRequest, StorageUnavailable, Unauthenticated
-from lightphon_core.storage.engine import Database
-from lightphon_core.storage.migrate import migrate
-from lightphon_core.storage.schema import CREDENTIAL_KINDS
+from lightphon_core.storage.schema import CREDENTIAL_KINDS, metadata
 from lightphon_core.types import Credentials, Scope
 
 NOW = 1_800_000_000.25
-
-
-@pytest.fixture
-def database(tmp_path):
-    with Database(f"sqlite:///{tmp_path}/lightphon.db") as database:
-        migrate(database)
-        yield database
 
 
 @pytest.fixture
@@ -128,10 +120,15 @@ def test_a_secret_is_found_as_what_it_is(database, make):
 
 def test_no_secret_at_rest(database, make):
     secrets = [make(kind)[1] for kind in Kind]
-    files = [path.read_bytes() for path in database.path.parent.iterdir()]
-    assert any(hash_secret(secrets[0]).encode() in content for content in files)  # it is these files that hold them
+    with database.snapshot() as connection:
+        stored = [
+            str(tuple(row)).encode() for table in metadata.sorted_tables for row in connection.execute(select(table))
+        ]
+    if database.path is not None:
+        stored += [path.read_bytes() for path in database.path.parent.iterdir()]
+    assert any(hash_secret(secrets[0]).encode() in content for content in stored)  # it is here that they are held
     for secret in secrets:
-        for content in files:
+        for content in stored:
             assert secret.encode() not in content
             assert secret[3:15].encode() not in content
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import sys
 import threading
 from functools import partial
 
@@ -10,7 +11,7 @@ from sqlalchemy import event, func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from lightphon_core.errors import StorageError, StorageUnavailable
-from lightphon_core.storage import sqlite
+from lightphon_core.storage import postgresql, sqlite
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.migrate import migrate
 from lightphon_core.storage.schema import accounts, credentials
@@ -19,7 +20,7 @@ PATIENCE_S = 20
 
 
 @pytest.fixture
-def database(tmp_path):
+def sqlite_database(tmp_path):
     with Database(f"sqlite:///{tmp_path}/data/lightphon.db") as database:
         migrate(database)
         yield database
@@ -100,17 +101,14 @@ async def test_waiting_writes_are_one_commit_and_one_failure_leaves_the_others(d
     assert commits == [2]  # the gate's, and one for all four
 
 
-async def test_nothing_is_delivered_before_it_is_committed(database, tmp_path):
-    seen = []
+async def test_nothing_is_delivered_before_it_is_committed(database, database_url):
+    with Database(database_url) as other:
 
-    async def write_and_look(name):
-        await database.write(partial(add, name=name))
-        with sqlite3.connect(database.path) as other:
-            seen.append(name in {row[0] for row in other.execute("SELECT name FROM accounts")})
-        other.close()
+        async def write_and_look(name):
+            await database.write(partial(add, name=name))
+            return name in await other.read(names)
 
-    await asyncio.gather(*(write_and_look(f"n{number}") for number in range(20)))
-    assert seen == [True] * 20
+        assert await asyncio.gather(*(write_and_look(f"n{number}") for number in range(20))) == [True] * 20
 
 
 async def test_concurrent_writers_lose_nothing(database):
@@ -153,7 +151,7 @@ async def test_a_cancelled_caller_does_not_harm_the_writer(database):
     assert await database.read(names) == {"a", "b"}
 
 
-async def test_close_finishes_what_was_asked_for(database):
+async def test_close_finishes_what_was_asked_for(database, database_url):
     gate, first = await held(database)
     tasks = await queued(*(database.write(partial(add, name=f"n{number}")) for number in range(5)))
     closing = asyncio.create_task(asyncio.to_thread(database.close))
@@ -163,10 +161,10 @@ async def test_close_finishes_what_was_asked_for(database):
         with pytest.raises(StorageUnavailable):
             await late
     database.close()
-    with sqlite3.connect(database.path) as other:
-        assert other.execute("SELECT count(*) FROM accounts").fetchone() == (5,)
-    other.close()
-    assert sorted(path.name for path in database.path.parent.iterdir()) == ["lightphon.db"]  # the log is tidied away
+    with Database(database_url) as other:
+        assert await other.read(names) == {f"n{number}" for number in range(5)}
+    if database.path:  # SQLite's log is tidied away
+        assert sorted(path.name for path in database.path.parent.iterdir()) == ["lightphon.db"]
 
 
 async def test_a_locked_database_is_unavailable_and_recovers(tmp_path, monkeypatch):
@@ -186,7 +184,8 @@ async def test_a_locked_database_is_unavailable_and_recovers(tmp_path, monkeypat
         assert await database.write(partial(add, name="a")) == "a"
 
 
-async def test_a_full_disk_fails_the_group_and_the_next_one_passes(database):
+async def test_a_full_disk_fails_the_group_and_the_next_one_passes(sqlite_database):
+    database = sqlite_database
     await database.write(partial(add, name="before"))
 
     def limit(connection, pages):
@@ -211,10 +210,13 @@ async def test_a_full_disk_fails_the_group_and_the_next_one_passes(database):
     assert await database.write(partial(add, name="after")) == "after"
 
 
-async def test_a_transaction_that_sqlite_gave_up_fails_the_whole_group(database):
+async def test_a_transaction_that_the_database_gave_up_fails_the_whole_group(database):
     def give_up(connection):
-        connection.exec_driver_sql("ROLLBACK")  # as SQLite does by itself after an I/O error
-        connection.execute(text("SELECT * FROM nowhere"))
+        if database.path is None:
+            connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        else:
+            connection.exec_driver_sql("ROLLBACK")  # as SQLite does by itself after an I/O error
+            connection.execute(text("SELECT * FROM nowhere"))
 
     gate, first = await held(database)
     tasks = await queued(
@@ -238,7 +240,9 @@ async def test_too_many_waiting_writes_are_turned_away(database, monkeypatch):
     assert [isinstance(each, StorageUnavailable) for each in results] == [False, False, True]
 
 
-async def test_the_connection_is_as_safe_as_promised(database):
+async def test_the_connection_to_sqlite_is_as_safe_as_promised(sqlite_database):
+    database = sqlite_database
+
     def pragmas(connection):
         wanted = ("journal_mode", "synchronous", "foreign_keys")
         return [connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in wanted]
@@ -262,8 +266,14 @@ def test_databases_that_cannot_be_opened(tmp_path):
     (tmp_path / "file").write_text("no database " * 200)
     for url, message in [
         ("nonsense", "not a database URL"),
-        ("postgresql://me:hush@host/db", "This version stores in sqlite"),
+        ("postgresql://me:hush@host:port/db", "not a database URL"),
+        ("mysql://me:hush@host/db", "asks for 'mysql'. Use sqlite:///PATH or postgresql://"),
+        ("postgresql+asyncpg://me:hush@host/db", "asks for 'postgresql.asyncpg'"),
+        ("postgresql://me:hush@127.0.0.1:9/db", "The database postgresql://127.0.0.1:9/db cannot be opened: .*refused"),
+        (f"postgresql://me:hush@/db?host={tmp_path}", "The database postgresql:///db cannot be opened: .*No such file"),
+        ("postgresql://me:hush@/db?nonsense=1", "cannot be opened: .*nonsense"),
         ("sqlite://", "names no file"),
+        ("sqlite:///x.db?mode=ro", "names no file"),
         (f"sqlite:///{tmp_path}/file/lightphon.db", "cannot be opened for writing"),
         (f"sqlite:///{tmp_path}", "cannot be opened for writing: Is a directory"),
         (f"sqlite:///{tmp_path}/file", "cannot be opened: file is not a database"),
@@ -271,3 +281,60 @@ def test_databases_that_cannot_be_opened(tmp_path):
         with pytest.raises(StorageError, match=message) as caught:
             Database(url)
         assert "hush" not in caught.value.message
+        assert "\n" not in caught.value.message
+
+
+def test_postgresql_without_its_driver(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)  # an import of it now fails
+    with pytest.raises(StorageError, match=r"needs the package psycopg. .*pip install 'lightphon-core\[postgresql\]'"):
+        Database("postgresql+psycopg://host/db")
+
+
+async def test_a_server_that_went_away_is_unavailable_and_recovers(postgres):
+    url = postgres.create()
+    with Database(url) as database:
+        migrate(database)
+        await database.write(partial(add, name="before"))
+        postgres.stop()
+        try:
+            for attempt in (database.write(partial(add, name="lost")), database.read(names)):
+                with pytest.raises(StorageUnavailable):
+                    await attempt
+            with pytest.raises(StorageUnavailable), database.transaction():
+                pass
+        finally:
+            postgres.start()
+        # Not one request is lost to a connection that broke meanwhile.
+        assert await asyncio.gather(*(database.read(names) for _ in range(8))) == [{"before"}] * 8
+        assert await database.write(partial(add, name="after")) == "after"
+        assert await database.read(names) == {"before", "after"}
+    postgres.drop(url)
+
+
+async def test_a_replica_that_stopped_in_its_turn_loses_it(postgres, monkeypatch):
+    monkeypatch.setitem(postgresql._WRITER, "idle_in_transaction_session_timeout", 200)
+    url = postgres.create()
+    with Database(url) as stopped, Database(url) as other:
+        migrate(other)
+        gate, lost = await held(stopped)  # its transaction is open and does nothing
+        assert await other.write(partial(add, name="other")) == "other"  # it waited no longer than that
+        gate.opened.set()
+        with pytest.raises(StorageUnavailable):
+            await lost
+        assert await stopped.write(partial(add, name="again")) == "again"
+        assert await other.read(names) == {"other", "again"}
+    postgres.drop(url)
+
+
+async def test_a_turn_that_does_not_come_is_unavailable(postgres, monkeypatch):
+    monkeypatch.setitem(postgresql._WRITER, "lock_timeout", 50)
+    url = postgres.create()
+    with Database(url) as database, Database(url) as other:
+        migrate(database)
+        gate, writing = await held(database)
+        with pytest.raises(StorageUnavailable):
+            await other.write(names)
+        gate.opened.set()
+        await writing
+        assert await other.write(names) == set()
+    postgres.drop(url)

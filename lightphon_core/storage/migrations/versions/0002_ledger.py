@@ -35,8 +35,8 @@ def upgrade() -> None:
         sa.CheckConstraint(f"amount > 0 AND amount <= {MAX_MSAT}", name=op.f("ck_postings_amount")),
         sa.CheckConstraint("debit <> credit", name=op.f("ck_postings_two_accounts")),
     )
-    op.create_index("ix_postings_debit", "postings", ["debit"])
-    op.create_index("ix_postings_credit", "postings", ["credit"])
+    op.create_index("ix_postings_debit", "postings", ["debit", "at"])
+    op.create_index("ix_postings_credit", "postings", ["credit", "at"])
     op.create_table(
         "balances",
         sa.Column("account", sa.Text, nullable=False),

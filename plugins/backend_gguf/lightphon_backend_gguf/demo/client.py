@@ -15,6 +15,16 @@ QUESTION = "Hello! Who are you?"
 
 
 @frozen
+class Answer:
+    """What came back. `cost` is in sats, as a decimal string."""
+
+    text: str
+    model: str
+    tokens: int
+    cost: str
+
+
+@frozen
 class Client:
     """`base_url` ends in /v1."""
 
@@ -29,11 +39,13 @@ class Client:
             return False
         return any(entry["id"] == model for entry in listed["data"])
 
-    async def ask(self) -> tuple[str, str]:
-        """One real answer to `QUESTION`, and the model that gave it."""
+    async def ask(self) -> Answer:
+        """One real answer to `QUESTION`."""
         body = {"model": "auto", "messages": [{"role": "user", "content": QUESTION}], "max_tokens": 48}
         answer = await asyncio.to_thread(self._call, "/chat/completions", body, TIMEOUT_S)
-        return str(answer["choices"][0]["message"]["content"]).strip(), str(answer["model"])
+        text = str(answer["choices"][0]["message"]["content"]).strip()
+        usage = answer["usage"]
+        return Answer(text, answer["model"], usage["total_tokens"], usage["cost"])
 
     def _call(self, path: str, body: dict[str, Any] | None, timeout_s: float) -> Any:
         request = urllib.request.Request(  # noqa: S310 - the URL is the demo's own

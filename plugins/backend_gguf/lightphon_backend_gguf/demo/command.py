@@ -24,6 +24,9 @@ from lightphon_backend_gguf.demo.processes import Process, ProcessEnded
 
 MODEL_ID = "SmolLM2-135M-Instruct"
 ACCOUNT = "demo"
+CREDIT_SATS = "1000"
+PRICE = "prompt=100,completion=400"
+"""Sats for a million tokens: a fraction of a sat for each answer, so that there is a cost to see."""
 PROGRESS_S = 2.0
 START_TIMEOUT_S = 120.0
 SETTINGS = """\
@@ -126,6 +129,7 @@ async def _serve(demo: Demo, processes: list[Process], *, as_json: bool) -> None
     node_command = [
         *(*python, "lightphon_backend_gguf.node", "run", str(demo.model)),
         *("--server", demo.server, "--name", demo.model_id, "--node-name", "demo", "--drain-timeout", "1"),
+        *("--price", PRICE),
         *(("--threads", str(demo.threads)) if demo.threads else ()),
     ]
     _say(f"Starting a node with {demo.model_id} ({demo.model.stat().st_size / 1e6:.0f} MB).")
@@ -156,10 +160,10 @@ async def _until_ready(demo: Demo, *, as_json: bool) -> None:
             _say(f"Loading the model: {now - began:.0f} s.")
         await asyncio.sleep(0.1)
     _say(f"Ready after {time.monotonic() - began:.1f} s. Asking it: {QUESTION}")
-    answer, model = await client.ask()
-    _say(f"{model}: {answer}\n")
+    answer = await client.ask()
+    _say(f"{answer.model}: {answer.text}\n({answer.tokens} tokens for {answer.cost} sats)\n")
     if as_json:
-        ready = {"base_url": demo.base_url, "api_key": demo.api_key, "model": demo.model_id, "answer": answer}
+        ready = {"base_url": demo.base_url, "api_key": demo.api_key, "model": demo.model_id, "answer": answer.text}
         click.echo(json.dumps({**ready, "data_dir": str(demo.data_dir)}))
         return
     click.echo(_instructions(demo))
@@ -226,6 +230,7 @@ def _credentials(cli: click.Group, folder: Path) -> tuple[str, str]:
     """A new key and a new node token of the account "demo"; those of the last run are revoked."""
     if not any(account["name"] == ACCOUNT for account in _call(cli, folder, "account", "list")["accounts"]):
         _call(cli, folder, "account", "create", ACCOUNT)
+        _call(cli, folder, "account", "credit", ACCOUNT, CREDIT_SATS, "--reason", "to try the demo with")
     secrets = []
     for command in ("key", "node-token"):
         (listed,) = (value for value in _call(cli, folder, command, "list").values() if isinstance(value, list))

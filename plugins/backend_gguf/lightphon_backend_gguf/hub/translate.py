@@ -10,6 +10,7 @@ from lightphon_core import (
     Node,
     Offer,
     Overloaded,
+    Price,
     Principal,
     Refused,
     TimedOut,
@@ -36,7 +37,11 @@ def to_offer(node: Node, message: OfferMessage) -> Offer:
         params_b=facts.params_b,
         quantization=facts.quantization,
     )
-    return Offer(id=f"{node.id}/{message.id}", model=model, node=node, slots=message.slots)
+    asked = message.price
+    price = None
+    if asked is not None:
+        price = Price(asked.per_minute, asked.per_mtok_prompt, asked.per_mtok_completion, asked.per_request)
+    return Offer(id=f"{node.id}/{message.id}", model=model, node=node, slots=message.slots, price=price)
 
 
 def to_error(failed: Failed) -> BackendError:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from lightphon_backend_gguf.protocol.fields import is_model_id, is_node_name
+from lightphon_backend_gguf.protocol.messages import PriceMessage
 
 # What loads slowly is imported where it is used, so that `--help` is there at once.
 
@@ -45,6 +46,12 @@ def main() -> None:
     type=click.IntRange(16, 2**31 - 1),
     help="Tokens for each job, prompt and answer.  [default: 8192, or what the model was trained for if that is less]",
 )
+@click.option(
+    "--price",
+    metavar="SATS",
+    help="Sats for a minute of inference, or any of minute=, prompt=, completion= (both for a million tokens) and "
+    "request=, with commas between.  [default: the server's own price]",
+)
 @click.option("--threads", type=click.IntRange(1, 512), help="CPU threads.  [default: one for each core]")
 @click.option(
     "--drain-timeout",
@@ -63,6 +70,7 @@ def run(
     node_name: str | None,
     slots: int,
     context: int | None,
+    price: str | None,
     threads: int | None,
     drain_timeout: float,
     verbose: bool,
@@ -70,6 +78,7 @@ def run(
     """Serve each MODEL, the path of a GGUF file, until stopped."""
     url, token, name = _link_url(server), _checked_token(token), _checked_name(node_name)
     _check_ids(names, len(models))
+    asked = _checked_price(price)
 
     from lightphon_backend_gguf.node.engines.base import EngineError
     from lightphon_backend_gguf.node.gguf import GgufError
@@ -88,7 +97,7 @@ def run(
     )
 
     async def serve() -> None:
-        planned = plan(models, names, slots=slots, context=context, threads=threads or physical_cores())
+        planned = plan(models, names, slots=slots, context=context, threads=threads or physical_cores(), price=asked)
         await Node(options, planned, make_log(verbose=verbose)).run()
 
     try:
@@ -97,6 +106,15 @@ def run(
         raise Stop(str(error)) from None
     except NodeFailed as error:
         raise click.ClickException(str(error)) from None
+
+
+def _checked_price(price: str | None) -> PriceMessage | None:
+    from lightphon_backend_gguf.node.price import parse_price
+
+    try:
+        return None if price is None else parse_price(price)
+    except ValueError as error:
+        raise Stop(f"--price: {error}.") from None
 
 
 def _checked_token(token: str | None) -> str:

@@ -10,7 +10,7 @@ from attrs import frozen
 from lightphon_backend_gguf.node.engines.base import Engine
 from lightphon_backend_gguf.node.engines.llamacpp import LlamaCpp, LlamaCppSettings
 from lightphon_backend_gguf.node.models import facts, is_embedding, read_model, training_context
-from lightphon_backend_gguf.protocol.messages import OfferMessage
+from lightphon_backend_gguf.protocol.messages import OfferMessage, PriceMessage
 
 DEFAULT_CONTEXT = 8192
 """Tokens for each job, where the operator does not say and the model was trained for no less."""
@@ -29,7 +29,13 @@ class Planned:
 
 
 def plan(
-    paths: Sequence[Path], names: Sequence[str], *, slots: int, context: int | None, threads: int
+    paths: Sequence[Path],
+    names: Sequence[str],
+    *,
+    slots: int,
+    context: int | None,
+    threads: int,
+    price: PriceMessage | None = None,
 ) -> list[Planned]:
     """An engine for each model file, not yet started.
 
@@ -49,7 +55,7 @@ def plan(
             threads=threads,
             embedding=is_embedding(header),
         )
-        planned.append(Planned(OfferMessage(id=model.id, model=model, slots=slots), LlamaCpp(settings)))
+        planned.append(Planned(OfferMessage(id=model.id, model=model, slots=slots, price=price), LlamaCpp(settings)))
     for model_id, count in Counter(item.offer.id for item in planned).items():
         if count > 1:
             raise PlanError(f"{count} models are called {model_id}: give each a --name of its own.")

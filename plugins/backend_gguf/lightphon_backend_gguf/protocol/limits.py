@@ -32,3 +32,6 @@ JOB_ID = 2**63 - 1
 
 MISSED_HEARTBEATS = 3
 """After so many intervals without a single message the other end counts as dead."""
+
+PRICE_MSAT = 10**12
+"""The most millisatoshi that one part of a price may be: ten bitcoin."""

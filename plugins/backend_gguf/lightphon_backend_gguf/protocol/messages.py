@@ -52,12 +52,27 @@ class ModelFacts:
 
 
 @frozen
+class PriceMessage:
+    """What the owner asks, in millisatoshi: for a minute of inference, a million tokens of prompt and of completion,
+    and for the request as such."""
+
+    per_minute: int = field(default=0, validator=whole(0, limits.PRICE_MSAT))
+    per_mtok_prompt: int = field(default=0, validator=whole(0, limits.PRICE_MSAT))
+    per_mtok_completion: int = field(default=0, validator=whole(0, limits.PRICE_MSAT))
+    per_request: int = field(default=0, validator=whole(0, limits.PRICE_MSAT))
+
+
+@frozen
 class OfferMessage:
-    """One running model of a node. `id` is unique in one connection; `slots` is how many jobs run at once."""
+    """One running model of a node. `id` is unique in one connection; `slots` is how many jobs run at once. Without a
+    `price` the server's own applies."""
 
     id: str = field(validator=an_id)
     model: ModelFacts = field(validator=rule("a model", lambda v: isinstance(v, ModelFacts)))
     slots: int = field(validator=whole(1, limits.SLOTS))
+    price: PriceMessage | None = field(
+        default=None, validator=rule("a price", lambda v: isinstance(v, PriceMessage), optional=True)
+    )
 
 
 @frozen

@@ -1,0 +1,35 @@
+"""What an operator credits or debits by hand."""
+
+from __future__ import annotations
+
+import secrets
+
+from lightphon_core.errors import InvalidRequest
+from lightphon_core.ledger import chart
+from lightphon_core.ledger.chart import Origin
+from lightphon_core.ledger.commands import Post, Posting
+
+ADJUSTMENT = "adjustment"
+LONGEST_REASON = 200
+
+
+def credit(account: str, amount: int, reason: str) -> Post:
+    """Give the account of this id `amount` msat: it can be spent, as granted money.
+
+    Raises:
+        InvalidRequest: the reason is none.
+        MoneyError: the amount is none.
+    """
+    return _adjust(Posting(chart.ADJUSTMENTS, chart.wallet(account, Origin.GRANTED), amount), reason)
+
+
+def debit(account: str, amount: int, reason: str) -> Post:
+    """Take `amount` msat of granted money back. Raises as `credit` does; posting it raises `Overdrawn`."""
+    return _adjust(Posting(chart.wallet(account, Origin.GRANTED), chart.ADJUSTMENTS, amount), reason)
+
+
+def _adjust(posting: Posting, reason: str) -> Post:
+    reason = reason.strip()
+    if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
+        raise InvalidRequest(f"A reason has 1 to {LONGEST_REASON} printable characters.", param="reason")
+    return Post(ADJUSTMENT, "operator", f"adj_{secrets.token_hex(12)}", (posting,), note=reason)

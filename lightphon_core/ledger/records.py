@@ -1,0 +1,47 @@
+"""What the ledger keeps: balances, holds and entries, as the rules of `book.py` see them."""
+
+from __future__ import annotations
+
+from attrs import define
+
+from lightphon_core.ledger.commands import Posting
+
+EntryKey = tuple[str, str, str]
+"""Kind, source and external id."""
+
+
+@define
+class Balance:
+    """`held` of `amount` is set aside."""
+
+    amount: int = 0
+    held: int = 0
+
+
+@define
+class Hold:
+    """Money set aside for one answer. `parts` is by origin, in the order of `SPENDING_ORDER`."""
+
+    id: str
+    account: str
+    parts: list[int]
+    payee: str | None
+    house_bps: int
+    lease_until: int
+    created_at: int
+    checkpoint: int = 0
+    note: str = ""
+
+    @property
+    def amount(self) -> int:
+        return sum(self.parts)
+
+
+@define
+class Entry:
+    """One entry of the journal, and its postings."""
+
+    id: str
+    key: EntryKey
+    postings: tuple[Posting, ...]
+    note: str

@@ -1,0 +1,88 @@
+"""What an account has, and how it came about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import frozen
+from sqlalchemy import Connection, case, func, select
+
+from lightphon_core.ledger import chart
+from lightphon_core.ledger.chart import SPENDING_ORDER, Origin
+from lightphon_core.storage.schema import balances, entries, postings
+
+LINES = 50
+
+
+@frozen
+class Line:
+    """One entry as it changed an account: by `amount` msat, positive or negative. `at`: microseconds since 1970."""
+
+    id: str
+    at: int
+    kind: str
+    note: str
+    amount: int
+
+
+@frozen
+class Wallet:
+    """A user's money in msat. `pending` is earned, by the origin of what was spent, but may not be used yet."""
+
+    available: int
+    held: int
+    by_origin: dict[Origin, int]
+    pending: dict[Origin, int]
+
+
+def balances_of(connection: Connection, names: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """What these ledger accounts hold, and what of it is set aside; those that were never used are left out."""
+    query = select(balances.c.account, balances.c.amount, balances.c.held).where(balances.c.account.in_(names))
+    return {name: (amount, held) for name, amount, held in connection.execute(query)}
+
+
+def wallet_of(connection: Connection, account: str) -> Wallet:
+    """What the account of this id has."""
+    found = balances_of(connection, chart.personal(account))
+
+    def amount(name: str) -> int:
+        return found.get(name, (0, 0))[0]
+
+    by_origin = {origin: amount(chart.wallet(account, origin)) for origin in SPENDING_ORDER}
+    pending = {origin: amount(chart.earnings(account, origin)) for origin in SPENDING_ORDER}
+    held = sum(found[name][1] for name in chart.wallets(account) if name in found)
+    return Wallet(sum(by_origin.values()) - held, held, by_origin, pending)
+
+
+def statement(connection: Connection, names: Sequence[str], *, limit: int = LINES) -> list[Line]:
+    """The latest entries that changed these ledger accounts together, the newest first.
+
+    An entry that only moves money between them is listed with the amount 0.
+    """
+    latest = sorted(_latest(connection, names, limit), reverse=True)[:limit]
+    credited = case((postings.c.credit.in_(names), postings.c.amount), else_=0)
+    debited = case((postings.c.debit.in_(names), postings.c.amount), else_=0)
+    query = (
+        select(entries.c.id, entries.c.at, entries.c.kind, entries.c.note, func.sum(credited - debited).label("amount"))
+        .join(postings, postings.c.entry_id == entries.c.id)
+        .where(entries.c.id.in_([entry for _, entry in latest]))
+        .group_by(entries.c.id, entries.c.at, entries.c.kind, entries.c.note)
+    )
+    lines = [Line(row.id, row.at, row.kind, row.note, int(row.amount)) for row in connection.execute(query)]
+    return sorted(lines, key=lambda line: (line.at, line.id), reverse=True)
+
+
+def _latest(connection: Connection, names: Sequence[str], limit: int) -> set[tuple[int, str]]:
+    """Time and id of at least the latest entries. Each query reads its index from the end: the journal is long."""
+    found: set[tuple[int, str]] = set()
+    for name in names:
+        for side in (postings.c.debit, postings.c.credit):
+            query = (
+                select(postings.c.at, postings.c.entry_id)
+                .where(side == name)
+                .group_by(postings.c.at, postings.c.entry_id)
+                .order_by(postings.c.at.desc(), postings.c.entry_id.desc())
+                .limit(limit)
+            )
+            found.update((row.at, row.entry_id) for row in connection.execute(query))
+    return found

@@ -1,0 +1,45 @@
+"""Keeps the holds of answers under way alive, and ends those whose gateway has died."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from lightphon_core.errors import StorageUnavailable
+from lightphon_core.ledger.commands import ReapExpired
+from lightphon_core.ledger.ledger import Ledger
+from lightphon_core.serving.tab import Tab
+
+if TYPE_CHECKING:
+    from structlog.stdlib import BoundLogger
+
+BEATS_PER_LEASE = 3
+
+
+class Keeper:
+    """One per application. `tabs` are those that are open."""
+
+    def __init__(self, ledger: Ledger, lease_s: float, log: BoundLogger) -> None:
+        self._ledger = ledger
+        self._beat_s = lease_s / BEATS_PER_LEASE
+        self._log = log
+        self.tabs: set[Tab] = set()
+
+    async def run(self) -> None:
+        """Renew every open hold and reap the expired ones, a few times in each lease, until cancelled."""
+        while True:
+            await self.beat()
+            await asyncio.sleep(self._beat_s)
+
+    async def beat(self) -> None:
+        """Do it once. A database that does not answer is tried again at the next beat."""
+        # Renewals are asked for first, so that they stand before the reaping in the same batch.
+        renewals = [asyncio.ensure_future(tab.renew()) for tab in self.tabs]
+        await asyncio.gather(*renewals, return_exceptions=True)
+        try:
+            reaped = await self._ledger.do(ReapExpired())
+        except StorageUnavailable as error:
+            self._log.warning("holds were not renewed", error=error.message)
+            return
+        if reaped:
+            self._log.warning("holds of a gateway that died were settled at their last checkpoint", holds=reaped)

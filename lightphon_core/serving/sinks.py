@@ -1,0 +1,78 @@
+"""Where an answer goes: into a stream, chunk by chunk, or into one whole."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from attrs import define, field
+
+from lightphon_core.openai import sse
+from lightphon_core.openai.assemble import Assembler
+from lightphon_core.openai.chunks import Chunk, Envelope, write
+from lightphon_core.serving.outlet import Outlet
+
+DRAIN_S = 5.0
+"""How long an answer waits to be charged for a client that reads slowly."""
+
+
+class Sink(Protocol):
+    """Takes an answer in order."""
+
+    @property
+    def delivered(self) -> bool:
+        """Whether all that was put has left for the client."""
+
+    async def drained(self) -> None:
+        """Wait, within reason, until `delivered`."""
+
+    def put(self, chunk: Chunk) -> None:
+        """One chunk of the answer."""
+
+    def finish(self, last: Chunk, usage: dict[str, object], routing_info: dict[str, object]) -> None:
+        """Its last chunk, with what is known only now."""
+
+
+@define
+class StreamSink:
+    """A streamed answer: each chunk is an event."""
+
+    outlet: Outlet
+    envelope: Envelope
+    include_usage: bool
+
+    @property
+    def delivered(self) -> bool:
+        return self.outlet.is_empty
+
+    async def drained(self) -> None:
+        await self.outlet.drained(DRAIN_S)
+
+    def put(self, chunk: Chunk) -> None:
+        self.outlet.write(write(chunk.encoded, self.envelope))
+
+    def finish(self, last: Chunk, usage: dict[str, object], routing_info: dict[str, object]) -> None:
+        end = write(last.encoded, self.envelope, usage=usage, routing_info=routing_info)
+        if self.include_usage:
+            # Only for those who asked: much client code reads choices[0] of every chunk.
+            end += write(b"[]", self.envelope, usage=usage, routing_info=routing_info)
+        self.outlet.write(end + sse.DONE)
+
+
+@define
+class WholeSink:
+    """An unstreamed answer: `body` is there once it is finished, and nothing is delivered before."""
+
+    envelope: Envelope
+    assembler: Assembler = field(factory=Assembler)
+    body: bytes = b""
+    delivered: bool = field(default=False, init=False)
+
+    async def drained(self) -> None:
+        return
+
+    def put(self, chunk: Chunk) -> None:
+        self.assembler.feed(chunk)
+
+    def finish(self, last: Chunk, usage: dict[str, object], routing_info: dict[str, object]) -> None:
+        self.assembler.feed(last)
+        self.body = self.assembler.finish(self.envelope, usage, routing_info)

@@ -1,0 +1,173 @@
+"""The money of one attempt: quoted and set aside before the job is sent, extended while it runs, settled once.
+
+An offer that costs nothing has a tab too, which never touches the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from attrs import define, field, frozen
+
+from lightphon_core.errors import BalanceOnHold, InsufficientBalance, StorageUnavailable
+from lightphon_core.ledger.commands import Capture, Count, ExtendHold, HoldLost, InsufficientFunds, TakeHold
+from lightphon_core.ledger.ledger import Ledger
+from lightphon_core.ledger.pricing import affordable_tokens, cost
+from lightphon_core.money import sats
+from lightphon_core.serving.meter import Measured
+from lightphon_core.types import Price, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SLICE_TOKENS = 512
+"""Completion tokens that are set aside at a time."""
+SLICE_MS = 10_000
+"""Milliseconds of inference, likewise."""
+LEAST_MS = 1_000
+"""What a wallet must cover at least, besides the prompt and one token."""
+RETRY_AFTER_S = 5.0
+"""When money that is on hold may be free again: about one short answer."""
+
+
+@frozen
+class Terms:
+    """What an attempt is charged by, locked when it starts.
+
+    `payee` earns it, less the house's part; None: the house.
+    """
+
+    price: Price
+    payee: str | None
+    house_bps: int
+
+    def cost(self, measured: Measured) -> int:
+        """In msat."""
+        usage = measured.usage
+        return cost(
+            self.price, prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens, ms=measured.ms
+        )
+
+
+@define(eq=False)
+class Tab:
+    """`hold` names the money set aside, None for a free offer. `max_tokens` is what one choice may have.
+
+    `amount` is set aside now; `delivered` is the cost of what surely reached the client, for the checkpoint.
+    """
+
+    ledger: Ledger
+    terms: Terms
+    hold: str | None
+    max_tokens: int
+    lease_us: int
+    amount: int = 0
+    delivered: int = 0
+    _settled: bool = False
+    _lost: bool = field(default=False, init=False)
+
+    async def covers(self, measured: Measured) -> bool:
+        """Whether what was measured is covered, after setting more aside if it must be. False: the wallet is empty.
+
+        Raises `StorageUnavailable` where the hold is gone.
+        """
+        if self.hold is None:
+            return True
+        due = self.terms.cost(measured)
+        if self._lost:
+            raise _lost()
+        if due > self.amount:
+            more = due - self.amount + self.terms.cost(Measured(Usage(0, SLICE_TOKENS), SLICE_MS))
+            await self._extend(more)
+        return due <= self.amount
+
+    async def renew(self) -> None:
+        """Keep the hold, and note down what was delivered. For the keeper: what fails here shows in `covers`."""
+        if self.hold is not None and not self._settled:
+            try:
+                await self._extend(0)
+            except StorageUnavailable:
+                return
+
+    def settle(self, measured: Measured, usage: Mapping[str, Any]) -> asyncio.Future[int]:
+        """Charge what was measured, at most what is set aside, and release the rest. Call it once.
+
+        It is asked for at once, whatever happens to the caller. The future has the amount charged.
+        """
+        self._settled = True
+        if self.hold is None:
+            return self.ledger.submit(Count(dict(usage)))
+        return self.ledger.submit(Capture(self.hold, self.terms.cost(measured), dict(usage)))
+
+    def release(self) -> asyncio.Future[int] | None:
+        """Charge nothing. None if that was settled already, or there is nothing to release."""
+        if self._settled or self.hold is None:
+            return None
+        self._settled = True
+        return self.ledger.submit(Capture(self.hold, 0))
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether `settle` or `release` was called."""
+        return self._settled
+
+    async def _extend(self, more: int) -> None:
+        assert self.hold is not None
+        try:
+            self.amount = await self.ledger.do(ExtendHold(self.hold, more, self.delivered, self.lease_us))
+        except HoldLost:
+            if not self._settled:
+                self._lost = True
+                raise _lost() from None
+
+
+async def open_tab(
+    ledger: Ledger,
+    terms: Terms,
+    *,
+    hold: str,
+    account: str,
+    prompt_tokens: int,
+    max_tokens: int,
+    n: int,
+    lease_us: int,
+    note: str,
+) -> Tab:
+    """Set the first slice aside, and clamp the answer to what the wallet affords.
+
+    `prompt_tokens` is the most the prompt can count. Raises `InsufficientBalance` where the wallet does not cover even
+    the prompt and a token, and `BalanceOnHold` where it would but for what is set aside elsewhere.
+    """
+    price = terms.price
+    if price.is_free:
+        return Tab(ledger, terms, None, max_tokens, lease_us)
+    most = max_tokens * n
+    least = cost(price, prompt_tokens=prompt_tokens, completion_tokens=min(n, most), ms=LEAST_MS)
+    first = cost(price, prompt_tokens=prompt_tokens, completion_tokens=min(SLICE_TOKENS, most), ms=SLICE_MS)
+    try:
+        taken = await ledger.do(
+            TakeHold(hold, account, first, least, terms.payee, terms.house_bps, lease_us, note=note)
+        )
+    except InsufficientFunds as error:
+        raise _unaffordable(error) from None
+    tokens = affordable_tokens(price, taken.amount + taken.left, prompt_tokens=prompt_tokens, ms=LEAST_MS)
+    clamped = max_tokens if tokens is None else max(1, min(max_tokens, tokens // n))
+    return Tab(ledger, terms, hold, clamped, lease_us, amount=taken.amount)
+
+
+def _unaffordable(error: InsufficientFunds) -> InsufficientBalance | BalanceOnHold:
+    if error.available + error.held >= error.needed:
+        return BalanceOnHold(
+            f"This request needs {sats(error.needed)} sats. The wallet has them, but {sats(error.held)} sats are on "
+            "hold for requests under way. Try again shortly.",
+            retry_after=RETRY_AFTER_S,
+        )
+    return InsufficientBalance(
+        f"The wallet is {sats(error.needed - error.available)} sats short: this request needs at least "
+        f"{sats(error.needed)} sats, and {sats(error.available)} are available. Deposit more, or use a cheaper model."
+    )
+
+
+def _lost() -> StorageUnavailable:
+    return StorageUnavailable("The gateway lost the hold on the wallet for this answer. Try again.", retry_after=1)

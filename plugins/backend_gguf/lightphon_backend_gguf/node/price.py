@@ -1,0 +1,38 @@
+"""What a node's owner asks, as the command line says it."""
+
+from decimal import Decimal, InvalidOperation
+
+from lightphon_backend_gguf.protocol.messages import PriceMessage
+
+_FIELDS = {
+    "minute": "per_minute",
+    "prompt": "per_mtok_prompt",
+    "completion": "per_mtok_completion",
+    "request": "per_request",
+}
+
+
+def parse_price(text: str) -> PriceMessage:
+    """Sats: "10" for a minute of inference, or "prompt=50,completion=200,request=0.5,minute=10"; prompt and completion
+    are for a million tokens. Raises ValueError with a line for the operator."""
+    amounts: dict[str, int] = {}
+    for part in text.split(","):
+        name, separator, amount = part.strip().partition("=")
+        if not separator:
+            name, amount = "minute", name
+        if name not in _FIELDS:
+            raise ValueError(f"{name!r} is not one of {', '.join(_FIELDS)}")
+        if _FIELDS[name] in amounts:
+            raise ValueError(f"{name} is given twice")
+        amounts[_FIELDS[name]] = _msat(amount)
+    return PriceMessage(**amounts)
+
+
+def _msat(sats: str) -> int:
+    try:
+        amount = Decimal(sats) * 1000
+    except InvalidOperation:
+        raise ValueError(f"{sats!r} is no amount of sats; write it as 12 or 0.5") from None
+    if not amount.is_finite() or amount != amount.to_integral_value():
+        raise ValueError(f"{sats!r} is finer than a thousandth of a sat, or no number")
+    return int(amount)

@@ -1,0 +1,50 @@
+"""A gateway with a priced node in its process, for tests that kill it: `python crash_server.py DATA_DIR PORT LEASE_S`.
+
+The node says numbered words, a few milliseconds apart, at a sat a word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+from lightphon_core import Job, Price
+from lightphon_core.ledger.chart import Origin  # noqa: F401 - imported early, so that the start is quick
+from lightphon_core.settings import LedgerSettings, PricingSettings, Settings
+from lightphon_core.storage.engine import Database
+from lightphon_core.storage.migrate import migrate
+from lightphon_core.testing import ScriptedBackend, plugin_of
+from lightphon_core.testing.scripted import chunk, event, usage
+from lightphon_core.web.app import create_app
+from lightphon_core.web.server import bind, server_for
+
+WORDS = 60
+
+
+async def words(job: Job) -> AsyncGenerator[bytes, None]:
+    most = min(WORDS, json.loads(job.body)["max_tokens"])
+    for number in range(most):
+        yield chunk({"content": f" word{number:03d}"})
+        await asyncio.sleep(0.005)
+    yield chunk(finish="stop") + usage(5, most) + event("[DONE]")
+
+
+def main() -> None:
+    data_dir, port, lease_s = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    settings = Settings(
+        data_dir=data_dir, pricing=PricingSettings(house_bps=500), ledger=LedgerSettings(lease_s=lease_s)
+    )
+    listener = bind("127.0.0.1", port)
+    backend = ScriptedBackend(words, price=Price(per_mtok_completion=10**9), slots=64, owner="acc_owner")
+    with Database(settings.database_url) as database:
+        migrate(database)
+        app = create_app(settings, database, {}, sources=[plugin_of(backend)])
+        ready = lambda: print("ready", listener.getsockname()[1], flush=True)  # noqa: E731
+        server_for(app, shutdown_grace_s=1, on_started=ready).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    main()
