@@ -7,6 +7,7 @@ import click
 from lightphon_core.cli.account import account
 from lightphon_core.cli.credentials import agent_token, key, node_token
 from lightphon_core.cli.group import ErrorsAsOneLine
+from lightphon_core.cli.ledger import ledger
 from lightphon_core.cli.plugins import plugins
 from lightphon_core.cli.serve import serve
 from lightphon_core.plugins import add_commands, installed
@@ -20,7 +21,7 @@ def build() -> click.Group:
     def lightphon() -> None:
         """A self-hosted, OpenAI-compatible AI gateway."""
 
-    for command in (serve, plugins, account, key, agent_token, node_token):
+    for command in (serve, plugins, account, key, agent_token, node_token, ledger):
         lightphon.add_command(command)
     add_commands(installed(), lightphon)
     return lightphon

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from lightphon_core.money import MoneyError, parse_sats
 from lightphon_core.settings import Settings, load
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.migrate import migrate
@@ -38,6 +39,17 @@ def settings_options(command: Command) -> Command:
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+
+
+def in_msat(_: click.Context, __: click.Parameter, value: str) -> int:
+    """The callback of a parameter that is an amount of sats, and not 0: the same in millisatoshi."""
+    try:
+        amount = parse_sats(value)
+    except MoneyError as error:
+        raise click.BadParameter(str(error)) from None
+    if amount == 0:
+        raise click.BadParameter("An amount that moves is not 0.")
+    return amount
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -26,6 +26,8 @@ class Origin(StrEnum):
 SPENDING_ORDER = tuple(Origin)
 HOUSE = "house"
 ADJUSTMENTS = "adjustments"
+HOUSE_ACCOUNTS = (HOUSE, ADJUSTMENTS)
+"""Those whose names have no parts."""
 
 EARNINGS = "earnings:"
 """What the names of pending earnings begin with."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from attrs import frozen
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, select
 
 from lightphon_core.ledger import chart
 from lightphon_core.ledger.chart import SPENDING_ORDER, Origin
@@ -59,16 +60,12 @@ def statement(connection: Connection, names: Sequence[str], *, limit: int = LINE
 
     An entry that only moves money between them is listed with the amount 0.
     """
-    latest = sorted(_latest(connection, names, limit), reverse=True)[:limit]
-    credited = case((postings.c.credit.in_(names), postings.c.amount), else_=0)
-    debited = case((postings.c.debit.in_(names), postings.c.amount), else_=0)
-    query = (
-        select(entries.c.id, entries.c.at, entries.c.kind, entries.c.note, func.sum(credited - debited).label("amount"))
-        .join(postings, postings.c.entry_id == entries.c.id)
-        .where(entries.c.id.in_([entry for _, entry in latest]))
-        .group_by(entries.c.id, entries.c.at, entries.c.kind, entries.c.note)
-    )
-    lines = [Line(row.id, row.at, row.kind, row.note, int(row.amount)) for row in connection.execute(query)]
+    latest = [entry for _, entry in sorted(_latest(connection, names, limit), reverse=True)[:limit]]
+    amounts: Counter[str] = Counter()
+    for row in connection.execute(select(postings).where(postings.c.entry_id.in_(latest))):
+        amounts[row.entry_id] += row.amount * ((row.credit in names) - (row.debit in names))
+    found = connection.execute(select(entries).where(entries.c.id.in_(latest)))
+    lines = [Line(row.id, row.at, row.kind, row.note, amounts[row.id]) for row in found]
     return sorted(lines, key=lambda line: (line.at, line.id), reverse=True)
 
 

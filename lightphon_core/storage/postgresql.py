@@ -26,7 +26,8 @@ _DEFAULTS = {
     "keepalives_count": "3",
     "tcp_user_timeout": "10000",
 }
-_WRITER = {
+_WRITER: dict[str, int | str] = {
+    "synchronous_commit": "on",  # whatever the server's own setting: what was answered is on disk
     "lock_timeout": TURN_TIMEOUT_MS,
     # A process that was stopped (SIGSTOP, a frozen machine) in its turn loses it, and all that it had not committed.
     "idle_in_transaction_session_timeout": IDLE_TIMEOUT_MS,
@@ -56,7 +57,7 @@ def connections(url: URL) -> Connections:
     return Connections(writer, reader, name.render_as_string(), None)
 
 
-def _engine(url: URL, *, read_only: bool, settings: Mapping[str, int]) -> Engine:
+def _engine(url: URL, *, read_only: bool, settings: Mapping[str, int | str]) -> Engine:
     # Parameters are hidden: exceptions would show what was to be stored. A connection is tried before it is used, so
     # that a server which was restarted costs no request.
     made = create_engine(url, hide_parameters=True, max_overflow=-1, pool_pre_ping=True)

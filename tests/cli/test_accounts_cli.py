@@ -15,26 +15,6 @@ from lightphon_core.cli import build
 GROUPS = {"key": Kind.API_KEY, "agent-token": Kind.AGENT_TOKEN, "node-token": Kind.NODE_TOKEN}
 
 
-@pytest.fixture
-def data_dir(tmp_path):
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def run(data_dir, monkeypatch):
-    """Runs a command line with this test's data directory."""
-    for name in [name for name in os.environ if name.startswith("LIGHTPHON_")]:
-        monkeypatch.delenv(name)
-
-    def run(*args, status=0):
-        result = CliRunner().invoke(build(), [*args, "--data-dir", str(data_dir)])
-        assert result.exit_code == status, result.output
-        assert result.exception is None or isinstance(result.exception, SystemExit)
-        return result
-
-    return run
-
-
 def as_json(result):
     assert result.stderr == ""
     return json.loads(result.stdout)
