@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class Running:
 
 
 StartServer = Callable[..., Running]
+RunServer = Callable[..., AbstractContextManager[Running]]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,17 +54,26 @@ def _log_as_in_production() -> None:
     log.configure(LogSettings(level="debug"))
 
 
-@pytest.fixture
-def start_server(tmp_path: Path) -> Iterator[StartServer]:
-    """`start_server(*plugin_sources, limits={...}, **settings)` runs a server until the test ends."""
-    with ExitStack() as stack:
+@pytest.fixture(scope="session")
+def run_server() -> RunServer:
+    """`with run_server(data_dir, *plugin_sources, limits={...}, **settings) as running:`"""
 
-        def start(*sources: Source, limits: dict[str, Any] | None = None, **settings: Any) -> Running:
-            made = evolve(Settings(data_dir=tmp_path / "data"), limits=LimitSettings(**(limits or {})), **settings)
-            server = stack.enter_context(LiveServer(made, sources=sources))
+    @contextmanager
+    def run(
+        data_dir: Path, *sources: Source, limits: dict[str, Any] | None = None, **settings: Any
+    ) -> Iterator[Running]:
+        made = evolve(Settings(data_dir=data_dir), limits=LimitSettings(**(limits or {})), **settings)
+        with LiveServer(made, sources=sources) as server:
             with server.database.transaction() as connection:
                 account = create_account(connection, "test", now=time.time())
                 secrets = [create_credential(connection, account, kind, now=time.time())[1] for kind in Kind]
-            return Running(server, *secrets)
+            yield Running(server, *secrets)
 
-        yield start
+    return run
+
+
+@pytest.fixture
+def start_server(run_server: RunServer, tmp_path: Path) -> Iterator[StartServer]:
+    """`start_server(*plugin_sources, limits={...}, **settings)` runs a server until the test ends."""
+    with ExitStack() as stack:
+        yield lambda *sources, **settings: stack.enter_context(run_server(tmp_path / "data", *sources, **settings))

@@ -87,22 +87,23 @@ class RoutingSettings:
     )
 
 
-def _sats(text: str) -> Any:
-    return field(default=Amount(0), validator=le(Amount(MAX_PRICE)), metadata={"help": text})
-
-
-MAX_PRICE = 10**12
-"""Ten bitcoin, in msat: no part of a price is more."""
+_MAX_PRICE = le(Amount(10**12))  # ten bitcoin
 
 
 @frozen
 class PriceSettings:
     """What an answer costs, in sats; fractions as text."""
 
-    per_minute: Amount = _sats("Sats for a minute of inference.")
-    per_mtok_prompt: Amount = _sats("Sats for a million tokens of prompt.")
-    per_mtok_completion: Amount = _sats("Sats for a million tokens of completion.")
-    per_request: Amount = _sats("Sats for each request.")
+    per_minute: Amount = field(
+        default=Amount(0), validator=_MAX_PRICE, metadata={"help": "Sats for a minute of inference."}
+    )
+    per_mtok_prompt: Amount = field(
+        default=Amount(0), validator=_MAX_PRICE, metadata={"help": "Sats for a million tokens of prompt."}
+    )
+    per_mtok_completion: Amount = field(
+        default=Amount(0), validator=_MAX_PRICE, metadata={"help": "Sats for a million tokens of completion."}
+    )
+    per_request: Amount = field(default=Amount(0), validator=_MAX_PRICE, metadata={"help": "Sats for each request."})
 
     @property
     def price(self) -> Price:

@@ -69,6 +69,11 @@ def statement(connection: Connection, names: Sequence[str], *, limit: int = LINE
     return sorted(lines, key=lambda line: (line.at, line.id), reverse=True)
 
 
+def overview(connection: Connection, account: str) -> tuple[Wallet, list[Line]]:
+    """What the account of this id has, and the latest entries of its wallet."""
+    return wallet_of(connection, account), statement(connection, chart.wallets(account))
+
+
 def _latest(connection: Connection, names: Sequence[str], limit: int) -> set[tuple[int, str]]:
     """Time and id of at least the latest entries. Each query reads its index from the end: the journal is long."""
     found: set[tuple[int, str]] = set()

@@ -1,35 +1,50 @@
-"""Keeps the holds of answers under way alive, and ends those whose gateway has died."""
+"""Keeps the holds of answers under way alive, ends those whose gateway has died, and lets earnings mature."""
 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lightphon_core.errors import StorageUnavailable
 from lightphon_core.ledger.commands import ReapExpired
 from lightphon_core.ledger.ledger import Ledger
+from lightphon_core.ledger.maturity import mature
 from lightphon_core.serving.tab import Tab
+from lightphon_core.settings import LedgerSettings
+from lightphon_core.storage.engine import Database
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
 
 BEATS_PER_LEASE = 3
+MATURE_EVERY_S = 60.0
 
 
 class Keeper:
     """One per application. `tabs` are those that are open."""
 
-    def __init__(self, ledger: Ledger, lease_s: float, log: BoundLogger) -> None:
+    def __init__(self, ledger: Ledger, database: Database, settings: LedgerSettings, log: BoundLogger) -> None:
         self._ledger = ledger
-        self._beat_s = lease_s / BEATS_PER_LEASE
+        self._database = database
+        self._settings = settings
         self._log = log
         self.tabs: set[Tab] = set()
 
-    async def run(self) -> None:
+    async def keep(self) -> None:
         """Renew every open hold and reap the expired ones, a few times in each lease, until cancelled."""
         while True:
             await self.beat()
-            await asyncio.sleep(self._beat_s)
+            await asyncio.sleep(self._settings.lease_s / BEATS_PER_LEASE)
+
+    async def mature(self) -> None:
+        """Once a minute, give owners the earnings that have waited long enough, until cancelled."""
+        while True:
+            await asyncio.sleep(MATURE_EVERY_S)
+            try:
+                await self._database.write(partial(mature, settings=self._settings))
+            except StorageUnavailable as error:
+                self._log.warning("earnings did not mature", error=error.message)
 
     async def beat(self) -> None:
         """Do it once. A database that does not answer is tried again at the next beat."""

@@ -109,9 +109,9 @@ class Outlet:
         self._changed.clear()
         if self._parts or self._ended:
             return True
+        alarm = asyncio.get_running_loop().call_later(self._keep_alive_s, self._changed.set)
         try:
-            async with asyncio.timeout(self._keep_alive_s):
-                await self._changed.wait()
-        except TimeoutError:
-            return False
-        return True
+            await self._changed.wait()
+        finally:
+            alarm.cancel()
+        return bool(self._parts or self._ended)

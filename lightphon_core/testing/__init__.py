@@ -2,8 +2,17 @@
 
 from lightphon_core.testing.authenticator import AuthenticatorContract
 from lightphon_core.testing.backend import BackendContract
+from lightphon_core.testing.host import host_for
 from lightphon_core.testing.live import LiveServer
 from lightphon_core.testing.scorer import ScorerContract
 from lightphon_core.testing.scripted import ScriptedBackend, plugin_of
 
-__all__ = ["AuthenticatorContract", "BackendContract", "LiveServer", "ScorerContract", "ScriptedBackend", "plugin_of"]
+__all__ = [
+    "AuthenticatorContract",
+    "BackendContract",
+    "LiveServer",
+    "ScorerContract",
+    "ScriptedBackend",
+    "host_for",
+    "plugin_of",
+]

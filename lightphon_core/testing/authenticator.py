@@ -41,11 +41,10 @@ async def check_foreign(authenticator: Authenticator, good: Credentials) -> None
     """What is not its own is None, or at most `Unauthenticated`; never a principal, never another error."""
     del good
     for foreign in FOREIGN:
-        try:
-            principal = await authenticator.authenticate(foreign)
-        except Unauthenticated:
-            continue
-        assert principal is None, f"{foreign!r} was taken for {principal!r}"
+        principal, message = await _answer(authenticator, foreign)
+        assert principal is None, f"foreign credentials were taken for {principal!r}"
+        secret = foreign.path_token or foreign.bearer
+        assert not secret or secret not in message, "a message must not repeat the secret"
 
 
 async def check_tampered(authenticator: Authenticator, good: Credentials) -> None:
@@ -59,13 +58,19 @@ async def check_tampered(authenticator: Authenticator, good: Credentials) -> Non
             if good.path_token
             else evolve(good, headers={**good.headers, "authorization": f"Bearer {wrong}"})
         )
-        principal, message = None, ""
-        try:
-            principal = await authenticator.authenticate(tampered)
-        except Unauthenticated as error:
-            message = error.message
+        principal, message = await _answer(authenticator, tampered)
         assert wrong not in message, "a message must not repeat the secret"
         assert principal is None, "tampered credentials were accepted"
+
+
+async def _answer(authenticator: Authenticator, credentials: Credentials) -> tuple[Principal | None, str]:
+    """The principal, and the message of the `Unauthenticated` that was raised instead of an answer."""
+    try:
+        return await authenticator.authenticate(credentials), ""
+    except Unauthenticated as error:
+        return None, error.message
+    except Exception as error:
+        raise AssertionError(f"credentials that are not its own are no {type(error).__name__}") from error
 
 
 CHECKS: list[Callable[[Authenticator, Credentials], Awaitable[None]]] = [

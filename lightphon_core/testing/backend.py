@@ -7,20 +7,24 @@ import asyncio
 import itertools
 import json
 import re
-from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
 
 import pytest
+from attrs import evolve
 
-from lightphon_core.errors import Refused, Unavailable
+from lightphon_core.errors import BackendError, Refused, Unavailable
 from lightphon_core.openai import sse
 from lightphon_core.ports import Backend
-from lightphon_core.types import Capability, Job, Offer
+from lightphon_core.types import Capability, Job, Load, Offer
 
 PATIENCE_S = 60.0
 """How long one answer of the upstream may take."""
 CANCEL_S = 2.0
 """How long a cancelled job may keep its slot."""
+SLOTS = 8
+"""How many slots of an offer are filled at most."""
 
 _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 _numbers = itertools.count(1)
@@ -61,7 +65,6 @@ async def check_name(backend: Backend) -> None:
 async def check_offers(backend: Backend) -> None:
     """Offers are well-formed, and reading them twice gives the same."""
     offers = list(backend.offers())
-    assert len({offer.id for offer in offers}) == len(offers), "offer ids are unique within a backend"
     for offer in offers:
         assert isinstance(offer, Offer), f"offers() returns Offers, not {offer!r}"
         assert _MODEL_ID.fullmatch(offer.model.id), (
@@ -71,6 +74,7 @@ async def check_offers(backend: Backend) -> None:
         assert offer.node.name.isascii(), f"the node name {offer.node.name!r} is not safe in a header"
         assert offer.slots >= 1, "an offer has at least one slot"
         assert offer.model.capabilities, "a model can do something"
+    assert len({offer.id for offer in offers}) == len(offers), "offer ids are unique within a backend"
     assert list(backend.offers()) == offers, "offers() is a snapshot: nothing changed, so it must not either"
 
 
@@ -79,36 +83,41 @@ async def check_load(backend: Backend) -> None:
     ids = {offer.id for offer in backend.offers()}
     for offer, load in backend.load().items():
         assert offer in ids, f"load() names {offer!r}, which is not offered"
+        assert isinstance(load, Load), f"load() returns Loads, not {load!r}"
         assert load.busy >= 0, "busy slots are not negative"
         assert load.queued >= 0, "queued requests are not negative"
 
 
 async def check_answer(backend: Backend) -> None:
     """A chat streams server-sent events that parse, finish, and report usage."""
-    chunks = [json.loads(payload) for payload in await _payloads(backend, job_for(chat_offer(backend)))]
+    chunks = await _chunks(backend, job_for(chat_offer(backend)))
     assert len(chunks) >= 2, "an answer comes in several chunks"
-    finished = [choice["finish_reason"] for chunk in chunks for choice in chunk["choices"] if choice["finish_reason"]]
-    assert finished, "an answer ends with a finish_reason"
+    assert _finished(chunks) == 1, "an answer ends with one finish_reason"
     assert any(chunk.get("usage") for chunk in chunks), "include_usage was set, so usage is reported"
 
 
 async def check_concurrent(backend: Backend) -> None:
-    """Jobs side by side each get a whole answer."""
+    """Jobs side by side, as many as there are slots, each get a whole answer."""
     offer = chat_offer(backend)
-    jobs = [job_for(offer) for _ in range(min(offer.slots, 4))]
-    answers = await asyncio.gather(*(_payloads(backend, job) for job in jobs))
-    for payloads in answers:
-        assert any('"finish_reason"' in payload.decode() for payload in payloads), "each job gets an answer of its own"
+    jobs = [job_for(offer) for _ in range(min(offer.slots, SLOTS))]
+    answers = await asyncio.gather(*(_chunks(backend, job) for job in jobs))
+    for chunks in answers:
+        assert _finished(chunks) == 1, "each of several jobs gets an answer of its own, with one finish_reason"
 
 
 async def check_close(backend: Backend) -> None:
-    """Closing the generator in the middle cancels at once, and the slot is free again."""
+    """Closing the generators of all slots in the middle cancels at once, and the slots are free again."""
     offer = chat_offer(backend)
-    async with asyncio.timeout(PATIENCE_S):
-        work = backend.serve(job_for(offer, max_tokens=4096))
-        await anext(work)
-    async with asyncio.timeout(CANCEL_S):
-        await work.aclose()
+    works = [backend.serve(job_for(offer, max_tokens=4096)) for _ in range(min(offer.slots, SLOTS))]
+    for work in works:
+        async with _within(PATIENCE_S, "an answer begins"):
+            await anext(work)
+    for work in works:
+        async with _within(CANCEL_S, "a generator that is closed ends at once"):
+            try:
+                await work.aclose()
+            except RuntimeError as error:
+                raise AssertionError(f"a generator that is closed yields no more: {error}") from error
     await _until_idle(backend, offer)
 
 
@@ -127,44 +136,74 @@ async def check_cancel(backend: Backend) -> None:
     await began.wait()
     await asyncio.sleep(0)
     task.cancel()
-    async with asyncio.timeout(CANCEL_S):
-        with pytest.raises(asyncio.CancelledError):
-            await task
+    async with _within(CANCEL_S, "a job that is cancelled ends at once"):
+        await asyncio.wait({task})
+    assert task.cancelled(), "a job that is cancelled lets the cancellation through"
     await _until_idle(backend, offer)
 
 
 async def check_unknown_offer(backend: Backend) -> None:
     """An offer that has gone meanwhile is `Unavailable`."""
-    offer = chat_offer(backend)
-    job = job_for(offer)
-    gone = Job(job.id, "no such offer", job.path, job.body, job.max_output_tokens, job.timeout_s)
-    with pytest.raises(Unavailable):
-        await _payloads(backend, gone)
+    error = await _error(backend, evolve(job_for(chat_offer(backend)), offer_id="no such offer"))
+    assert isinstance(error, Unavailable), f"a job for an offer that has gone is Unavailable, not {error!r}"
 
 
 async def check_refused(backend: Backend) -> None:
     """A request that the upstream takes for wrong is `Refused`, with a message for the client."""
-    with pytest.raises(Refused) as refused:
-        await _payloads(backend, job_for(chat_offer(backend), body=b'{"messages": 7}'))
-    assert refused.value.message, "a refusal says why"
+    error = await _error(backend, job_for(chat_offer(backend), body=b'{"messages": 7}'))
+    assert isinstance(error, Refused), f"a request that is wrong is Refused, not {error!r}"
+    assert error.message, "a refusal says why"
 
 
-async def _payloads(backend: Backend, job: Job) -> list[bytes]:
+async def _chunks(backend: Backend, job: Job) -> list[Any]:
+    """The decoded events of a whole answer, without [DONE]."""
     splitter = sse.Splitter()
     payloads: list[bytes] = []
-    async with asyncio.timeout(PATIENCE_S), aclosing(backend.serve(job)) as parts:
+    async with _within(PATIENCE_S, "an answer ends"), aclosing(backend.serve(job)) as parts:
         async for part in parts:
             assert isinstance(part, bytes), f"serve() yields bytes, not {type(part).__name__}"
             payloads += splitter.feed(part)
-    return [payload for payload in [*payloads, *splitter.end()] if payload != b"[DONE]"]
+    payloads += splitter.end()
+    try:
+        return [json.loads(payload) for payload in payloads if payload != b"[DONE]"]
+    except ValueError as error:
+        raise AssertionError(f"the events of an answer are JSON: {error}") from error
+
+
+def _finished(chunks: list[Any]) -> int:
+    """How many choices ended."""
+    return sum(choice.get("finish_reason") is not None for chunk in chunks for choice in chunk["choices"])
+
+
+async def _error(backend: Backend, job: Job) -> Exception | None:
+    """What a job raises."""
+    try:
+        await _chunks(backend, job)
+    except AssertionError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the caller judges it
+        return error
+    return None
 
 
 async def _until_idle(backend: Backend, offer: Offer) -> None:
     """The offer's slots are free again: as load() tells, and as a new job finds."""
-    async with asyncio.timeout(CANCEL_S):
+    async with _within(CANCEL_S, "load() soon shows that a slot is free again"):
         while (load := backend.load().get(offer.id)) is not None and load.busy:  # noqa: ASYNC110 - the port has no event
             await asyncio.sleep(0.01)
-    await _payloads(backend, job_for(offer))
+    try:
+        await _chunks(backend, job_for(offer))
+    except BackendError as error:
+        raise AssertionError(f"a slot that was given back takes a new job, and does not raise {error!r}") from error
+
+
+@asynccontextmanager
+async def _within(seconds: float, promise: str) -> AsyncGenerator[None, None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise AssertionError(f"{promise}; it did not within {seconds:g} s") from None
 
 
 Check = Callable[[Backend], Awaitable[None]]

@@ -37,6 +37,7 @@ def check_range(scorer: Scorer) -> None:
         score = scorer.score(offer, needs, stats)
         if score is not None:
             assert isinstance(score, (int, float)), f"a score is a number or None, not {score!r}"
+            assert not isinstance(score, bool), "a score is a number, not a truth value"
             assert math.isfinite(score), f"a score is finite, not {score!r}"
             assert 0 <= score <= 1, f"a score lies from 0 to 1; {score!r} does not, for {offer}, {needs}, {stats}"
 

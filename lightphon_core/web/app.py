@@ -113,7 +113,7 @@ def create_app(
         limits=settings.limits,
         pricing=settings.pricing,
         ledger=ledger,
-        keeper=Keeper(ledger, settings.ledger.lease_s, log),
+        keeper=Keeper(ledger, database, settings.ledger, log),
         lease_us=round(settings.ledger.lease_s * 1_000_000),
         max_body_bytes=settings.server.max_body_bytes,
         clock=clock,
@@ -126,7 +126,8 @@ def create_app(
     async def running(_: Litestar) -> AsyncGenerator[None, None]:
         await plugins.start()
         background = Tasks(log)
-        background.spawn(gateway.keeper.run(), name="keeper")
+        background.spawn(gateway.keeper.keep(), name="keep holds")
+        background.spawn(gateway.keeper.mature(), name="mature earnings")
         try:
             yield
         finally:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 from litestar import Request, get
 from litestar.datastructures import State
 from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
-from sqlalchemy import Connection
 
-from lightphon_core.ledger import chart
-from lightphon_core.ledger.statement import Line, Wallet, statement, wallet_of
+from lightphon_core.ledger.statement import overview
 from lightphon_core.money import sats
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.storage.engine import Database
@@ -26,11 +26,8 @@ async def wallet(request: Request[None, None, State]) -> ASGIApp:
     require(principal, Scope.INFERENCE)
     account = principal.account_id
 
-    def look(connection: Connection) -> tuple[Wallet, list[Line]]:
-        return wallet_of(connection, account), statement(connection, chart.wallets(account))
-
     database: Database = request.app.state.database
-    found, lines = await database.read(look)
+    found, lines = await database.read(partial(overview, account=account))
     body = {
         "available_msat": found.available,
         "available": sats(found.available),

@@ -205,15 +205,26 @@ class RawNode:
 Dial = Callable[..., contextlib.AbstractAsyncContextManager[RawNode]]
 
 
-@pytest.fixture
-async def start_hub() -> AsyncIterator[Callable[..., Any]]:
-    """Starts a hub whose settings are the keywords; it has the node tokens "one" and "two"."""
-    hubs: list[Hub] = []
+@pytest.fixture(scope="session")
+def make_hub() -> Callable[..., Hub]:
+    """Makes a hub that is yet to be started. Its settings are the keywords; it has the node tokens "one" and "two"."""
 
-    async def start(**settings: Any) -> Hub:
+    def make(**settings: Any) -> Hub:
         hub = Hub(GgufSettings(**settings))
         for token in ("one", "two"):
             hub.tokens[f"Bearer {token}"] = Principal(f"account-{token}", f"key-{token}", frozenset({Scope.NODE}))
+        return hub
+
+    return make
+
+
+@pytest.fixture
+async def start_hub(make_hub: Callable[..., Hub]) -> AsyncIterator[Callable[..., Any]]:
+    """Makes a hub and starts it."""
+    hubs: list[Hub] = []
+
+    async def start(**settings: Any) -> Hub:
+        hub = make_hub(**settings)
         await hub.start()
         hubs.append(hub)
         return hub

@@ -190,7 +190,7 @@ def _say(text: str) -> None:
 
 
 def _model(given: Path | None) -> Path:
-    missing = [name for name in ("xllamacpp", "websockets", "httpx") if find_spec(name) is None]
+    missing = [name for name in ("xllamacpp", "websockets", "aiohttp") if find_spec(name) is None]
     if missing:
         raise Stop('The demo runs a node: install "lightphon-backend-gguf[node]" beside the server.')
     found = given or find_demo_model()

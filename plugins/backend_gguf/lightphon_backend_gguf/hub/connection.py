@@ -146,7 +146,8 @@ class Connection:
             self._heard = True
             for event in events:
                 self._act(event)
-            self._wake.set()  # the session may have something to answer
+            if self.session.pending:
+                self._wake.set()
 
     def _act(self, event: HubEvent) -> None:
         match event:

@@ -104,7 +104,8 @@ class Connection:
                     events = self._session.receive_bytes(message)
                 for event in events:
                     self._act(event)
-                self._wake.set()  # the session may have something to answer
+                if self._session.pending:
+                    self._wake.set()
         except ConnectionClosed as closed:
             self._lost(closed)
         except ProtocolViolation as violation:

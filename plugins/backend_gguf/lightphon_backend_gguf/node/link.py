@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import random as randomness
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -158,7 +159,9 @@ class Link:
         except TimeoutError:
             return End(None, "the server did not answer in time")
         except OSError as error:
-            return End(None, error.strerror or "the server cannot be reached")
+            # asyncio's own text is "Connect call failed ('192.0.2.1', 443)"; name look-ups have negative numbers.
+            known = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+            return End(None, known or "the server cannot be reached")
         except WebSocketException as error:
             return End(None, f"the server did not open the node link ({type(error).__name__})")
 

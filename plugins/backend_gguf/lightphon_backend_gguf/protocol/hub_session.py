@@ -127,6 +127,11 @@ class HubSession:
         else:
             self._end(job)
 
+    @property
+    def pending(self) -> bool:
+        """Whether anything has not left yet."""
+        return bool(self._outbox)
+
     def next(self) -> str | bytes | None:
         """Take the next WebSocket message to send; None if there is nothing."""
         item = self._outbox.next()

@@ -5,7 +5,6 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-import httpx
 import pytest
 from lightphon_backend_gguf.node.served import Endpoint
 from lightphon_backend_gguf.node.upstream import Upstream, failure
@@ -183,8 +182,7 @@ def test_what_a_status_means(status: int, answer: bytes, kind: str) -> None:
 
 @pytest.mark.parametrize(("value", "seconds"), [("7", 7.0), ("1.5", 1.5), ("Wed, 21 Oct 2026", None), (None, None)])
 def test_how_long_to_wait(value: str | None, seconds: float | None) -> None:
-    headers = httpx.Headers({"retry-after": value} if value else {})
-    assert failure(503, b"", b"{}", headers).retry_after == seconds
+    assert failure(503, b"", b"{}", value).retry_after == seconds
 
 
 def test_messages_are_one_bounded_line_without_quotations() -> None:

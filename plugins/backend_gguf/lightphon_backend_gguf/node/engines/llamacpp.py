@@ -99,10 +99,10 @@ class LlamaCpp(Engine):
             ready = json.loads(line)
         except (ValueError, OSError):
             ready = {}
+            process.stdin.close()
         if "url" in ready:
             return str(ready["url"])
-        process.stdin.close()
-        await process.wait()
+        await process.wait()  # it ends by itself, and is not hurried: its last lines say why
         reason = _load_error((await self._stderr).decode(errors="replace")) or ready.get("error") or self._status()
         raise EngineError(f"llama.cpp cannot load {self._settings.path}: {reason}")
 

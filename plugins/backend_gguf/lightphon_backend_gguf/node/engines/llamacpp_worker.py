@@ -9,6 +9,7 @@ import json
 import os
 import select
 import sys
+import time
 from typing import Any
 
 import xllamacpp
@@ -18,6 +19,9 @@ CPU_BATCH = 64
 
 GPU_BATCH = 1024
 """The same where a GPU does the work, hundreds of times as fast."""
+
+LAST_LINES_S = 0.25
+"""How long llama.cpp gets to write why it cannot load a model."""
 
 
 def main() -> None:
@@ -30,7 +34,8 @@ def main() -> None:
         server = xllamacpp.Server(_parameters(spec))
     except RuntimeError as error:
         print(json.dumps({"error": str(error)}), file=reports, flush=True)
-        # An ordinary exit, which waits for llama.cpp to write its last lines.
+        # llama.cpp writes its log in a thread of its own, which nothing else waits for.
+        time.sleep(LAST_LINES_S)
         sys.exit(3)
     print(json.dumps({"url": server.listening_address}), file=reports, flush=True)
     sys.stdin.read()

@@ -1,0 +1,158 @@
+"""The two sides of the comparison: llama.cpp's own server, and LightPhon in front of an equal one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from attrs import frozen
+from lightphon_backend_gguf.node.plan import plan
+from streaming import BadAnswer, Target, ask
+
+SLOTS = 8
+CONTEXT = 1024
+THREADS = 1
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 5.0
+
+
+class SideFailed(Exception):
+    """A server did not start. The message says where its log is."""
+
+
+@frozen
+class BenchModel:
+    """A model file, and the id that both sides give it."""
+
+    id: str
+    path: Path
+
+
+@frozen
+class Gateway:
+    """A running server and node: their targets by model, and their process ids."""
+
+    targets: dict[str, Target]
+    server_pid: int
+    node_pid: int
+
+
+@asynccontextmanager
+async def direct(models: Sequence[BenchModel]) -> AsyncGenerator[dict[str, Target]]:
+    """llama.cpp's HTTP server for each model: the very engine, with the very settings, that a node would run."""
+    async with AsyncExitStack() as stack:
+        targets = {}
+        names = [model.id for model in models]
+        for planned in plan([model.path for model in models], names, slots=SLOTS, context=CONTEXT, threads=THREADS):
+            stack.push_async_callback(planned.engine.stop)
+            endpoint = await planned.engine.start()
+            url = urlsplit(endpoint.url)
+            assert url.hostname is not None
+            assert url.port is not None
+            targets[endpoint.model] = Target(url.hostname, url.port, endpoint.key, endpoint.model)
+        yield targets
+
+
+@asynccontextmanager
+async def gateway(models: Sequence[BenchModel], folder: Path) -> AsyncGenerator[Gateway]:
+    """`lightphon serve` and `lightphon-node run`, as an operator would start them; data and logs are in `folder`."""
+    lightphon = [sys.executable, "-m", "lightphon_core"]
+    port = _free_port()
+    await _output(*lightphon, "account", "create", "bench", "--data-dir", str(folder))
+    key, token = [await _secret(*lightphon, kind, folder=folder) for kind in ("key", "node-token")]
+    async with AsyncExitStack() as stack:
+        serve = [*lightphon, "serve", "--host", "127.0.0.1", "--port", str(port), "--data-dir", str(folder)]
+        server = await stack.enter_async_context(_process(serve, folder / "server.log", {}))
+        node_run = [sys.executable, "-m", "lightphon_backend_gguf.node", "run"]
+        for model in models:
+            node_run += [str(model.path), "--name", model.id]
+        node_run += ["--server", f"http://127.0.0.1:{port}", "--node-name", "bench", "--drain-timeout", "0"]
+        node_run += ["--slots", str(SLOTS), "--context", str(CONTEXT), "--threads", str(THREADS)]
+        environ = {"LIGHTPHON_NODE_TOKEN": token}
+        node = await stack.enter_async_context(_process(node_run, folder / "node.log", environ))
+        targets = {model.id: Target("127.0.0.1", port, key, model.id) for model in models}
+        for target in targets.values():
+            await _until_served(target, [server, node], folder)
+        yield Gateway(targets, server.pid, node.pid)
+
+
+async def _until_served(target: Target, processes: Sequence[asyncio.subprocess.Process], folder: Path) -> None:
+    try:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            while all(process.returncode is None for process in processes):
+                try:
+                    await ask(target, "Hello!", 1)
+                except (BadAnswer, OSError):
+                    await asyncio.sleep(0.1)
+                else:
+                    return
+    except TimeoutError:
+        pass
+    raise SideFailed(f"{target.model} is not served through LightPhon. See the logs in {folder}.")
+
+
+@asynccontextmanager
+async def _process(
+    command: Sequence[str], log: Path, environ: dict[str, str]
+) -> AsyncGenerator[asyncio.subprocess.Process]:
+    """A process apart from the terminal's Ctrl-C, which always ends with the block."""
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **environ},
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        await _stop(process)
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    """SIGTERM, then SIGKILL where that is not enough, or where nobody waits any more."""
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+    except asyncio.CancelledError:
+        process.kill()
+        raise
+
+
+async def _secret(*command: str, folder: Path) -> str:
+    printed = await _output(*command, "create", "--account", "bench", "--json", "--data-dir", str(folder))
+    return str(json.loads(printed)["secret"])
+
+
+async def _output(*command: str) -> bytes:
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    try:
+        printed, _ = await process.communicate()
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    if process.returncode:
+        raise SideFailed(f"`{' '.join(command[2:5])}` ended with status {process.returncode}.")
+    return printed
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

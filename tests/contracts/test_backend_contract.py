@@ -1,0 +1,272 @@
+"""The backend suite passes a backend that keeps its promises, and each check catches one that breaks its own."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+
+import pytest
+from attrs import evolve
+
+from lightphon_core import BackendError, Job, Load, Node, Overloaded, Refused
+from lightphon_core.testing import BackendContract, ScriptedBackend, backend
+from lightphon_core.testing.scripted import chunk, event, usage
+
+
+async def obedient(job: Job) -> AsyncGenerator[bytes, None]:
+    """Says as many words as were asked for."""
+    body = json.loads(job.body)
+    if not isinstance(body["messages"], list):
+        raise Refused("'messages' must be a list.")
+    yield chunk({"role": "assistant"})
+    for _ in range(job.max_output_tokens):
+        yield chunk({"content": "word "})
+        await asyncio.sleep(0)
+    yield chunk(finish="length") + usage(3, job.max_output_tokens) + event("[DONE]")
+
+
+class TestScriptedBackend(BackendContract):
+    @pytest.fixture
+    async def backend(self):
+        return ScriptedBackend(obedient, slots=3)
+
+
+class TestOneSlot(BackendContract):
+    @pytest.fixture
+    async def backend(self):
+        return ScriptedBackend(obedient, slots=1)
+
+
+class Broken(ScriptedBackend):
+    """What the subclasses break."""
+
+    def __init__(self, reply=obedient) -> None:
+        super().__init__(reply, slots=2)
+
+
+def saying(*parts: bytes) -> Broken:
+    async def reply(job: Job) -> AsyncGenerator[bytes, None]:
+        for part in parts:
+            yield part
+            await asyncio.sleep(0)
+
+    return Broken(reply)
+
+
+class NamedBadly(Broken):
+    def __init__(self, name) -> None:
+        super().__init__()
+        self.name = name
+
+
+class OffersWrongly(Broken):
+    def __init__(self, **changes) -> None:
+        super().__init__()
+        self._changes = changes
+
+    def offers(self):
+        return [evolve(offer, **self._changes) for offer in super().offers()]
+
+
+class OffersTwice(Broken):
+    def offers(self):
+        return [*super().offers(), *super().offers()]
+
+
+class OffersStrings(Broken):
+    def offers(self):
+        return ["test-model"]
+
+
+class OffersChangeBetweenReadings(Broken):
+    reading = 0
+
+    def offers(self):
+        self.reading += 1
+        return [evolve(offer, slots=self.reading) for offer in super().offers()]
+
+
+class LoadsWrongly(Broken):
+    def __init__(self, load) -> None:
+        super().__init__()
+        self._wrong = load
+
+    def load(self):
+        return self._wrong
+
+
+class YieldsText(Broken):
+    async def serve(self, job):
+        async for part in super().serve(job):
+            yield part.decode()
+
+
+class NeverEnds(Broken):
+    async def serve(self, job):
+        async for part in super().serve(job):
+            yield part
+        await asyncio.Event().wait()
+
+
+class MixesJobs(Broken):
+    """Two jobs share one answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._shared = None
+
+    async def serve(self, job):
+        if self._shared is None:
+            self._shared = super().serve(job)
+        while True:
+            try:
+                part = await self._shared.__anext__()
+            except StopAsyncIteration:
+                return
+            except RuntimeError:  # the other job is reading just now
+                await asyncio.sleep(0)
+                continue
+            yield part
+
+
+class IgnoresClose(Broken):
+    async def serve(self, job):
+        async for part in super().serve(job):
+            try:
+                yield part
+            except GeneratorExit:
+                await asyncio.Event().wait()
+
+
+class YieldsAfterClose(Broken):
+    async def serve(self, job):
+        async for part in super().serve(job):
+            try:
+                yield part
+            except GeneratorExit:
+                yield b"more"
+
+
+class KeepsTheSlot(Broken):
+    """Says that it is idle, but what was closed still runs."""
+
+    def load(self):
+        return {}
+
+    async def serve(self, job):
+        work = super().serve(job)
+        self.kept = [*getattr(self, "kept", []), work]
+        while True:
+            try:
+                part = await anext(work)
+            except StopAsyncIteration:
+                return
+            yield part
+
+
+class StaysBusy(Broken):
+    def load(self):
+        return {"scripted/test-model": Load(busy=len(self.jobs))}
+
+
+class SwallowsCancellation(Broken):
+    async def serve(self, job):
+        if job.max_output_tokens < 1000:
+            async for part in super().serve(job):
+                yield part
+            return
+        try:
+            await asyncio.Event().wait()
+            yield b""
+        except asyncio.CancelledError:
+            return
+
+
+class OutlastsCancellation(Broken):
+    async def serve(self, job):
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                await asyncio.Event().wait()
+            yield b""
+
+
+class ServesWhatItDoesNotOffer(Broken):
+    async def serve(self, job):
+        async for part in super().serve(evolve(job, offer_id="scripted/test-model")):
+            yield part
+
+
+class RaisesItsOwn(Broken):
+    async def serve(self, job):
+        try:
+            async for part in super().serve(job):
+                yield part
+        except BackendError:
+            raise KeyError(job.offer_id) from None
+
+
+class CallsEverythingOverload(Broken):
+    async def serve(self, job):
+        try:
+            async for part in super().serve(job):
+                yield part
+        except BackendError:
+            raise Overloaded("Later.") from None
+
+
+class RefusesWithoutAWord(Broken):
+    async def serve(self, job):
+        raise Refused("")
+        yield b""
+
+
+ROLE, WORD, END, COUNT = chunk({"role": "assistant"}), chunk({"content": "word"}), chunk(finish="stop"), usage(1, 1)
+
+BROKEN = [
+    ("name", lambda: NamedBadly(None), "name is a string"),
+    ("name", lambda: NamedBadly("my backend"), "one plain word"),
+    ("offers", OffersTwice, "ids are unique"),
+    ("offers", OffersStrings, "returns Offers"),
+    ("offers", OffersChangeBetweenReadings, "snapshot"),
+    ("offers", lambda: OffersWrongly(slots=0), "at least one slot"),
+    ("offers", lambda: OffersWrongly(node=Node("n", "Grüße")), "not safe in a header"),
+    ("offers", lambda: OffersWrongly(node=Node("n", "a\nb")), "not printable"),
+    ("load", lambda: LoadsWrongly({"other": Load()}), "not offered"),
+    ("load", lambda: LoadsWrongly({"scripted/test-model": 1}), "returns Loads"),
+    ("load", lambda: LoadsWrongly({"scripted/test-model": Load(busy=-1)}), "busy slots"),
+    ("load", lambda: LoadsWrongly({"scripted/test-model": Load(queued=-1)}), "queued requests"),
+    ("answer", YieldsText, "yields bytes, not str"),
+    ("answer", NeverEnds, "an answer ends"),
+    ("answer", lambda: saying(WORD + b"data: {broken\n\n", END, COUNT), "are JSON"),
+    ("answer", lambda: saying(chunk({"content": "all at once"}, finish="stop")), "several chunks"),
+    ("answer", lambda: saying(ROLE, WORD, COUNT), "one finish_reason"),
+    ("answer", lambda: saying(ROLE, WORD, END, END, COUNT), "one finish_reason"),
+    ("answer", lambda: saying(ROLE, WORD, END), "usage"),
+    ("concurrent", MixesJobs, "answer of its own"),
+    ("close", IgnoresClose, "closed ends at once"),
+    ("close", YieldsAfterClose, "yields no more"),
+    ("close", KeepsTheSlot, "takes a new job"),
+    ("close", StaysBusy, "free again"),
+    ("cancel", SwallowsCancellation, "lets the cancellation through"),
+    ("cancel", OutlastsCancellation, "cancelled ends at once"),
+    ("cancel", StaysBusy, "free again"),
+    ("unknown_offer", ServesWhatItDoesNotOffer, "Unavailable, not None"),
+    ("unknown_offer", RaisesItsOwn, "Unavailable, not KeyError"),
+    ("unknown_offer", CallsEverythingOverload, "Unavailable, not Overloaded"),
+    ("refused", lambda: saying(ROLE, WORD, END, COUNT), "Refused, not None"),
+    ("refused", CallsEverythingOverload, "Refused, not Overloaded"),
+    ("refused", RefusesWithoutAWord, "says why"),
+]
+
+
+@pytest.mark.parametrize(("check", "broken", "words"), BROKEN, ids=[f"{name}-{words}" for name, _, words in BROKEN])
+async def test_a_broken_promise_is_caught(check, broken, words, monkeypatch):
+    monkeypatch.setattr(backend, "CANCEL_S", 0.1)
+    monkeypatch.setattr(backend, "PATIENCE_S", 0.5)
+    with pytest.raises(AssertionError, match=words):
+        await getattr(backend, f"check_{check}")(broken())
+
+
+def test_every_check_has_something_to_catch():
+    assert {f"check_{name}" for name, _, _ in BROKEN} == {check.__name__ for check in backend.CHECKS}
