@@ -25,7 +25,9 @@ from lightphon_core.ledger.commands import (
     TakeHold,
     Taken,
 )
+from lightphon_core.ledger.maturity import mature
 from lightphon_core.ledger.store import Clock, carry_out
+from lightphon_core.settings import LedgerSettings
 from lightphon_core.storage.clock import database_now
 from lightphon_core.storage.engine import Database
 
@@ -76,6 +78,14 @@ class Ledger:
         """
         answer: Posted | Taken | int = await self.submit(command)
         return answer
+
+    async def mature(self, settings: LedgerSettings) -> int:
+        """Give node owners the earnings that have waited long enough. Returns the number of entries written.
+
+        Raises:
+            StorageUnavailable: the database does not answer.
+        """
+        return await self._database.write(partial(mature, settings=settings, clock=self._clock))
 
     async def close(self) -> None:
         """Wait until all that was asked for has been answered."""

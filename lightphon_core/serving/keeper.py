@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING
 
 from lightphon_core.errors import StorageUnavailable
 from lightphon_core.ledger.commands import ReapExpired
 from lightphon_core.ledger.ledger import Ledger
-from lightphon_core.ledger.maturity import mature
 from lightphon_core.serving.tab import Tab
 from lightphon_core.settings import LedgerSettings
-from lightphon_core.storage.engine import Database
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
@@ -24,9 +21,8 @@ MATURE_EVERY_S = 60.0
 class Keeper:
     """One per application. `tabs` are those that are open."""
 
-    def __init__(self, ledger: Ledger, database: Database, settings: LedgerSettings, log: BoundLogger) -> None:
+    def __init__(self, ledger: Ledger, settings: LedgerSettings, log: BoundLogger) -> None:
         self._ledger = ledger
-        self._database = database
         self._settings = settings
         self._log = log
         self.tabs: set[Tab] = set()
@@ -42,7 +38,7 @@ class Keeper:
         while True:
             await asyncio.sleep(MATURE_EVERY_S)
             try:
-                await self._database.write(partial(mature, settings=self._settings))
+                await self._ledger.mature(self._settings)
             except StorageUnavailable as error:
                 self._log.warning("earnings did not mature", error=error.message)
 

@@ -113,7 +113,7 @@ def create_app(
         limits=settings.limits,
         pricing=settings.pricing,
         ledger=ledger,
-        keeper=Keeper(ledger, database, settings.ledger, log),
+        keeper=Keeper(ledger, settings.ledger, log),
         lease_us=round(settings.ledger.lease_s * 1_000_000),
         max_body_bytes=settings.server.max_body_bytes,
         clock=clock,
