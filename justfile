@@ -28,3 +28,7 @@ bench *ARGS:
 
 demo *ARGS:
     uv run lightphon demo {{ARGS}}
+
+# Print the versions that are installed, for `constraint-dependencies` in pyproject.toml.
+pin:
+    uv pip freeze --exclude-editable
