@@ -79,12 +79,10 @@ async def first_output(
         bounds = _bounds(gateway, request, entry, tab)
         began = gateway.clock.monotonic()
         job = _job(request, entry, tab, job_id, timeout_s=deadline - began)
-        work = checked(entry.backend.serve(job), request)
         try:
-            first = await _until_output(work, gateway.limits.first_output_timeout_s)
+            first, rest = await _begin(entry, job, request, gateway.limits.first_output_timeout_s)
         except BaseException as error:
             close_tab(gateway, tab)
-            await work.aclose()
             if not isinstance(error, Exception):
                 raise
             failure = judge(gateway, entry, error)
@@ -92,7 +90,7 @@ async def first_output(
                 raise failure from None
         else:
             ttft_s = gateway.clock.monotonic() - began
-            return Started(entry, job, tab, Meter(bounds, began), first, work, attempts, ttft_s)
+            return Started(entry, job, tab, Meter(bounds, began), first, rest, attempts, ttft_s)
     raise _none_left(failure)
 
 
@@ -154,17 +152,25 @@ def _bounds(gateway: Gateway, request: InferenceRequest, entry: Entry, tab: Tab)
     )
 
 
-async def _until_output(work: AsyncGenerator[Batch, None], timeout_s: float) -> Batch:
-    """Everything up to and with the first chunk that carries output, or the whole of an answer that has none.
+async def _begin(
+    entry: Entry, job: Job, request: InferenceRequest, timeout_s: float
+) -> tuple[Batch, AsyncGenerator[Batch, None]]:
+    """Send the job. What comes up to and with the first chunk that carries output or ends a choice, and the rest.
 
-    An answer that ends without a single chunk with a finish reason is no answer: `Unavailable`.
+    Raises what the backend raises, `TimeoutError`, and `Unavailable` for an answer that ends before it began; then the
+    work has been cancelled.
     """
+    work = checked(entry.backend.serve(job), request)
     first: Batch = []
-    async with asyncio.timeout(timeout_s):
-        async for batch in work:
-            first += batch
-            if any(chunk.has_output or chunk.finish_reasons for chunk in batch):
-                return first
+    try:
+        async with asyncio.timeout(timeout_s):
+            async for batch in work:
+                first += batch
+                if any(chunk.has_output or chunk.finish_reasons for chunk in batch):
+                    return first, work
+    except BaseException:
+        await work.aclose()
+        raise
     raise Unavailable("The node ended its answer before it began.")
 
 

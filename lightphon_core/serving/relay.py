@@ -18,8 +18,9 @@ async def relay(started: Started, sink: Sink, *, n: int, monotonic: Callable[[],
 
     No chunk is passed on that the wallet does not cover: where it covers no more, the answer ends with "length". The
     latest chunk with a finish reason is held back until the upstream ends. What comes for a choice that has finished is
-    dropped. Raises `Unavailable` where the upstream ends before all `n` choices have finished, and what `started.rest`
-    raises.
+    dropped, and not billed.
+
+    Raises `Unavailable` where the upstream ends before all `n` choices have finished, and what `started.rest` raises.
     """
     meter, tab = started.meter, started.tab
     held: Chunk | None = None
@@ -27,16 +28,19 @@ async def relay(started: Started, sink: Sink, *, n: int, monotonic: Callable[[],
     async for batch in _batches(started):
         now = monotonic()
         for chunk in batch:
+            if any(choice["index"] in finished for choice in chunk.choices):
+                continue
             if sink.delivered:
                 tab.delivered = tab.terms.cost(meter.measured())
             before = meter.mark()
             meter.see(chunk, now)
-            if not await tab.covers(meter.measured()):
+            # What carries no output is passed on in any case: it ends the answer, and a charge is never above the hold.
+            if not await tab.covers(meter.measured()) and chunk.has_output:
                 meter.restore(before)
                 if held is not None:
                     sink.put(held)
                 return _cut_off(set(range(n)) - finished)
-            if not chunk.choices or any(choice["index"] in finished for choice in chunk.choices):
+            if not chunk.choices:
                 continue
             if held is not None:
                 sink.put(held)

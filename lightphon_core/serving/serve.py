@@ -142,7 +142,7 @@ class Exchange:
             entry.key,
             ttft_s=started.ttft_s,
             tokens=started.meter.chunks,
-            seconds=gateway.clock.monotonic() - self._began - started.ttft_s,
+            seconds=gateway.clock.monotonic() - started.meter.began - started.ttft_s,
         )
         # The commit comes after what it charges has left, and before the chunk that shows the cost.
         await sink.drained()

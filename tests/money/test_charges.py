@@ -212,6 +212,17 @@ class TestShortWallets:
         assert (books.wallet(), books.held(), books.charges(), books.problems()) == (0, 0, 20, [])
 
 
+def test_a_backend_that_cannot_even_begin_leaves_no_hold(start_priced):
+    class Broken(ScriptedBackend):
+        def serve(self, job):
+            raise TypeError("not a generator")
+
+    broken = Broken(words(1), name="a_broken", price=Price(per_request=9_000), slots=100)
+    _, running, books = start_priced(words(2), funds=100_000, others=[broken])
+    assert post(running).status_code == 200
+    assert (broken.jobs, books.held(), running.server.gateway.keeper.tabs) == ([], 0, set())
+
+
 class TestWhoIsPaid:
     def test_only_the_node_that_delivered(self, start_priced):
         async def dies(job: Job) -> AsyncGenerator[bytes, None]:

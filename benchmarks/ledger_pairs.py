@@ -1,6 +1,6 @@
 """How many answers the ledger can pay for: a durable hold and its capture, through the ledger's own interface.
 
-    uv run python benchmarks/ledger.py [--seconds S] [--json] [--database URL]
+    uv run python benchmarks/ledger_pairs.py [--seconds S] [--json] [--database URL]
 
 Without --database it makes an SQLite file beside this one, so it measures the disk that the repository is on. Every
 hold and every capture is on disk (synchronous=FULL) before it is answered; those that wait at the same time share a
