@@ -22,6 +22,8 @@ from lightphon_core.host import Host
 from lightphon_core.ports import Backend
 
 GROUP = "lightphon"
+COMMANDS = "register_commands"
+"""The one hook that is called on the class, and so needs no mark."""
 HOOKS = tuple(name for name in vars(Hooks) if name.startswith("register_"))
 STOP_TIMEOUT_S = 5.0
 
@@ -68,7 +70,7 @@ def add_commands(sources: Iterable[Source], cli: click.Group) -> None:
             cls = source.load()
         except Exception:  # noqa: BLE001, S112 - the other commands must work, whatever a plugin does
             continue
-        if (add := getattr(cls, "register_commands", None)) is not None:
+        if (add := getattr(cls, COMMANDS, None)) is not None:
             add(cli)
 
 
@@ -195,9 +197,13 @@ class Plugins:
 
 def _hooks(manager: pluggy.PluginManager, instance: object) -> tuple[str, ...]:
     """The hooks that `instance` implements. A method named like a hook but not marked is a slip worth an error."""
-    marked = tuple(name for name in HOOKS if manager.parse_hookimpl_opts(instance, name) is not None)
+    marked = tuple(
+        name
+        for name in HOOKS
+        if manager.parse_hookimpl_opts(instance, name) is not None or (name == COMMANDS and hasattr(instance, name))
+    )
     for name in HOOKS:
-        if hasattr(instance, name) and name not in marked and name != "register_commands":
+        if hasattr(instance, name) and name not in marked:
             raise LightPhonError(f"{name} is not marked with @hookimpl, so it would never be called")
     return marked
 
