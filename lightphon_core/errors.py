@@ -16,6 +16,7 @@ LightPhonError
 │   └── ModelNotAvailable      models exist, but none matches name and needs
 ├── TemporaryError             nobody's fault; the same request may pass later
 │   ├── BalanceOnHold          the wallet would cover the request, but for what is set aside for others
+│   ├── RateLimited            too often, or too much at once
 │   ├── NoNodesAvailable       a known model, whose nodes are all offline, busy or failing
 │   └── StorageUnavailable     the database does not answer
 └── BackendError               raised by `Backend.serve`
@@ -129,6 +130,12 @@ class BalanceOnHold(TemporaryError):
     """The wallet covers the request, but part of it is set aside for requests under way."""
 
     code = "balance_on_hold"
+
+
+class RateLimited(TemporaryError):
+    """Asked for too often, or too much at once."""
+
+    code = "rate_limit_exceeded"
 
 
 class NoNodesAvailable(TemporaryError):

@@ -21,8 +21,8 @@ ROOT = "lightphon"
 MASK = "[redacted]"
 
 _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
-    # Our own keys and tokens (accounts/secrets.py), cut short or misspelt ones too.
-    (re.compile(r"(?<![A-Za-z0-9])(lp|at|np)_[A-Za-z0-9]{10}[A-Za-z0-9_-]*"), rf"\1_{MASK}"),
+    # Our own keys and tokens (accounts/secrets.py, sessions.py, invites.py), cut short or misspelt ones too.
+    (re.compile(r"(?<![A-Za-z0-9])(lp|at|np|ls|li)_[A-Za-z0-9]{10}[A-Za-z0-9_-]*"), rf"\1_{MASK}"),
     # Whatever stands where an agent token belongs.
     (re.compile(r"(/api/agent/)(?!\[)[^/\s\"'?#\\]+"), rf"\1{MASK}"),
     # An Authorization header in any notation: as text, JSON, a dict or a pair of bytes.

@@ -7,6 +7,7 @@ plugin's settings are the table `[plugins.<name>]` and LIGHTPHON_PLUGINS_<NAME>_
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -25,7 +26,14 @@ __all__ = ["Secret", "Settings", "SettingsError", "load", "plugin_settings", "un
 
 T = TypeVar("T")
 
+_URL = re.compile(r"https?://[^/?#\s@]+(/[^?#\s]*)?")
+
 DEFAULT_DATA_DIR = Path("~/.local/share/lightphon")
+
+
+def _is_url(_: object, attribute: Attribute[Any], url: str | None) -> None:
+    if url is not None and not _URL.fullmatch(url):
+        raise ValueError(f"'{attribute.name}' must be a URL such as https://your.host")
 
 
 @frozen
@@ -35,6 +43,11 @@ class ServerSettings:
     host: str = field(default="127.0.0.1", validator=min_len(1), metadata={"help": "Address to listen on."})
     port: int = field(
         default=8000, validator=and_(ge(0), le(65535)), metadata={"help": "TCP port to listen on; 0 picks a free one."}
+    )
+    public_url: str | None = field(
+        default=None,
+        validator=_is_url,
+        metadata={"help": "The URL that people reach this server by, where it is not the address it listens on."},
     )
     max_body_bytes: int = field(
         default=20_000_000, validator=gt(0), metadata={"help": "Largest request body, in bytes, that is read."}
@@ -145,6 +158,29 @@ class LedgerSettings:
 
 
 @frozen
+class AccountSettings:
+    """`[accounts]`: who may register, and how people log in."""
+
+    registration: Literal["closed", "invite", "open"] = field(
+        default="closed", metadata={"help": "Who may register: nobody, who has an invitation, or everybody."}
+    )
+    session_lifetime_s: int = field(
+        default=14 * 86_400, validator=gt(0), metadata={"help": "Seconds after which a person logs in again."}
+    )
+    recent_password_s: int = field(
+        default=600,
+        validator=gt(0),
+        metadata={"help": "Seconds after a log-in in which a session may do what cannot be undone."},
+    )
+    logins_per_minute: int = field(
+        default=10, validator=gt(0), metadata={"help": "Log-in attempts a minute for one account name."}
+    )
+    logins_per_minute_per_address: int = field(
+        default=60, validator=gt(0), metadata={"help": "Log-in and registration attempts a minute from one address."}
+    )
+
+
+@frozen
 class StorageSettings:
     """`[storage]`: the database."""
 
@@ -196,6 +232,7 @@ class Settings:
     routing: RoutingSettings = field(factory=RoutingSettings)
     pricing: PricingSettings = field(factory=PricingSettings)
     ledger: LedgerSettings = field(factory=LedgerSettings)
+    accounts: AccountSettings = field(factory=AccountSettings)
     storage: StorageSettings = field(factory=StorageSettings)
     log: LogSettings = field(factory=LogSettings)
     plugins: PluginsSettings = field(factory=PluginsSettings)

@@ -27,10 +27,16 @@ class Capability(StrEnum):
 
 
 class Scope(StrEnum):
-    """What a credential may be used for."""
+    """What a credential may be used for.
+
+    ACCOUNT is to see and use one's own account, MANAGE to do what cannot be undone there: a session has the latter only
+    while its password is recent.
+    """
 
     INFERENCE = "inference"
     NODE = "node"
+    ACCOUNT = "account"
+    MANAGE = "manage"
 
 
 @frozen

@@ -1,4 +1,4 @@
-"""The built-in authenticators: who an API key, an agent token or a node token stands for."""
+"""The built-in authenticators: who an API key, an agent token, a node token or a session stands for."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import ClassVar
 
 from lightphon_core.accounts.credentials import find_by_secret
 from lightphon_core.accounts.secrets import Kind, is_well_formed
+from lightphon_core.accounts.sessions import find_session, session_token
 from lightphon_core.errors import Unauthenticated
 from lightphon_core.hookspecs import hookimpl
-from lightphon_core.host import Host
+from lightphon_core.host import Clock, Host
 from lightphon_core.ports import Authenticator
 from lightphon_core.storage.engine import Database
+from lightphon_core.storage.schema import microseconds
 from lightphon_core.types import Credentials, Principal, Scope
 
 
@@ -43,6 +45,8 @@ class _StoredCredentials(Authenticator):
             raise Unauthenticated(f"This {words} is unknown here. Create one with `lightphon {self.command} create`.")
         if found.revoked_at is not None:
             raise Unauthenticated(f"This {words} was revoked. Create one with `lightphon {self.command} create`.")
+        if found.blocked_at is not None:
+            raise Unauthenticated(f"The account of this {words} is blocked.", code="account_blocked")
         return Principal(found.account_id, found.id, self.scopes)
 
 
@@ -82,6 +86,29 @@ class NodeTokens(_StoredCredentials):
         return credentials.bearer if credentials.path_token is None else None
 
 
+class Sessions(Authenticator):
+    """The session cookie. The routes for inference show no authenticator any cookies, so it opens none of them."""
+
+    name = "sessions"
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def authenticate(self, credentials: Credentials) -> Principal | None:
+        token = session_token(credentials.cookies)
+        if token is None:
+            return None
+        now = self._clock.now()
+        session = await self._database.read(partial(find_session, token=token, now=now))
+        if session is None:
+            raise Unauthenticated("Your session has ended. Log in again.", code="session_ended")
+        if session.blocked_at is not None:
+            raise Unauthenticated("Your account is blocked.", code="account_blocked")
+        recent = {Scope.MANAGE} if session.recent_until > microseconds(now) else set()
+        return Principal(session.account_id, session.id, frozenset({Scope.ACCOUNT} | recent))
+
+
 class BuiltinAuthenticators:
     """The plugin that brings them: the core builds it with the database, which no other plugin is given."""
 
@@ -91,4 +118,10 @@ class BuiltinAuthenticators:
 
     @hookimpl
     def register_authenticators(self) -> Sequence[Authenticator]:
-        return [ApiKeys(self._database), AgentTokens(self._database), NodeTokens(self._database)]
+        database = self._database
+        return [
+            ApiKeys(database),
+            AgentTokens(database),
+            NodeTokens(database),
+            Sessions(database, self._host.clock),
+        ]

@@ -14,14 +14,17 @@ from lightphon_core.errors import InvalidRequest
 from lightphon_core.storage.schema import accounts, credentials, microseconds
 
 _NAME_LENGTH = 64
-_WITH_ACCOUNT = select(credentials, accounts.c.name.label("account")).join(accounts)
+_WITH_ACCOUNT = select(credentials, accounts.c.name.label("account"), accounts.c.blocked_at).join(accounts)
 # Made once: every request runs it.
 _BY_HASH = _WITH_ACCOUNT.where(credentials.c.secret_hash == bindparam("digest"))
 
 
 @frozen
 class Credential:
-    """A credential without its secret, of which `hint` is the end. Times are in microseconds since 1970, UTC."""
+    """A credential without its secret, of which `hint` is the end. Times are in microseconds since 1970, UTC.
+
+    `blocked_at` is its account's.
+    """
 
     id: str
     account_id: str
@@ -31,6 +34,7 @@ class Credential:
     hint: str
     created_at: int
     revoked_at: int | None = None
+    blocked_at: int | None = None
 
 
 def create_credential(
@@ -107,5 +111,13 @@ def find_by_secret(connection: Connection, kind: Kind, secret: str) -> Credentia
 
 def _credential(row: Row[Any]) -> Credential:
     return Credential(
-        row.id, row.account_id, row.account, Kind(row.kind), row.name, row.hint, row.created_at, row.revoked_at
+        row.id,
+        row.account_id,
+        row.account,
+        Kind(row.kind),
+        row.name,
+        row.hint,
+        row.created_at,
+        row.revoked_at,
+        row.blocked_at,
     )

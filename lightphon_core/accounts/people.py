@@ -3,42 +3,74 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from attrs import frozen
-from sqlalchemy import Connection, Row, insert, select
+from attrs import evolve, frozen
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from lightphon_core.accounts.secrets import random_text
 from lightphon_core.errors import InvalidRequest
-from lightphon_core.storage.schema import accounts, microseconds
+from lightphon_core.storage.schema import accounts, credentials, microseconds, sessions
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 
 
 @frozen
 class Account:
-    """`created_at` is in microseconds since 1970, UTC."""
+    """Times are in microseconds since 1970, UTC. Who is blocked can neither log in nor use a credential."""
 
     id: str
     name: str
     created_at: int
+    admin_since: int | None = None
+    blocked_at: int | None = None
 
 
-def create_account(connection: Connection, name: str, *, now: float) -> Account:
-    """A new account. `now` is in seconds since 1970, UTC.
+def create_account(
+    connection: Connection, name: str, *, now: float, password_hash: str | None = None, admin: bool = False
+) -> Account:
+    """A new account. `now` is in seconds since 1970, UTC. Without a password nobody can log in to it.
 
     Raises:
         InvalidRequest: the name is taken, or is not 1 to 64 letters, digits and . _ @ + - with a letter or digit first.
     """
-    if not _NAME.fullmatch(name):
+    if not is_account_name(name):
         raise InvalidRequest(
             "An account name has 1 to 64 letters, digits and . _ @ + -, and begins with a letter or digit.",
             param="name",
         )
     if find_account(connection, name) is not None:
         raise InvalidRequest(f"There is an account named {name} already.", param="name", code="account_exists")
-    account = Account(f"acc_{random_text(16)}", name, microseconds(now))
-    connection.execute(insert(accounts).values(id=account.id, name=account.name, created_at=account.created_at))
+    at = microseconds(now)
+    account = Account(f"acc_{random_text(16)}", name, at, admin_since=at if admin else None)
+    connection.execute(
+        insert(accounts).values(
+            id=account.id,
+            name=account.name,
+            created_at=account.created_at,
+            password_hash=password_hash,
+            admin_since=account.admin_since,
+        )
+    )
     return account
+
+
+def is_account_name(name: str) -> bool:
+    """Whether an account can have this name."""
+    return _NAME.fullmatch(name) is not None
+
+
+def set_blocked(connection: Connection, account: Account, blocked_at: int | None) -> Account:
+    """The account, blocked since then, or with None no longer so. Its keys and sessions stay as they are meanwhile."""
+    connection.execute(update(accounts).where(accounts.c.id == account.id).values(blocked_at=blocked_at))
+    return evolve(account, blocked_at=blocked_at)
+
+
+def delete_account(connection: Connection, account_id: str) -> None:
+    """Remove the account with its credentials and sessions. Journal and usage keep its id, which names nobody then."""
+    for table in (sessions, credentials):
+        connection.execute(delete(table).where(table.c.account_id == account_id))
+    connection.execute(delete(accounts).where(accounts.c.id == account_id))
 
 
 def find_account(connection: Connection, name: str) -> Account | None:
@@ -59,11 +91,17 @@ def get_account(connection: Connection, name: str) -> Account:
     return account
 
 
+def account_of_id(connection: Connection, account_id: str) -> Account | None:
+    """The account of this id, or None."""
+    row = connection.execute(select(accounts).where(accounts.c.id == account_id)).one_or_none()
+    return None if row is None else _account(row)
+
+
 def list_accounts(connection: Connection) -> list[Account]:
     """All accounts, the oldest first."""
     rows = connection.execute(select(accounts).order_by(accounts.c.created_at, accounts.c.id))
     return [_account(row) for row in rows]
 
 
-def _account(row: Row[str, str, int]) -> Account:
-    return Account(row.id, row.name, row.created_at)
+def _account(row: Row[Any]) -> Account:
+    return Account(row.id, row.name, row.created_at, row.admin_since, row.blocked_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 import click
 
 from lightphon_core.accounts import people
+from lightphon_core.accounts.invites import create_invite
+from lightphon_core.accounts.membership import set_password
+from lightphon_core.accounts.passwords import hash_password
 from lightphon_core.cli.options import in_msat, json_option, open_database, print_json, settings_options
 from lightphon_core.cli.report import iso_time, print_table
 from lightphon_core.ledger import adjustment
@@ -17,27 +21,88 @@ from lightphon_core.ledger.statement import wallet_of
 from lightphon_core.ledger.store import carry_out
 from lightphon_core.money import sats
 from lightphon_core.settings import Settings
+from lightphon_core.storage.schema import microseconds
 
 reason_option = click.option("--reason", required=True, metavar="TEXT", help="Why; it stands in the journal for good.")
 
 
 @click.group()
 def account() -> None:
-    """Create and list accounts, and adjust what they have."""
+    """Create, list, invite and block accounts, and adjust what they have."""
+
+
+password_option = click.option(
+    "--password-stdin", is_flag=True, help="Read a password for logging in from the first line of stdin."
+)
 
 
 @account.command()
 @click.argument("name")
+@password_option
+@click.option("--admin", is_flag=True, help="Make it an administrator.")
 @json_option
 @settings_options
-def create(name: str, as_json: bool, settings: Settings) -> None:
-    """Create the account NAME."""
+def create(name: str, password_stdin: bool, admin: bool, as_json: bool, settings: Settings) -> None:
+    """Create the account NAME. Without a password it serves its keys, and nobody can log in to it."""
+    hashed = hash_password(_first_line()) if password_stdin else None
     with open_database(settings) as database, database.transaction() as connection:
-        made = people.create_account(connection, name, now=time.time())
+        made = people.create_account(connection, name, now=time.time(), password_hash=hashed, admin=admin)
     if as_json:
         print_json(_as_json(made))
     else:
         click.echo(f"Account {made.name} created. Its id is {made.id}.")
+
+
+@account.command()
+@click.argument("name")
+@password_option
+@settings_options
+def password(name: str, password_stdin: bool, settings: Settings) -> None:
+    """Give the account NAME a new password. It is logged out everywhere."""
+    with open_database(settings) as database:
+        with database.snapshot() as connection:
+            people.get_account(connection, name)  # before anyone types a password for nothing
+        text = _first_line() if password_stdin else click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        hashed = hash_password(text)
+        with database.transaction() as connection:
+            set_password(connection, people.get_account(connection, name).id, hashed)
+    click.echo(f"{name} has a new password, and is logged out everywhere.")
+
+
+@account.command()
+@click.option("--days", type=click.IntRange(1, 365), default=7, show_default=True, help="How long it is good for.")
+@json_option
+@settings_options
+def invite(days: int, as_json: bool, settings: Settings) -> None:
+    """Create an invitation, which lets one person register. It is shown once."""
+    with open_database(settings) as database, database.transaction() as connection:
+        code = create_invite(connection, now=time.time(), lifetime_s=days * 86_400)
+    if as_json:
+        print_json({"invite": code, "days": days})
+    else:
+        click.echo(f"New invitation, good for {days} days and one person:\n\n    {code}\n")
+    if settings.accounts.registration == "closed":
+        click.echo('Registration is closed: set `registration = "invite"` of [accounts].', err=True)
+
+
+@account.command()
+@click.argument("name")
+@settings_options
+def block(name: str, settings: Settings) -> None:
+    """Block the account NAME: no log-in, and none of its keys and tokens work."""
+    with open_database(settings) as database, database.transaction() as connection:
+        people.set_blocked(connection, people.get_account(connection, name), microseconds(time.time()))
+    click.echo(f"{name} is blocked.")
+
+
+@account.command()
+@click.argument("name")
+@settings_options
+def unblock(name: str, settings: Settings) -> None:
+    """Let the account NAME in again."""
+    with open_database(settings) as database, database.transaction() as connection:
+        people.set_blocked(connection, people.get_account(connection, name), None)
+    click.echo(f"{name} is no longer blocked.")
 
 
 @account.command(name="list")
@@ -93,5 +158,15 @@ def _adjust(
         click.echo(f"{name} has {sats(wallet.available)} sats available now.")
 
 
+def _first_line() -> str:
+    return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
+
+
 def _as_json(account: people.Account) -> dict[str, Any]:
-    return {"id": account.id, "name": account.name, "created_at": iso_time(account.created_at)}
+    return {
+        "id": account.id,
+        "name": account.name,
+        "created_at": iso_time(account.created_at),
+        "is_admin": account.admin_since is not None,
+        "blocked_at": iso_time(account.blocked_at),
+    }

@@ -40,6 +40,39 @@ accounts = Table(
     Column("id", Text, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("created_at", BigInteger, nullable=False),
+    Column("password_hash", Text, nullable=True),
+    Column("admin_since", BigInteger, nullable=True),
+    Column("blocked_at", BigInteger, nullable=True),
+)
+
+# People who are logged in. Until `recent_until` the password counts as just given.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("account_id", Text, ForeignKey("accounts.id"), nullable=False, index=True),
+    Column("token_hash", Text, nullable=False, unique=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("recent_until", BigInteger, nullable=False),
+)
+
+# Each admits one person; a row is removed as it is used.
+invites = Table(
+    "invites",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("code_hash", Text, nullable=False, unique=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)
+
+# Attempts to log in, by a hash of the name or the address. They are paid back at an even rate; `until` is when all are.
+login_attempts = Table(
+    "login_attempts",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("until", BigInteger, nullable=False, index=True),
 )
 
 # API keys, agent tokens and node tokens. `secret_hash` is SHA-256 in hex, `hint` the secret's last four characters.

@@ -17,9 +17,12 @@ from litestar.types import ASGIApp
 
 import lightphon_core
 from lightphon_core.accounts.authenticators import BuiltinAuthenticators
+from lightphon_core.accounts.membership import Membership
+from lightphon_core.accounts.passwords import Passwords
 from lightphon_core.errors import SettingsError
 from lightphon_core.host import Clock, Host, SystemClock, Tasks
 from lightphon_core.ledger.ledger import Ledger
+from lightphon_core.ledger.obligations import obligations_of
 from lightphon_core.plugins import Plugins, Source, installed
 from lightphon_core.ports import Authenticator, Backend, Scorer
 from lightphon_core.routing.catalogue import Catalogue
@@ -31,7 +34,7 @@ from lightphon_core.serving.keeper import Keeper
 from lightphon_core.settings import Settings, plugin_settings
 from lightphon_core.storage.engine import Database
 from lightphon_core.types import Principal
-from lightphon_core.web import inference, models, wallet
+from lightphon_core.web import account, inference, models, wallet
 from lightphon_core.web.access_log import AccessLog
 from lightphon_core.web.authentication import Connection, authenticate, credentials_of
 from lightphon_core.web.errors import HANDLERS
@@ -122,6 +125,9 @@ def create_app(
         started_at=int(clock.now()),
     )
 
+    passwords = Passwords()
+    membership = Membership(database, passwords, settings.accounts, clock, obligations_of)
+
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncGenerator[None, None]:
         await plugins.start()
@@ -138,6 +144,7 @@ def create_app(
                 log.warning("plugin did not stop cleanly", error=error.message)
             for tasks in assembly.tasks:
                 await tasks.stop()
+            passwords.close()
             database.close()
 
     return Litestar(
@@ -147,6 +154,7 @@ def create_app(
             models.get_model,
             inference.chat_completions,
             wallet.wallet,
+            *account.ROUTES,
             *routes,
         ],
         lifespan=[running],
@@ -155,7 +163,15 @@ def create_app(
         cors_config=CORSConfig(
             allow_origins=["*"], allow_headers=["*"], expose_headers=["x-request-id", "retry-after"]
         ),
-        state=State({"gateway": gateway, "database": database, "plugin_schemas": plugins.schemas()}),
+        state=State(
+            {
+                "gateway": gateway,
+                "database": database,
+                "membership": membership,
+                "settings": settings,
+                "plugin_schemas": plugins.schemas(),
+            }
+        ),
         openapi_config=None,
         request_max_body_size=None,  # web/inference.py counts, and answers in OpenAI's shape
         logging_config=None,

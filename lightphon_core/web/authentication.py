@@ -14,10 +14,13 @@ from lightphon_core.types import Credentials, Principal, Scope
 Connection = ASGIConnection[Any, Any, Any, Any]
 
 
-def credentials_of(connection: Connection) -> Credentials:
-    """What the connection brought along. Cookies stay out: these routes are open to every origin."""
+def credentials_of(connection: Connection, *, cookies: bool = False) -> Credentials:
+    """What the connection brought along. Cookies stay out, unless asked for by a route that looks at the origin of what
+    it is sent: all others are open to every origin.
+    """
     return Credentials(
         headers={name.lower(): value for name, value in connection.headers.items()},
+        cookies=connection.cookies if cookies else {},
         path_token=connection.path_params.get("token"),
         client=connection.client.host if connection.client else None,
     )

@@ -23,6 +23,7 @@ STATUS: dict[type[errors.LightPhonError], int] = {
     errors.ModelNotAvailable: 404,
     errors.RequestError: 400,
     errors.BalanceOnHold: 429,
+    errors.RateLimited: 429,
     errors.TemporaryError: 503,
     errors.Refused: 400,
     errors.TimedOut: 504,

@@ -11,6 +11,7 @@ from lightphon_core.accounts import credentials, people
 from lightphon_core.accounts.authenticators import AgentTokens, ApiKeys, BuiltinAuthenticators, NodeTokens
 from lightphon_core.accounts.secrets import Kind, hash_secret, is_well_formed, new_secret
 from lightphon_core.errors import InvalidRequest, StorageUnavailable, Unauthenticated
+from lightphon_core.host import Host, SystemClock
 from lightphon_core.storage.schema import CREDENTIAL_KINDS, metadata
 from lightphon_core.types import Credentials, Scope
 
@@ -195,6 +196,7 @@ async def test_database_trouble_is_not_a_wrong_key(database, make):
         await ApiKeys(database).authenticate(bearer(secret))
 
 
-def test_the_plugin_brings_all_three(database):
-    brought = BuiltinAuthenticators(database, None).register_authenticators()
-    assert [each.name for each in brought] == ["api_keys", "agent_tokens", "node_tokens"]
+def test_the_plugin_brings_them_all(database):
+    host = Host("accounts", None, None, SystemClock(), None, None, None)
+    brought = BuiltinAuthenticators(database, host).register_authenticators()
+    assert [each.name for each in brought] == ["api_keys", "agent_tokens", "node_tokens", "sessions"]

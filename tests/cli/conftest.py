@@ -19,8 +19,8 @@ def run(data_dir, monkeypatch):
     for name in [name for name in os.environ if name.startswith("LIGHTPHON_")]:
         monkeypatch.delenv(name)
 
-    def run(*args, status=0):
-        result = CliRunner().invoke(build(), [*args, "--data-dir", str(data_dir)])
+    def run(*args, status=0, stdin=None):
+        result = CliRunner().invoke(build(), [*args, "--data-dir", str(data_dir)], input=stdin)
         assert result.exit_code == status, result.output
         assert result.exception is None or isinstance(result.exception, SystemExit)
         return result

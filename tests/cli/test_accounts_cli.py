@@ -2,15 +2,19 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from click.testing import CliRunner
+from sqlalchemy import text
 
 from lightphon_core.accounts.secrets import Kind, hash_secret, is_well_formed
 from lightphon_core.cli import build
+from lightphon_core.storage.engine import Database
 
 GROUPS = {"key": Kind.API_KEY, "agent-token": Kind.AGENT_TOKEN, "node-token": Kind.NODE_TOKEN}
 
@@ -131,3 +135,41 @@ def test_the_installed_command(data_dir):
     again = lightphon("account", "create", "alice")
     assert (again.returncode, again.stdout) == (2, "")
     assert again.stderr == "Error: There is an account named alice already.\n"
+
+
+def rows(data_dir, query):
+    with Database(f"sqlite:///{data_dir}/lightphon.db") as database, database.snapshot() as connection:
+        return connection.execute(text(query)).all()
+
+
+def test_passwords(run, data_dir):
+    made = as_json(run("account", "create", "alice", "--password-stdin", "--admin", "--json", stdin="correct horse\n"))
+    assert made["is_admin"] is True
+    assert as_json(run("account", "create", "bob", "--json"))["is_admin"] is False
+    ((_, first), (_, none)) = rows(data_dir, "SELECT name, password_hash FROM accounts ORDER BY name")
+    assert first.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    assert PasswordHasher().verify(first, "correct horse")
+    assert none is None
+    assert "at least 10" in run("account", "create", "carol", "--password-stdin", stdin="short\n", status=2).stderr
+    assert "no account named" in run("account", "password", "carol", "--password-stdin", stdin="x", status=2).stderr
+    changed = run("account", "password", "alice", stdin="another horse\nanother horse\n")
+    assert "another horse" not in changed.output
+    ((second,),) = rows(data_dir, "SELECT password_hash FROM accounts WHERE name = 'alice'")
+    assert PasswordHasher().verify(second, "another horse")
+
+
+def test_invitations(run, data_dir):
+    result = run("account", "invite", "--json")
+    invite = json.loads(result.stdout)["invite"]
+    assert "Registration is closed" in result.stderr
+    (shown,) = re.findall(r"li_\w{36}", run("account", "invite").stdout)
+    assert shown != invite
+    assert (hash_secret(invite),) in rows(data_dir, "SELECT code_hash FROM invites")
+
+
+def test_blocking(run, data_dir):
+    run("account", "create", "alice")
+    assert "is blocked" in run("account", "block", "alice").stdout
+    assert as_json(run("account", "list", "--json"))["accounts"][0]["blocked_at"].endswith("Z")
+    run("account", "unblock", "alice")
+    assert as_json(run("account", "list", "--json"))["accounts"][0]["blocked_at"] is None

@@ -61,7 +61,7 @@ def test_migrations_lead_to_the_schema(empty, database):
 def test_migrating_again_changes_nothing(empty):
     migrate(empty)
     with empty.transaction() as connection:
-        connection.execute(text("INSERT INTO accounts VALUES ('acc_1', 'alice', 1)"))
+        connection.execute(text("INSERT INTO accounts (id, name, created_at) VALUES ('acc_1', 'alice', 1)"))
         before = definitions(connection)
     migrate(empty)
     with empty.transaction() as connection:

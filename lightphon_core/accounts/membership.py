@@ -1,0 +1,222 @@
+"""What people do about their own account: register, log in and out, change the password, leave."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from attrs import field, frozen
+from sqlalchemy import Connection, select, update
+
+from lightphon_core.accounts.attempts import Limited, count_attempt, forget_attempts
+from lightphon_core.accounts.invites import is_invite, use_invite
+from lightphon_core.accounts.passwords import Passwords, bounded_password, check_password
+from lightphon_core.accounts.people import (
+    Account,
+    account_of_id,
+    create_account,
+    delete_account,
+    find_account,
+    is_account_name,
+)
+from lightphon_core.accounts.sessions import end_session, end_sessions, open_session
+from lightphon_core.errors import InvalidRequest, PermissionDenied, Unauthenticated
+from lightphon_core.host import Clock
+from lightphon_core.settings import AccountSettings
+from lightphon_core.storage.engine import Database
+from lightphon_core.storage.schema import accounts
+
+Obligations = Callable[[Connection, str], Sequence[str]]
+"""What still binds an account, one sentence each: the ledger's to say."""
+
+
+@frozen
+class Entered:
+    """Somebody who is logged in now, and the token for the cookie."""
+
+    account: Account
+    token: str = field(repr=False)
+
+
+@frozen
+class _Login:
+    account: Account
+    password_hash: str | None = field(repr=False)
+
+
+def set_password(connection: Connection, account_id: str, password_hash: str) -> None:
+    """Give the account another password. Every session of it ends."""
+    connection.execute(update(accounts).where(accounts.c.id == account_id).values(password_hash=password_hash))
+    end_sessions(connection, account_id)
+
+
+class Membership:
+    """`client` is the address that a request came from. `old_token` is what its cookie held: that session ends, so that
+    a token which somebody planted or saw before opens nothing afterwards.
+
+    All raise `RateLimited`, and `InvalidRequest` for a password that can be none.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        passwords: Passwords,
+        settings: AccountSettings,
+        clock: Clock,
+        obligations: Obligations,
+    ) -> None:
+        self._database = database
+        self._passwords = passwords
+        self._settings = settings
+        self._clock = clock
+        self._obligations = obligations
+
+    async def register(
+        self, name: str, password: str, *, invite: str | None, client: str | None, old_token: str | None
+    ) -> Entered:
+        """A new account, logged in. Letters of its name are small: nobody is to pass for another by a capital.
+
+        Raises:
+            PermissionDenied: registration is closed, or the invitation is missing, unknown, used or expired.
+            InvalidRequest: the name is taken, or cannot be one; or the password cannot be one.
+        """
+        if self._settings.registration == "closed":
+            raise PermissionDenied("Registration is closed here. Ask the operator.", code="registration_closed")
+        check_password(password)
+        name, now = name.lower(), self._clock.now()
+        await self._database.write(lambda connection: count_attempt(connection, self._address(client), now=now))
+        if self._settings.registration == "invite":
+            code = invite or ""
+            if not await self._database.read(lambda connection: is_invite(connection, code, now=now)):
+                raise _no_invite()
+        hashed = await self._passwords.hash(password)
+
+        def enter(connection: Connection) -> Entered:
+            account = create_account(connection, name, now=now, password_hash=hashed)
+            if self._settings.registration == "invite" and not use_invite(connection, invite or "", now=now):
+                raise _no_invite()
+            return self._enter(connection, account, old_token)
+
+        return await self._database.write(enter)
+
+    async def log_in(self, name: str, password: str, *, client: str | None, old_token: str | None) -> Entered:
+        """Somebody with a name and a password. An unknown name costs and says the same as a wrong password.
+
+        Raises:
+            Unauthenticated: the name or the password is wrong.
+            PermissionDenied: both are right, and the account is blocked.
+        """
+        bounded_password(password)
+        by_name, now = self._name(name), self._clock.now()
+        await self._database.write(
+            lambda connection: count_attempt(connection, by_name, self._address(client), now=now)
+        )
+        found = await self._database.read(lambda connection: _find_login(connection, name))
+        right = await self._passwords.verify(password, found.password_hash if found else None)
+        if not right or found is None:
+            raise Unauthenticated("The name or the password is wrong.", code="invalid_login")
+        if found.account.blocked_at is not None:
+            raise PermissionDenied("This account is blocked. Ask the operator.", code="account_blocked")
+
+        def enter(connection: Connection) -> Entered:
+            _require_unchanged(connection, found)
+            forget_attempts(connection, by_name)
+            return self._enter(connection, found.account, old_token)
+
+        return await self._database.write(enter)
+
+    async def log_out(self, token: str) -> None:
+        """End the session of this token; nothing where there is none."""
+        await self._database.write(lambda connection: end_session(connection, token))
+
+    async def account(self, account_id: str) -> Account:
+        """Whom an id stands for. Raises `Unauthenticated` where the account has been deleted meanwhile."""
+        return (await self._login_of(account_id)).account
+
+    async def change_password(self, account_id: str, current: str, new: str) -> Entered:
+        """Another password. Every session of the account ends, this one too: go on with the new token.
+
+        Raises:
+            Unauthenticated: the current password is wrong.
+        """
+        bounded_password(current)
+        check_password(new)
+        found = await self._login_of(account_id)
+        # Not by name: who has used up the name's attempts must not keep its owner from a new password.
+        limit, now = Limited(f"account:{account_id}", self._settings.logins_per_minute), self._clock.now()
+        await self._database.write(lambda connection: count_attempt(connection, limit, now=now))
+        if not await self._passwords.verify(current, found.password_hash):
+            raise Unauthenticated("The current password is wrong.", code="invalid_login")
+        hashed = await self._passwords.hash(new)
+
+        def change(connection: Connection) -> Entered:
+            _require_unchanged(connection, found)
+            set_password(connection, account_id, hashed)
+            return self._enter(connection, found.account, None)
+
+        return await self._database.write(change)
+
+    async def delete(self, account_id: str) -> None:
+        """Remove the account with all its credentials and sessions.
+
+        Raises:
+            InvalidRequest: it has obligations; the message names them.
+        """
+
+        def leave(connection: Connection) -> None:
+            # In the writer's transaction, so that no hold is taken between the look and the removal.
+            if reasons := self._obligations(connection, account_id):
+                raise InvalidRequest(
+                    f"The account cannot be deleted yet. {' '.join(reasons)}", code="account_has_obligations"
+                )
+            delete_account(connection, account_id)
+
+        await self._database.write(leave)
+
+    def _enter(self, connection: Connection, account: Account, old_token: str | None) -> Entered:
+        if old_token is not None:
+            end_session(connection, old_token)
+        lifetime_s, recent_s = self._settings.session_lifetime_s, self._settings.recent_password_s
+        now = self._clock.now()
+        return Entered(account, open_session(connection, account.id, now=now, lifetime_s=lifetime_s, recent_s=recent_s))
+
+    async def _login_of(self, account_id: str) -> _Login:
+        found = await self._database.read(
+            lambda connection: _with_password(connection, account_of_id(connection, account_id))
+        )
+        if found is None:
+            raise _ended()
+        return found
+
+    def _name(self, name: str) -> Limited:
+        return Limited(f"name:{name.lower()}", self._settings.logins_per_minute)
+
+    def _address(self, client: str | None) -> Limited:
+        return Limited(f"address:{client}", self._settings.logins_per_minute_per_address)
+
+
+def _find_login(connection: Connection, name: str) -> _Login | None:
+    """By the name as it was typed, else in small letters. Accounts that the operator made may have capitals."""
+    if not is_account_name(name):
+        return None
+    return _with_password(connection, find_account(connection, name) or find_account(connection, name.lower()))
+
+
+def _with_password(connection: Connection, account: Account | None) -> _Login | None:
+    if account is None:
+        return None
+    hashes = select(accounts.c.password_hash).where(accounts.c.id == account.id)
+    return _Login(account, connection.execute(hashes).scalar_one())
+
+
+def _require_unchanged(connection: Connection, found: _Login) -> None:
+    """argon2 took its time: the password that it checked may be none any more, and the account gone or blocked."""
+    if _with_password(connection, account_of_id(connection, found.account.id)) != found:
+        raise _ended()
+
+
+def _ended() -> Unauthenticated:
+    return Unauthenticated("Your account has changed meanwhile. Log in again.", code="session_ended")
+
+
+def _no_invite() -> PermissionDenied:
+    return PermissionDenied("This needs an invitation that is unused and not expired.", code="invitation_required")

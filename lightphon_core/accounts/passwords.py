@@ -1,0 +1,105 @@
+"""Passwords: argon2id, spent in a few threads at a time, and on names that do not exist too."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import unicodedata
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from lightphon_core.errors import InvalidRequest, RateLimited
+
+T = TypeVar("T")
+
+MIN_LENGTH = 10
+MAX_LENGTH = 256
+PARALLEL = 2
+"""Each takes 64 MiB and some 50 ms of a core; more at once would only take the machine away from streams."""
+WAITING_LIMIT = 64
+
+_hasher = PasswordHasher()  # the low-memory parameters of RFC 9106
+
+
+def check_password(password: str) -> str:
+    """`password` as it is hashed: in Unicode's NFC, since keyboards differ in how they compose a letter.
+
+    Raises:
+        InvalidRequest: it is shorter than 10 characters, longer than 256, or no text.
+    """
+    password = bounded_password(password)
+    if len(password) < MIN_LENGTH:
+        raise InvalidRequest(f"A password has at least {MIN_LENGTH} characters.", param="password")
+    return password
+
+
+def bounded_password(password: str) -> str:
+    """The same for a password that is only compared: it may be short. Raises `InvalidRequest`."""
+    if len(password) > MAX_LENGTH:
+        raise InvalidRequest(f"A password has at most {MAX_LENGTH} characters.", param="password")
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in password):
+        raise InvalidRequest("A password is Unicode text.", param="password")
+    return unicodedata.normalize("NFC", password)
+
+
+def hash_password(password: str) -> str:
+    """What the database keeps of a password. Blocks for as long as argon2 takes. Raises as `check_password`."""
+    return _hasher.hash(check_password(password))
+
+
+class Passwords:
+    """argon2 for an event loop: `PARALLEL` at a time, and no more than `WAITING_LIMIT` that wait.
+
+    Both methods raise `RateLimited` where more are asked for, and `InvalidRequest` as `check_password` does.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="lightphon-argon2")
+        self._pending = 0
+
+    async def hash(self, password: str) -> str:
+        """What to keep of a new password."""
+        return await self._run(hash_password, check_password(password))
+
+    async def verify(self, password: str, stored: str | None) -> bool:
+        """Whether `stored` was made of this password.
+
+        None stands for a name that is unknown or has no password, and costs the same: argon2 hashes as long as it
+        verifies.
+        """
+        return await self._run(_verify, bounded_password(password), stored)
+
+    def close(self) -> None:
+        """Drop what waits. Whoever asked for it is gone, for the server has stopped."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _run(self, function: Callable[..., T], *arguments: object) -> T:
+        if self._pending >= WAITING_LIMIT:
+            raise RateLimited("Too many people are logging in at the moment. Try again.", retry_after=2)
+        self._pending += 1
+        work = self._threads.submit(function, *arguments)
+        loop = asyncio.get_running_loop()
+        # Not when the caller ends: argon2 runs on when its client has gone, and its place is free only then.
+        work.add_done_callback(lambda _: self._ended(loop))
+        return await asyncio.wrap_future(work)
+
+    def _ended(self, loop: asyncio.AbstractEventLoop) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits there any more
+            loop.call_soon_threadsafe(self._free)
+
+    def _free(self) -> None:
+        self._pending -= 1
+
+
+def _verify(password: str, stored: str | None) -> bool:
+    if stored is None:
+        _hasher.hash(password)
+        return False
+    try:
+        return _hasher.verify(stored, password)
+    except (VerificationError, InvalidHashError):
+        return False

@@ -1,0 +1,77 @@
+"""Sessions: people who are logged in, by a token in a cookie of which only a hash is kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from attrs import frozen
+from sqlalchemy import Connection, delete, insert, select
+
+from lightphon_core.accounts.secrets import hash_secret, random_text
+from lightphon_core.storage.schema import accounts, microseconds, sessions
+
+COOKIE = "lightphon_session"
+SECURE_COOKIE = f"__Host-{COOKIE}"
+"""Its name where there is https: browsers then let no other host and no plain http set it."""
+
+_TOKEN = re.compile(r"ls_[A-Za-z0-9]{36}")
+
+
+@frozen
+class Session:
+    """Times are in microseconds since 1970, UTC. Until `recent_until` the password counts as just given. `blocked_at`
+    is the account's.
+    """
+
+    id: str
+    account_id: str
+    recent_until: int
+    blocked_at: int | None
+
+
+def session_token(cookies: Mapping[str, str]) -> str | None:
+    """The text that may be a session's token."""
+    return cookies.get(SECURE_COOKIE) or cookies.get(COOKIE)
+
+
+def open_session(connection: Connection, account_id: str, *, now: float, lifetime_s: float, recent_s: float) -> str:
+    """The token of a new session, which is kept nowhere. Sessions that have expired are removed by the way."""
+    at = microseconds(now)
+    connection.execute(delete(sessions).where(sessions.c.expires_at <= at))
+    token = f"ls_{random_text(36)}"
+    connection.execute(
+        insert(sessions).values(
+            id=f"sess_{random_text(16)}",
+            account_id=account_id,
+            token_hash=hash_secret(token),
+            created_at=at,
+            expires_at=at + microseconds(lifetime_s),
+            recent_until=at + microseconds(recent_s),
+        )
+    )
+    return token
+
+
+def find_session(connection: Connection, token: str, *, now: float) -> Session | None:
+    """The session of this token; None where there is none, or none any more."""
+    if not _TOKEN.fullmatch(token):
+        return None
+    query = (
+        select(sessions.c.id, sessions.c.account_id, sessions.c.recent_until, accounts.c.blocked_at)
+        .join(accounts)
+        .where(sessions.c.token_hash == hash_secret(token), sessions.c.expires_at > microseconds(now))
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else Session(row.id, row.account_id, row.recent_until, row.blocked_at)
+
+
+def end_session(connection: Connection, token: str) -> None:
+    """End the session of this token, if there is one."""
+    if _TOKEN.fullmatch(token):
+        connection.execute(delete(sessions).where(sessions.c.token_hash == hash_secret(token)))
+
+
+def end_sessions(connection: Connection, account_id: str) -> None:
+    """End all sessions of an account."""
+    connection.execute(delete(sessions).where(sessions.c.account_id == account_id))
