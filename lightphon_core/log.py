@@ -1,7 +1,8 @@
 """Logging: structlog and the standard library's loggers through one sink on stderr, which redacts.
 
 Whatever looks like a credential is masked in the finished line, so it does not matter how it got there: as a value,
-nested, in a URL, in an exception's text. Tracebacks come without local variables, which would hold prompts.
+nested, in a URL, in a stack. Tracebacks come without local variables and without the texts of exceptions: either may
+hold a prompt.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
 import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
+from lightphon_core.errors import ConfigurationError
 from lightphon_core.settings import LogSettings
 
 ROOT = "lightphon"
@@ -82,6 +85,28 @@ def _redacted(key: object, value: Any) -> Any:
     return value
 
 
+def traceback_without_texts(exc_info: ExcInfo) -> str:
+    """Where an exception and those behind it came from, and of which types they are.
+
+    Their texts are left out, for a plugin may put a prompt in one; only what is meant for the operator is shown.
+    """
+    return "\n".join(_traced(exc_info[1], set()))
+
+
+def _traced(error: BaseException | None, seen: set[int]) -> Iterator[str]:
+    if error is None or id(error) in seen:
+        return
+    seen.add(id(error))
+    behind = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    yield from _traced(behind, seen)
+    kind = type(error)
+    text = f": {error}" if isinstance(error, ConfigurationError) else ""
+    yield "".join(traceback.format_tb(error.__traceback__)) + f"{kind.__module__}.{kind.__qualname__}{text}"
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from _traced(each, seen)
+
+
 class _Formatter(structlog.stdlib.ProcessorFormatter):
     def format(self, record: logging.LogRecord) -> str:
         # Once more, over the whole line: tracebacks and the repr of objects are only text by now.
@@ -113,7 +138,7 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(traceback_without_texts),
     ]
     target = stream if stream is not None else sys.stderr
     renderer: Processor = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lightphon_core.money import BASIS_POINTS
+from lightphon_core.money import BASIS_POINTS, MAX_MSAT
 from lightphon_core.settings import PricingSettings
 from lightphon_core.types import Offer, Price
 
@@ -21,8 +21,8 @@ def effective_price(pricing: PricingSettings, offer: Offer) -> Price:
 
 
 def cost(price: Price, *, prompt_tokens: int, completion_tokens: int, ms: int) -> int:
-    """The price of an answer in msat: one rounding, up, over the total."""
-    return price.per_request + -(-_scaled(price, prompt_tokens, completion_tokens, ms) // _SCALE)
+    """The price of an answer in msat: one rounding, up, over the total; at most `MAX_MSAT`."""
+    return min(price.per_request + -(-_scaled(price, prompt_tokens, completion_tokens, ms) // _SCALE), MAX_MSAT)
 
 
 def house_share(amount: int, basis_points: int) -> int:

@@ -72,18 +72,20 @@ async def first_output(
         try:
             tab = await _open_tab(gateway, request, principal, entry, job_id)
         except (InsufficientBalance, BalanceOnHold) as error:
-            if not attempts:
+            # Money that is only on hold may be free soon: then trying again helps, and a deposit is not needed.
+            if not attempts and not isinstance(failure, BalanceOnHold):
                 failure = error
             continue
         attempts += 1
-        bounds = _bounds(gateway, request, entry, tab)
         began = gateway.clock.monotonic()
-        job = _job(request, entry, tab, job_id, timeout_s=deadline - began)
         try:
+            bounds = _bounds(gateway, request, entry, tab)
+            job = _job(request, entry, tab, job_id, timeout_s=deadline - began)
             first, rest = await _begin(entry, job, request, gateway.limits.first_output_timeout_s)
         except BaseException as error:
             close_tab(gateway, tab)
-            if not isinstance(error, Exception):
+            # A backend that turned a cancellation into an error of its own must not have the next offer tried.
+            if not isinstance(error, Exception) or _cancelled():
                 raise
             failure = judge(gateway, entry, error)
             if isinstance(failure, (Refused, TimedOut)):
@@ -150,6 +152,11 @@ def _bounds(gateway: Gateway, request: InferenceRequest, entry: Entry, tab: Tab)
         tokens_per_s=known.tokens_per_s,
         ttft_s=known.ttft_s,
     )
+
+
+def _cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _begin(

@@ -13,8 +13,8 @@ from lightphon_core.serving.sinks import Sink
 from lightphon_core.serving.upstream import Batch
 
 
-async def relay(started: Started, sink: Sink, *, n: int, monotonic: Callable[[], float]) -> Chunk:
-    """Pass the answer on to `sink`, and count it; returns its last chunk, which only the settlement completes.
+async def relay(started: Started, sink: Sink, *, n: int, monotonic: Callable[[], float]) -> None:
+    """Pass the answer on to `sink`, and count it; only the settlement completes its last chunk.
 
     No chunk is passed on that the wallet does not cover: where it covers no more, the answer ends with "length". The
     latest chunk with a finish reason is held back until the upstream ends. What comes for a choice that has finished is
@@ -35,11 +35,17 @@ async def relay(started: Started, sink: Sink, *, n: int, monotonic: Callable[[],
             before = meter.mark()
             meter.see(chunk, now)
             # What carries no output is passed on in any case: it ends the answer, and a charge is never above the hold.
-            if not await tab.covers(meter.measured()) and chunk.has_output:
+            try:
+                covered = await tab.covers(meter.measured())
+            except BaseException:  # the client left meanwhile, or the hold is gone
+                meter.restore(before)
+                raise
+            if not covered and chunk.has_output:
                 meter.restore(before)
                 if held is not None:
                     sink.put(held)
-                return _cut_off(set(range(n)) - finished)
+                sink.end(_cut_off(set(range(n)) - finished))
+                return
             if not chunk.choices:
                 continue
             if held is not None:
@@ -52,7 +58,7 @@ async def relay(started: Started, sink: Sink, *, n: int, monotonic: Callable[[],
                 sink.put(chunk)
     if held is None or len(finished) < n:
         raise Unavailable("The node broke off before the answer was complete.")
-    return held
+    sink.end(held)
 
 
 async def _batches(started: Started) -> AsyncGenerator[Batch, None]:

@@ -9,6 +9,7 @@ import asyncio
 import secrets
 
 from lightphon_core.errors import LightPhonError, NoNodesAvailable, StorageUnavailable, TimedOut, Unavailable
+from lightphon_core.ledger.commands import HoldLost
 from lightphon_core.money import sats
 from lightphon_core.openai.assemble import AnswerTooLarge
 from lightphon_core.openai.chunks import Envelope, usage_fields
@@ -20,6 +21,7 @@ from lightphon_core.serving.gateway import Gateway
 from lightphon_core.serving.outlet import ClientTooSlow, Outlet
 from lightphon_core.serving.relay import relay
 from lightphon_core.serving.sinks import Sink, StreamSink, WholeSink
+from lightphon_core.serving.tab import hold_lost
 from lightphon_core.types import Principal
 
 
@@ -59,6 +61,7 @@ class Exchange:
         self._started: Started | None = None
         self._body = b""
         self._charged = 0
+        self._settling: asyncio.Future[int] | None = None
         self._error: LightPhonError | None = None
         self._gone = False
         self.outlet: Outlet | None = None
@@ -96,17 +99,29 @@ class Exchange:
             if not self._gone:
                 self._error = _stopping()
             raise
+        except Exception as error:  # whatever it is, the client must not take it for an answer, or pay for it
+            self._gateway.log.error("a request failed by a fault of ours", request_id=self._request_id, exc_info=error)
+            self._error, outcome = LightPhonError("The gateway failed to handle this request."), "fault"
         finally:
             # What must be paid is asked for before anything is waited for: a second cancellation could come meanwhile.
             settling = self._close_tab()
-            if self._started is not None:
-                await self._started.rest.aclose()
-            if settling is not None:
-                await asyncio.wait({settling})
-                self._charged = 0 if settling.exception() else settling.result()
-            self._log(outcome)
-            if self.outlet is not None:
-                self.outlet.end(self._error)
+            try:
+                if self._started is not None:
+                    await self._hang_up(self._started)
+                if settling is not None:
+                    await asyncio.wait({settling})
+                    self._charged = 0 if settling.exception() else settling.result()
+            finally:
+                self._log(outcome)
+                if self.outlet is not None:
+                    self.outlet.end(self._error)
+
+    async def _hang_up(self, started: Started) -> None:
+        """Cancel what the offer still does. A backend that fails at that must not keep the answer from its end."""
+        try:
+            await started.rest.aclose()
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            judge(self._gateway, started.entry, error)
 
     async def _answer(self) -> None:
         """Attempt, relay and settle; every failure leaves as a `LightPhonError`."""
@@ -119,19 +134,24 @@ class Exchange:
                 )
                 model = started.entry.offer.model.id
                 self._envelope = Envelope(self._envelope.id, model, self._envelope.created)
+                whole = WholeSink(self._envelope)
+                sink: Sink = whole
                 if self.outlet is not None:
-                    await self._relay(started, StreamSink(self.outlet, self._envelope, request.include_usage))
-                else:
-                    whole = WholeSink(self._envelope)
-                    await self._relay(started, whole)
-                    self._body = whole.body
+                    sink = StreamSink(self.outlet, self._envelope, request.include_usage)
+                await self._relay(started, sink)
         except TimeoutError:
             raise TimedOut("The answer was not complete in time. Ask for fewer tokens (max_tokens).") from None
+        # The commit comes after what it charges has left, and before the chunk that shows the cost. The time-out does
+        # not reach it: whoever is told of a time-out has not been charged.
+        await sink.drained()
+        self._charged = await self._committed(self._settle(started))
+        sink.finish(self._usage(started), _routing_info(started))
+        self._body = whole.body
 
     async def _relay(self, started: Started, sink: Sink) -> None:
         gateway, entry = self._gateway, started.entry
         try:
-            last = await relay(started, sink, n=self._request.n, monotonic=gateway.clock.monotonic)
+            await relay(started, sink, n=self._request.n, monotonic=gateway.clock.monotonic)
         except (ClientTooSlow, TimeoutError, StorageUnavailable):
             raise
         except AnswerTooLarge:
@@ -144,15 +164,24 @@ class Exchange:
             tokens=started.meter.chunks,
             seconds=gateway.clock.monotonic() - started.meter.began - started.ttft_s,
         )
-        # The commit comes after what it charges has left, and before the chunk that shows the cost.
-        await sink.drained()
-        self._charged = await self._settle(started)
-        sink.finish(last, self._usage(started), _routing_info(started))
+
+    async def _committed(self, settling: asyncio.Future[int]) -> int:
+        """What was charged. A server that stops waits for it, so that nobody is charged and told to try again."""
+        while not settling.done():
+            try:
+                await asyncio.wait({settling})
+            except asyncio.CancelledError:
+                if self._gone:
+                    raise
+        try:
+            return settling.result()
+        except HoldLost:
+            raise hold_lost() from None
 
     def _settle(self, started: Started) -> asyncio.Future[int]:
         measured = started.meter.measured()
         self._gateway.keeper.tabs.discard(started.tab)
-        return started.tab.settle(
+        self._settling = started.tab.settle(
             measured,
             {
                 "id": started.job.id,
@@ -165,13 +194,14 @@ class Exchange:
                 "ms": measured.ms,
             },
         )
+        return self._settling
 
     def _close_tab(self) -> asyncio.Future[int] | None:
         """Settle what is still open: a client that left pays for what it received; where node or gateway failed nobody
         pays, and nobody is paid."""
         started = self._started
         if started is None or started.tab.is_settled:
-            return None
+            return self._settling
         if self._error is None:
             return self._settle(started)
         return close_tab(self._gateway, started.tab)

@@ -28,8 +28,11 @@ class Sink(Protocol):
     def put(self, chunk: Chunk) -> None:
         """One chunk of the answer."""
 
-    def finish(self, last: Chunk, usage: dict[str, object], routing_info: dict[str, object]) -> None:
-        """Its last chunk, with what is known only now."""
+    def end(self, last: Chunk) -> None:
+        """Its last chunk, which leaves with what `finish` adds."""
+
+    def finish(self, usage: dict[str, object], routing_info: dict[str, object]) -> None:
+        """What is known only once the answer is charged."""
 
 
 @define
@@ -39,6 +42,7 @@ class StreamSink:
     outlet: Outlet
     envelope: Envelope
     include_usage: bool
+    _last: bytes = field(default=b"[]", init=False)
 
     @property
     def delivered(self) -> bool:
@@ -50,8 +54,11 @@ class StreamSink:
     def put(self, chunk: Chunk) -> None:
         self.outlet.write(write(chunk.encoded, self.envelope))
 
-    def finish(self, last: Chunk, usage: dict[str, object], routing_info: dict[str, object]) -> None:
-        end = write(last.encoded, self.envelope, usage=usage, routing_info=routing_info)
+    def end(self, last: Chunk) -> None:
+        self._last = last.encoded
+
+    def finish(self, usage: dict[str, object], routing_info: dict[str, object]) -> None:
+        end = write(self._last, self.envelope, usage=usage, routing_info=routing_info)
         if self.include_usage:
             # Only for those who asked: much client code reads choices[0] of every chunk.
             end += write(b"[]", self.envelope, usage=usage, routing_info=routing_info)
@@ -73,6 +80,8 @@ class WholeSink:
     def put(self, chunk: Chunk) -> None:
         self.assembler.feed(chunk)
 
-    def finish(self, last: Chunk, usage: dict[str, object], routing_info: dict[str, object]) -> None:
+    def end(self, last: Chunk) -> None:
         self.assembler.feed(last)
+
+    def finish(self, usage: dict[str, object], routing_info: dict[str, object]) -> None:
         self.body = self.assembler.finish(self.envelope, usage, routing_info)

@@ -76,10 +76,11 @@ class Tab:
             return True
         due = self.terms.cost(measured)
         if self._lost:
-            raise _lost()
+            raise hold_lost()
         if due > self.amount:
-            more = due - self.amount + self.terms.cost(Measured(Usage(0, SLICE_TOKENS), SLICE_MS))
-            await self._extend(more)
+            used = measured.usage
+            ahead = Usage(used.prompt_tokens, used.completion_tokens + SLICE_TOKENS)
+            await self._extend(self.terms.cost(Measured(ahead, measured.ms + SLICE_MS)) - self.amount)
         return due <= self.amount
 
     async def renew(self) -> None:
@@ -95,10 +96,11 @@ class Tab:
 
         It is asked for at once, whatever happens to the caller. The future has the amount charged.
         """
+        command: Count | Capture = Count(dict(usage))
+        if self.hold is not None:
+            command = Capture(self.hold, self.terms.cost(measured), dict(usage))
         self._settled = True
-        if self.hold is None:
-            return self.ledger.submit(Count(dict(usage)))
-        return self.ledger.submit(Capture(self.hold, self.terms.cost(measured), dict(usage)))
+        return self.ledger.submit(command)
 
     def release(self) -> asyncio.Future[int] | None:
         """Charge nothing. None if that was settled already, or there is nothing to release."""
@@ -119,7 +121,7 @@ class Tab:
         except HoldLost:
             if not self._settled:
                 self._lost = True
-                raise _lost() from None
+                raise hold_lost() from None
 
 
 async def open_tab(
@@ -151,6 +153,10 @@ async def open_tab(
         )
     except InsufficientFunds as error:
         raise _unaffordable(error) from None
+    except asyncio.CancelledError:
+        # It is taken all the same, and nobody would know of it until its lease ends.
+        ledger.submit(Capture(hold, 0))
+        raise
     tokens = affordable_tokens(price, taken.amount + taken.left, prompt_tokens=prompt_tokens, ms=LEAST_MS)
     clamped = max_tokens if tokens is None else max(1, min(max_tokens, tokens // n))
     return Tab(ledger, terms, hold, clamped, lease_us, amount=taken.amount)
@@ -169,5 +175,6 @@ def _unaffordable(error: InsufficientFunds) -> InsufficientBalance | BalanceOnHo
     )
 
 
-def _lost() -> StorageUnavailable:
+def hold_lost() -> StorageUnavailable:
+    """Somebody else ended the hold of an answer: its lease was over."""
     return StorageUnavailable("The gateway lost the hold on the wallet for this answer. Try again.", retry_after=1)

@@ -30,6 +30,8 @@ async def chat_completions(request: Request[None, None, State]) -> ASGIApp:
     principal = await authenticate(gateway.authenticators, credentials_of(request))
     require(principal, Scope.INFERENCE)
     body = await read_body(request, gateway.max_body_bytes)
+    if body is None:
+        return ASGIResponse(status_code=CLIENT_GONE)
     asked = wire.parse("/v1/chat/completions", body, max_output_tokens=gateway.limits.max_output_tokens)
     exchange = begin(gateway, asked, principal, request_id(request.scope))
     request.scope["state"][LOGGED] = True
@@ -50,18 +52,22 @@ async def chat_completions(request: Request[None, None, State]) -> ASGIApp:
     return ASGIResponse(body=answer, media_type="application/json")
 
 
-async def read_body(request: Request[None, None, State], limit: int) -> bytes:
-    """The request's body. Raises `BodyTooLarge` as soon as it is known to be over `limit` bytes."""
+async def read_body(request: Request[None, None, State], limit: int) -> bytes | None:
+    """The request's body; None if the client hung up before it was whole. Raises `BodyTooLarge` as soon as it is known
+    to be over `limit` bytes."""
     declared = request.headers.get("content-length", "")
     read = int(declared) if declared.isdecimal() else 0
     parts: list[bytes] = []
     if read <= limit:
-        read = 0
-        async for part in request.stream():
+        read, more = 0, True
+        while more and read <= limit:
+            message = await request.receive()
+            if message["type"] != "http.request":  # but a disconnect
+                return None
+            part = message["body"]
             parts.append(part)
             read += len(part)
-            if read > limit:
-                break
+            more = message["more_body"]
     if read > limit:
         raise BodyTooLarge(f"The body is over the limit of {limit} bytes. Send less, or smaller images.")
     return b"".join(parts)

@@ -115,7 +115,9 @@ def test_json_with_the_model_that_comes_along(start, tmp_path):
     assert "[error" not in logs
 
 
-def test_what_it_prints_works_when_pasted(start, tmp_path, models):
+def test_what_it_prints_works_when_pasted(start, tmp_path, models, monkeypatch):
+    for name, value in {"SERVER_PORT": "1", "STORAGE_URL": "sqlite:////nowhere/of-another-server.db"}.items():
+        monkeypatch.setenv(f"LIGHTPHON_{name}", value)
     demo = start("--data-dir", tmp_path / "demo", "--model", models / "greeting.gguf")
     printed = demo.read_until("Ctrl-C").splitlines()
     assert printed[0].startswith("Base URL  http://127.0.0.1:")
@@ -136,6 +138,20 @@ def test_what_it_prints_works_when_pasted(start, tmp_path, models):
     assert demo.left() == []
 
 
+def test_a_closed_terminal_ends_it_within_five_seconds_even_if_all_hangs(start, tmp_path, models):
+    demo = start("--json", "--data-dir", tmp_path / "demo", "--model", models / "greeting.gguf")
+    demo.read_until("{")
+    server, node, _ = demo.family
+    for pid in (server, node):
+        os.kill(pid, signal.SIGSTOP)
+    assert demo.stop(signal.SIGHUP)[0] == 0
+    poll = select.poll()
+    for descriptor in demo.family.values():
+        poll.register(descriptor, select.POLLIN)
+        assert poll.poll(1000)  # the engine ends by itself, when the node is gone
+        poll.unregister(descriptor)
+
+
 def run_wrong(*arguments: object) -> str:
     """The one line that a demo which cannot start prints."""
     done = subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=30, check=False)
@@ -152,10 +168,16 @@ def test_a_port_that_is_taken(tmp_path):
     assert "--port" in line
 
 
+def test_an_address_that_its_node_would_not_dial(tmp_path):
+    assert "0.0.0.0" in run_wrong("--port", 0, "--host", "192.0.2.1", "--data-dir", tmp_path)
+
+
 def test_a_directory_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     line = run_wrong("--port", 0, "--data-dir", tmp_path / "file" / "demo")
     assert str(tmp_path / "file" / "demo") in line
+    (tmp_path / "lightphon.toml").mkdir()
+    assert str(tmp_path / "lightphon.toml") in run_wrong("--port", 0, "--data-dir", tmp_path)
 
 
 def test_a_model_that_is_not_there(tmp_path):

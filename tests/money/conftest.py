@@ -6,24 +6,22 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 from attrs import frozen
 from sqlalchemy import func, select
 
 from lightphon_core import Price
-from lightphon_core.accounts.people import create_account
+from lightphon_core.accounts.people import create_account, get_account
 from lightphon_core.ledger import chart
 from lightphon_core.ledger.audit import verify
 from lightphon_core.ledger.chart import Origin
 from lightphon_core.ledger.commands import Post, Posting
 from lightphon_core.ledger.store import carry_out
-from lightphon_core.settings import LedgerSettings, PricingSettings
-from lightphon_core.storage.schema import balances, entries, holds, usage
+from lightphon_core.settings import LedgerSettings, PricingSettings, StorageSettings
+from lightphon_core.storage.engine import Database
+from lightphon_core.storage.schema import balances, entries, holds, metadata, usage
 from lightphon_core.testing import ScriptedBackend, plugin_of
 
-HELLO = [{"role": "user", "content": "Hello!"}]
-BODY = {"model": "auto", "messages": HELLO}
 PER_TOKEN = Price(per_mtok_completion=1_000_000_000)
 """A sat for each completion token, and nothing for the prompt."""
 
@@ -32,23 +30,21 @@ PER_TOKEN = Price(per_mtok_completion=1_000_000_000)
 class Books:
     """The ledger of a running server."""
 
-    running: Any
+    database: Database
 
     def fund(self, msat: int, *, account: str = "test", origin: Origin = Origin.LIGHTNING) -> None:
         """Put money into a wallet."""
         posting = Posting("clearing:test", chart.wallet(self.account_id(account), origin), msat)
-        with self.running.server.database.transaction() as connection:
+        with self.database.transaction() as connection:
             carry_out(connection, [Post("deposit", "test", f"{time.monotonic_ns()}", (posting,))])
 
     def account_id(self, name: str = "test") -> str:
-        from lightphon_core.accounts.people import get_account
-
-        with self.running.server.database.transaction() as connection:
+        with self.database.transaction() as connection:
             return get_account(connection, name).id
 
     def all(self) -> dict[str, int]:
         """Every balance that is not 0."""
-        with self.running.server.database.transaction() as connection:
+        with self.database.transaction() as connection:
             rows = connection.execute(select(balances.c.account, balances.c.amount))
             return {row.account: row.amount for row in rows if row.amount}
 
@@ -58,7 +54,7 @@ class Books:
         return sum(amount for name, amount in self.all().items() if name.startswith(prefix))
 
     def held(self) -> int:
-        with self.running.server.database.transaction() as connection:
+        with self.database.transaction() as connection:
             total = connection.execute(select(func.coalesce(func.sum(balances.c.held), 0))).scalar_one()
             rows = connection.execute(select(func.count()).select_from(holds)).scalar_one()
         assert bool(total) == bool(rows)
@@ -66,16 +62,21 @@ class Books:
 
     def charges(self) -> int:
         """How many charges there are."""
-        with self.running.server.database.transaction() as connection:
+        with self.database.transaction() as connection:
             query = select(func.count()).select_from(entries).where(entries.c.kind == "charge")
             return int(connection.execute(query).scalar_one())
 
     def usage(self) -> list[Any]:
-        with self.running.server.database.transaction() as connection:
+        with self.database.transaction() as connection:
             return list(connection.execute(select(usage).order_by(usage.c.at)))
 
+    def dump(self) -> str:
+        """Every row of every table."""
+        with self.database.transaction() as connection:
+            return repr([connection.execute(select(table)).all() for table in metadata.sorted_tables])
+
     def problems(self) -> list[str]:
-        with self.running.server.database.transaction() as connection:
+        with self.database.transaction() as connection:
             return verify(connection)
 
 
@@ -83,8 +84,11 @@ StartPriced = Callable[..., tuple[ScriptedBackend, Any, Books]]
 
 
 @pytest.fixture
-def start_priced(start_server) -> StartPriced:
-    """`start_priced(reply, price, funds=msat)` runs a server with one node, owned by the account "owner"."""
+def start_priced(start_server, database_url) -> StartPriced:
+    """`start_priced(reply, price, funds=msat)` runs a server with one node, owned by the account "owner".
+
+    The test runs on each kind of database.
+    """
 
     def start(reply, price=PER_TOKEN, *, funds=0, house_bps=1000, lease_s=30.0, others=(), **options):
         backend = ScriptedBackend(reply, price=price)
@@ -92,19 +96,15 @@ def start_priced(start_server) -> StartPriced:
             plugin_of(backend, *others),
             pricing=PricingSettings(house_bps=house_bps),
             ledger=LedgerSettings(lease_s=lease_s),
+            storage=StorageSettings(url=database_url),
             **options,
         )
         with running.server.database.transaction() as connection:
             backend.owner = create_account(connection, "owner", now=time.time()).id
         backend.changed()
-        books = Books(running)
+        books = Books(running.server.database)
         if funds:
             books.fund(funds)
         return backend, running, books
 
     return start
-
-
-def post(running, body=None, **options) -> httpx.Response:
-    headers = {"authorization": f"Bearer {running.api_key}"}
-    return httpx.post(running.url + "/v1/chat/completions", json=body or BODY, headers=headers, timeout=30, **options)

@@ -1,6 +1,8 @@
-"""A gateway with a priced node in its process, for tests that kill it: `python crash_server.py DATA_DIR PORT LEASE_S`.
+"""A gateway with a priced node in its process, for tests that kill it.
 
-The node says numbered words, a few milliseconds apart, at a sat a word.
+`python crash_server.py DATA_DIR DATABASE_URL LEASE_S`.
+
+The node says as many numbered words as it is asked for, a few milliseconds apart, at a sat a word.
 """
 
 from __future__ import annotations
@@ -12,8 +14,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 from lightphon_core import Job, Price
-from lightphon_core.ledger.chart import Origin  # noqa: F401 - imported early, so that the start is quick
-from lightphon_core.settings import LedgerSettings, PricingSettings, Settings
+from lightphon_core.settings import LedgerSettings, PricingSettings, Settings, StorageSettings
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.migrate import migrate
 from lightphon_core.testing import ScriptedBackend, plugin_of
@@ -21,11 +22,9 @@ from lightphon_core.testing.scripted import chunk, event, usage
 from lightphon_core.web.app import create_app
 from lightphon_core.web.server import bind, server_for
 
-WORDS = 60
-
 
 async def words(job: Job) -> AsyncGenerator[bytes, None]:
-    most = min(WORDS, json.loads(job.body)["max_tokens"])
+    most = json.loads(job.body)["max_tokens"]
     for number in range(most):
         yield chunk({"content": f" word{number:03d}"})
         await asyncio.sleep(0.005)
@@ -33,11 +32,14 @@ async def words(job: Job) -> AsyncGenerator[bytes, None]:
 
 
 def main() -> None:
-    data_dir, port, lease_s = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    data_dir, url, lease_s = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
     settings = Settings(
-        data_dir=data_dir, pricing=PricingSettings(house_bps=500), ledger=LedgerSettings(lease_s=lease_s)
+        data_dir=data_dir,
+        storage=StorageSettings(url=url),
+        pricing=PricingSettings(house_bps=500),
+        ledger=LedgerSettings(lease_s=lease_s),
     )
-    listener = bind("127.0.0.1", port)
+    listener = bind("127.0.0.1", 0)
     backend = ScriptedBackend(words, price=Price(per_mtok_completion=10**9), slots=64, owner="acc_owner")
     with Database(settings.database_url) as database:
         migrate(database)

@@ -14,7 +14,7 @@ def test_canaries(start_priced, tmp_path, capfd):
     async def reply(job):
         yield chunk({"content": answer})
         if b"break" in job.body:
-            raise RuntimeError("broke off")
+            raise RuntimeError(job.body.decode())
         yield chunk(finish="stop") + usage(5, 3)
 
     _, running, books = start_priced(reply, funds=10_000)
@@ -27,13 +27,14 @@ def test_canaries(start_priced, tmp_path, capfd):
                 httpx.post(running.url + path, json=content, headers=headers)
     httpx.get(running.url + "/api/wallet", headers=headers)
     assert books.charges() > 0
+    tables = books.dump()
     running.server.stop()
     captured = capfd.readouterr()
     logged = captured.out + captured.err
     assert "cost_msat" in logged
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    stored = b"".join(path.read_bytes() for path in files)
-    assert stored
+    stored = b"".join(path.read_bytes() for path in files) + tables.encode()
+    assert "test-model" in tables
     for canary in (prompt, answer, "CANARY-USER", running.api_key, running.agent_token):
         assert canary not in logged
         assert canary.encode() not in stored

@@ -72,6 +72,40 @@ def test_a_client_that_leaves_ends_the_work(start_server, stream, first):
     assert backend.load()["scripted/test-model"].busy == 0
 
 
+def test_a_client_that_leaves_while_it_sends_is_no_fault_of_ours(start_server, caplog):
+    running = start_server(plugin_of(ScriptedBackend(says("x"))))
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {running.api_key}\r\n"
+    host, port = running.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as client:
+        client.sendall(head.encode() + b'content-length: 100\r\n\r\n{"model":')
+        client.shutdown(socket.SHUT_WR)
+        while client.recv(65536):
+            pass
+    running.server.stop()
+    assert "'status': 499" in caplog.text
+    assert "ERROR" not in caplog.text
+
+
+def test_a_backend_that_fails_while_it_is_closed_does_not_keep_the_stream_open(start_server, caplog):
+    async def endless(job: Job) -> AsyncGenerator[bytes, None]:
+        try:
+            yield chunk({"content": "begun"})
+            yield chunk({"content": "much " * 100})
+            yield b""
+        finally:
+            raise RuntimeError("broken")
+
+    running = start_server(plugin_of(ScriptedBackend(endless)), limits={"max_unread_bytes": 500})
+    headers = {"authorization": f"Bearer {running.api_key}"}
+    # What comes is over the limit, whoever reads: the gateway closes the backend.
+    reply = httpx.post(running.url + "/v1/chat/completions", json={**BODY, "stream": True}, headers=headers, timeout=10)
+    assert "begun" in reply.text
+    assert "[DONE]" not in reply.text
+    running.server.stop()
+    assert "a backend raised what its port does not allow" in caplog.text
+    assert "background task failed" not in caplog.text
+
+
 def test_a_client_that_does_not_read_is_given_up(start_server):
     async def endless(job: Job) -> AsyncGenerator[bytes, None]:
         while True:

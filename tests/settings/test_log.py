@@ -7,6 +7,7 @@ import logging
 import pytest
 import structlog
 
+from lightphon_core import PluginError
 from lightphon_core import log as log_setup
 from lightphon_core.accounts.secrets import Kind, new_secret
 from lightphon_core.log import configure, redact
@@ -85,19 +86,33 @@ def test_redact(text, masked):
     assert redact(masked) == masked
 
 
-def test_tracebacks_have_no_local_variables(logged):
+def test_tracebacks_hold_neither_local_variables_nor_texts(logged):
     read = logged(format="console")
 
     def serve(prompt):
-        raise RuntimeError("no luck")
+        try:
+            raise ValueError(prompt)
+        except ValueError as error:
+            raise ExceptionGroup("several", [RuntimeError(prompt), KeyError(prompt)]) from error
 
     try:
         serve("my private " + "prompt")
-    except RuntimeError:
+    except ExceptionGroup:
         structlog.stdlib.get_logger("lightphon.x").exception("failed")
         logging.getLogger("other").exception("failed too")
-    assert read().count("RuntimeError: no luck") == 2
+    for kind in ("ValueError", "ExceptionGroup", "RuntimeError", "KeyError"):
+        assert read().count(f"builtins.{kind}\n") == 2, kind
+    assert "in serve" in read()
     assert "my private prompt" not in read()
+
+
+def test_what_is_meant_for_the_operator_is_shown(logged):
+    read = logged(format="json")
+    try:
+        raise PluginError("gguf", "no such port")
+    except PluginError:
+        structlog.stdlib.get_logger("lightphon").exception("failed")
+    assert "PluginError: Plugin 'gguf': no such port" in read()
 
 
 def test_levels(logged):

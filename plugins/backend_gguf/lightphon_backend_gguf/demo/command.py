@@ -21,6 +21,7 @@ from attrs import field, frozen
 from lightphon_backend_gguf.demo.client import QUESTION, Client
 from lightphon_backend_gguf.demo.model import find_demo_model
 from lightphon_backend_gguf.demo.processes import Process, ProcessEnded
+from lightphon_backend_gguf.node.address import is_loopback
 
 MODEL_ID = "SmolLM2-135M-Instruct"
 ACCOUNT = "demo"
@@ -29,6 +30,8 @@ PRICE = "prompt=100,completion=400"
 """Sats for a million tokens: a fraction of a sat for each answer, so that there is a cost to see."""
 PROGRESS_S = 2.0
 START_TIMEOUT_S = 120.0
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+"""Hosts that stand for all addresses of this machine, and the one by which the demo reaches itself."""
 SETTINGS = """\
 # Written by `lightphon demo` at every start.
 data_dir = "."
@@ -61,7 +64,7 @@ class Demo:
 
     @property
     def server(self) -> str:
-        host = "127.0.0.1" if self.host in ("0.0.0.0", "") else self.host  # noqa: S104 - compared, not bound
+        host = EVERYWHERE.get(self.host, self.host)
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
     @property
@@ -87,22 +90,29 @@ def add_to(cli: click.Group) -> None:
     @click.option("--json", "as_json", is_flag=True, help="When ready, print one JSON line on stdout.")
     def demo(host: str, port: int, data_dir: Path, model: Path | None, threads: int | None, as_json: bool) -> None:
         """Try LightPhon: a server, a node with a small model, and a key."""
+        # Settings meant for another server would move this one's port, or its database.
+        for name in [name for name in os.environ if name.startswith("LIGHTPHON_")]:
+            del os.environ[name]
         found = _model(model)
         port = _free_port(host, port)
         folder = _folder(data_dir)
-        (folder / "lightphon.toml").write_text(SETTINGS.format(host=json.dumps(host), port=port), "utf-8")
-        api_key, node_token = _credentials(cli, folder)
-        model_id = MODEL_ID if model is None else "".join(c if c.isalnum() or c in "._-" else "-" for c in found.stem)
-        made = Demo(host, port, folder, found, model_id, threads, api_key, node_token)
         try:
+            (folder / "lightphon.toml").write_text(SETTINGS.format(host=json.dumps(host), port=port), "utf-8")
+            api_key, node_token = _credentials(cli, folder)
+            model_id = (
+                MODEL_ID if model is None else "".join(c if c.isalnum() or c in "._-" else "-" for c in found.stem)
+            )
+            made = Demo(host, port, folder, found, model_id, threads, api_key, node_token)
             asyncio.run(_run(made, as_json=as_json))
         except ProcessEnded as error:
             raise click.ClickException(str(error)) from None
+        except (PermissionError, IsADirectoryError) as error:
+            raise Stop(f"{error.filename} cannot be written to. Choose another directory with --data-dir.") from None
 
 
 async def _run(demo: Demo, *, as_json: bool) -> None:
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the last: the terminal was closed
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     processes: list[Process] = []
     try:
@@ -203,6 +213,11 @@ def _model(given: Path | None) -> Path:
 
 def _free_port(host: str, port: int) -> int:
     """`port`, or any free one for 0, if it can be listened on."""
+    if not (host in EVERYWHERE or is_loopback(host)):
+        # The node sends its token over plain http to nothing but loopback.
+        raise Stop(
+            f"--host: the demo listens on 127.0.0.1 or ::1, or on all addresses (0.0.0.0 or ::), not on {host!r}."
+        )
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:

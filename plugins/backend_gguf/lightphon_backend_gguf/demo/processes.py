@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Self
 
-STOP_S = 3.5
-"""How long a process may take to stop before it is killed."""
+STOP_S = 2.2
+"""How long a process may take to stop before it is killed: two of them are gone within five seconds, hung or not."""
 
 
 class ProcessEnded(Exception):
