@@ -236,7 +236,8 @@ def test_a_client_that_left_is_not_served_by_the_next_node(start_priced):
     headers = {"authorization": f"Bearer {running.api_key}"}
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(running.url + "/v1/chat/completions", json=BODY, headers=headers, timeout=0.3)
-    running.server.stop()
+    assert running.server.call(running.server.gateway.tasks.finish(10))
+    running.server.call(running.server.gateway.ledger.close())
     assert (len(backend.closed), other.jobs, books.held()) == (1, [], 0)
 
 

@@ -95,6 +95,12 @@ def idle(running) -> bool:
     return not running.server.gateway.tasks._running and not running.server.gateway.keeper.tabs
 
 
+def settled(running) -> None:
+    """Wait until no request is under way and the ledger has written all that it was asked for."""
+    until(lambda: idle(running))
+    running.server.call(running.server.gateway.ledger.close())
+
+
 @BOTH
 @pytest.mark.parametrize("received", [0, 1, 2, 7])
 def test_a_client_that_leaves_pays_for_what_came(start_priced, stream, received):
@@ -108,8 +114,7 @@ def test_a_client_that_leaves_pays_for_what_came(start_priced, stream, received)
     # The gateway has counted what a whole answer has by now.
     until(lambda: stream or not received or _metered(running) == received)
     client.close()
-    until(lambda: idle(running))
-    running.server.call(running.server.gateway.ledger.close())
+    settled(running)
     paid = received * 1_000
     assert (books.wallet(), books.held(), books.charges(), books.problems()) == (
         FUNDS - paid,
@@ -151,8 +156,8 @@ def test_a_node_that_breaks_off_is_not_paid(start_priced, stream, failure):
     reply.go.set()
     _, running, books = start_priced(reply, funds=FUNDS)
     assert "no_nodes_available" in post(running, stream=stream).text
+    settled(running)
     assert (books.wallet(), books.held(), books.charges(), books.usage()) == (FUNDS, 0, 0, [])
-    assert idle(running)
 
 
 @BOTH
@@ -164,18 +169,19 @@ def test_an_upstreams_error_in_its_stream_is_free(start_priced, stream):
     answer = post(running, stream=stream).text
     assert "no_nodes_available" in answer
     assert "CUDA" not in answer
+    settled(running)
     assert (books.wallet(), books.held(), books.charges()) == (FUNDS, 0, 0)
 
 
 def test_a_client_that_leaves_while_its_hold_is_taken_leaves_none_behind(start_priced):
     backend, running, books = start_priced(Words(1), funds=FUNDS)
-    keeper_is_quiet(running)
+    settled(running)  # the keeper's first beat too; its next is ten seconds away
     with running.server.database.transaction():  # nobody else writes meanwhile
         client = ask(running, stream=True)
         until(lambda: _asked_for_a_hold(running))
         client.close()
         until(lambda: idle(running))
-    running.server.call(running.server.gateway.ledger.close())
+    settled(running)
     assert (backend.jobs, books.held(), books.wallet()) == ([], 0, FUNDS)
 
 
@@ -188,8 +194,7 @@ def test_what_waits_for_an_extension_when_the_client_leaves_is_not_billed(start_
     client.close()
     until(lambda: running.server.gateway.tasks._running and _settling(running))
     go.set()
-    until(lambda: idle(running))
-    running.server.call(running.server.gateway.ledger.close())
+    settled(running)
     assert 10**7 - books.wallet() == SLICE_TOKENS * 1_000
     assert (books.held(), books.charges()) == (0, 1)
 
@@ -201,11 +206,6 @@ def _settling(running) -> bool:
 def _asked_for_a_hold(running) -> bool:
     pump = running.server.gateway.ledger._pump
     return not pump.done() and bool(running.server.gateway.tasks._running)
-
-
-def keeper_is_quiet(running) -> None:
-    """Wait for its first beat to be over; leases of 30 seconds give time until the next."""
-    running.server.call(running.server.gateway.ledger.close())
 
 
 @BOTH
@@ -221,6 +221,7 @@ def test_an_answer_whose_hold_is_gone_does_not_look_complete(start_priced, strea
     assert '"code":"storage_unavailable"' in answer
     assert "[DONE]" not in answer
     assert job.id not in answer
+    settled(running)
     assert (books.wallet(), books.held(), books.charges()) == (FUNDS - 500, 0, 1)
 
 
@@ -234,6 +235,7 @@ def test_a_time_out_does_not_reach_what_is_being_charged(start_priced, stream):
     assert charging.wait(10)
     threading.Timer(1.1, go.set).start()  # so that the time-out comes first
     assert '"cost_msat":2000' in rest_of(client)
+    settled(running)
     assert (books.wallet(), books.charges()) == (FUNDS - 2_000, 1)
 
 
@@ -249,12 +251,15 @@ def test_a_server_that_stops_finishes_what_is_being_charged(start_priced, stream
 
     async def stop_at_once() -> None:
         closing = asyncio.create_task(gateway.close(0))
-        await asyncio.sleep(0.05)  # its cancellations have arrived
+        while not any(task.cancelling() for task in gateway.tasks._running):
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0)  # and the cancellation has arrived
         go.set()
         await closing
 
     running.server.call(stop_at_once())
     assert '"cost_msat":2000' in rest_of(client)
+    settled(running)
     assert (books.wallet(), books.charges()) == (FUNDS - 2_000, 1)
 
 
@@ -272,8 +277,8 @@ def test_a_fault_of_ours_is_an_error_and_free(start_priced, stream, monkeypatch)
     assert '"code":"internal_error"' in answer.text
     assert answer.status_code == 500 or stream
     assert "[DONE]" not in answer.text
+    settled(running)
     assert (books.wallet(), books.held(), books.charges()) == (FUNDS, 0, 0)
-    assert idle(running)
 
 
 class TestOffersThatCannotBe:
@@ -285,11 +290,13 @@ class TestOffersThatCannotBe:
         absurd = ScriptedBackend(reply, name="a_absurd", price=self.DEAREST, slots=100)
         _, running, books = start_priced(reply, funds=FUNDS, others=[absurd])
         assert post(running).json()["routing_info"]["backend"] == "scripted"
+        settled(running)
         assert (absurd.jobs, books.wallet(), books.held()) == ([], FUNDS - 1_000, 0)
 
     def test_alone_it_is_a_402(self, start_priced):
         _, running, books = start_priced(Words(1), self.DEAREST, funds=FUNDS)
         assert post(running).status_code == 402
+        settled(running)
         assert books.held() == 0
 
     def test_one_whose_load_cannot_be_told_leaves_no_hold(self, start_priced):
@@ -307,8 +314,8 @@ class TestOffersThatCannotBe:
         flaky = Flaky(reply, name="a_flaky", price=Price(per_request=9_000), slots=100)
         _, running, books = start_priced(reply, funds=FUNDS, others=[flaky])
         assert post(running).json()["routing_info"]["backend"] == "scripted"
+        settled(running)
         assert (flaky.jobs, books.wallet(), books.held()) == ([], FUNDS - 1_000, 0)
-        assert idle(running)
 
 
 def test_money_on_hold_counts_more_than_an_offer_that_is_too_dear(start_priced):
@@ -322,6 +329,7 @@ def test_money_on_hold_counts_more_than_an_offer_that_is_too_dear(start_priced):
     assert (answer.status_code, answer.json()["error"]["code"]) == (429, "balance_on_hold")
     reply.go.set()
     assert "[DONE]" in rest_of(client)
+    settled(running)
     assert books.wallet() == 3_000
 
 
