@@ -29,15 +29,16 @@ class Running:
     api_key: str = field(repr=False)
     agent_token: str = field(repr=False)
     node_token: str = field(repr=False)
+    clients: ExitStack = field(repr=False)
 
     @property
     def url(self) -> str:
         return self.server.url
 
     def openai(self, **options: Any) -> OpenAI:
-        """The official client, without retries unless told."""
+        """The official client, without retries unless told; closed when the server ends, not when it is forgotten."""
         given = {"base_url": f"{self.url}/v1", "api_key": self.api_key, "max_retries": 0, "timeout": 60, **options}
-        return OpenAI(**given)
+        return self.clients.enter_context(OpenAI(**given))
 
 
 StartServer = Callable[..., Running]
@@ -67,7 +68,8 @@ def run_server() -> RunServer:
             with server.database.transaction() as connection:
                 account = create_account(connection, "test", now=time.time())
                 secrets = [create_credential(connection, account, kind, now=time.time())[1] for kind in Kind]
-            yield Running(server, *secrets)
+            with ExitStack() as clients:
+                yield Running(server, *secrets, clients)
 
     return run
 
