@@ -17,7 +17,7 @@ from lightphon_core.errors import (
 from lightphon_core.hookspecs import hookimpl
 from lightphon_core.host import Clock, Host, Tasks
 from lightphon_core.ports import Authenticator, Backend, PaymentProvider, Scorer
-from lightphon_core.structuring import Secret
+from lightphon_core.settings import Secret
 from lightphon_core.types import (
     Capability,
     Credentials,

@@ -13,8 +13,6 @@ EVERYWHERE = {
     "errors",
     "ports",
     "settings",
-    "structuring",
-    "environment",
     "log",
     "host",
     "hookspecs",

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import settings as limited
 from hypothesis import strategies as st
 
-from lightphon_core.environment import variables
 from lightphon_core.errors import SettingsError
 from lightphon_core.settings import Secret, Settings, load, plugin_settings, unknown_variables
+from lightphon_core.settings.environment import variables
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ def test_no_text_makes_a_variable_crash(text):
 )
 def test_no_document_makes_loading_crash(document):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lightphon_core.settings._read", lambda _: document)
+        patch.setattr("lightphon_core.settings.loading._read", lambda _: document)
         message = message_of(Path("x.toml"), {})
     assert message is None or message.startswith("x.toml: ")
 

@@ -10,7 +10,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import attrs
 
-from lightphon_core.structuring import expanded, is_internal
+from lightphon_core.settings.structuring import expanded, is_internal
 
 PREFIX = "LIGHTPHON"
 

@@ -1,30 +1,18 @@
-"""What the operator can set, and reading it: a TOML file, then environment variables, which win.
-
-Every setting of a section has a variable, LIGHTPHON_<SECTION>_<FIELD>: LIGHTPHON_SERVER_PORT is `port` of `[server]`. A
-plugin's settings are the table `[plugins.<name>]` and LIGHTPHON_PLUGINS_<NAME>_<FIELD>. Wherever the file has text,
-`{env = "NAME"}` and `{file = "PATH"}` may stand for it.
-"""
+"""What the operator can set: one class for each table of the settings file."""
 
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from attrs import Attribute, evolve, field, fields_dict, frozen
-from attrs.validators import and_, ge, gt, le, min_len
+from attrs import Attribute, field, frozen
+from attrs.validators import and_, ge, gt, le, min_len, optional
 
-from lightphon_core.environment import PREFIX, overlay, plugin_prefix, variables
-from lightphon_core.errors import SettingsError
 from lightphon_core.money import Amount
-from lightphon_core.structuring import Secret, expanded, structure, unknown_key
+from lightphon_core.settings.structuring import Secret
 from lightphon_core.types import Price
-
-__all__ = ["Secret", "Settings", "SettingsError", "load", "plugin_settings", "unknown_variables"]
-
-T = TypeVar("T")
 
 _URL = re.compile(r"https?://[^/?#\s@]+(/[^?#\s]*)?")
 
@@ -49,6 +37,19 @@ class ServerSettings:
         validator=_is_url,
         metadata={"help": "The URL that people reach this server by, where it is not the address it listens on."},
     )
+    trusted_proxies: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "help": "Addresses or networks of reverse proxies in front; their X-Forwarded-For and -Proto are believed."
+        },
+    )
+    allowed_hosts: tuple[str, ...] = field(
+        default=(),
+        metadata={"help": "Host names that are served besides that of public_url; *.example.org for all below one."},
+    )
+    metrics_token: Secret | None = field(
+        default=None, metadata={"help": "Bearer token that opens /metrics, of 16 characters or more; off unless told."}
+    )
     max_body_bytes: int = field(
         default=20_000_000, validator=gt(0), metadata={"help": "Largest request body, in bytes, that is read."}
     )
@@ -59,7 +60,23 @@ class ServerSettings:
 
 @frozen
 class LimitSettings:
-    """`[limits]`: what one request may take."""
+    """`[limits]`: what one request may take, and what one account may ask for; its keys may have narrower ones."""
+
+    requests_per_minute: int | None = field(
+        default=None,
+        validator=optional(gt(0)),
+        metadata={"help": "Requests a minute for one account; no limit unless told."},
+    )
+    tokens_per_minute: int | None = field(
+        default=None,
+        validator=optional(gt(0)),
+        metadata={"help": "Tokens a minute for one account, prompts and answers; no limit unless told."},
+    )
+    concurrent_requests: int | None = field(
+        default=None,
+        validator=optional(gt(0)),
+        metadata={"help": "Requests under way at once for one account; no limit unless told."},
+    )
 
     max_output_tokens: int = field(
         default=4096,
@@ -158,6 +175,15 @@ class LedgerSettings:
 
 
 @frozen
+class UsageSettings:
+    """`[usage]`: what is kept of answers. Sums by day, model and key are kept for good."""
+
+    detail_days: int = field(
+        default=90, validator=gt(0), metadata={"help": "Days that the row of each single answer is kept."}
+    )
+
+
+@frozen
 class AccountSettings:
     """`[accounts]`: who may register, and how people log in."""
 
@@ -232,6 +258,7 @@ class Settings:
     routing: RoutingSettings = field(factory=RoutingSettings)
     pricing: PricingSettings = field(factory=PricingSettings)
     ledger: LedgerSettings = field(factory=LedgerSettings)
+    usage: UsageSettings = field(factory=UsageSettings)
     accounts: AccountSettings = field(factory=AccountSettings)
     storage: StorageSettings = field(factory=StorageSettings)
     log: LogSettings = field(factory=LogSettings)
@@ -242,82 +269,3 @@ class Settings:
     def database_url(self) -> str:
         """`storage.url`, or that of the SQLite file in the data directory."""
         return self.storage.url or f"sqlite:///{self.data_dir.absolute() / 'lightphon.db'}"
-
-
-def load(config: Path | None, environ: Mapping[str, str], *, data_dir: Path | None = None) -> Settings:
-    """Settings from the TOML file `config`, if any, with `environ` over it and `data_dir` over both.
-
-    Raises:
-        SettingsError: the file cannot be read, or something in it or in the environment is unknown or wrong.
-    """
-    values = {} if config is None else _read(config)
-    tables: dict[str, Mapping[str, Any]] = {}
-    if isinstance(plugins := values.get("plugins"), dict):
-        own = {name: table for name, table in plugins.items() if name not in fields_dict(PluginsSettings)}
-        tables = {name: table for name, table in own.items() if isinstance(table, dict)}
-        values["plugins"] = {name: value for name, value in plugins.items() if name not in tables}
-    merged, origins = overlay(values, list(variables(Settings)), environ)
-    if data_dir is not None:
-        merged["data_dir"] = expanded(data_dir).absolute()
-        origins["data_dir",] = "--data-dir"
-    merged.setdefault("data_dir", expanded(DEFAULT_DATA_DIR))
-    settings = structure(
-        merged, Settings, environ=environ, directory=_directory(config), where=_where(config, (), origins)
-    )
-    return evolve(settings, config=config, plugins=evolve(settings.plugins, tables=tables))
-
-
-def plugin_settings(settings: Settings, name: str, cls: type[T], environ: Mapping[str, str]) -> T:
-    """The settings of one plugin: an instance of its own attrs class `cls`.
-
-    Raises:
-        SettingsError: as `load`, for the plugin's table and variables.
-    """
-    table = settings.plugins.tables.get(name, {})
-    merged, origins = overlay(table, list(variables(cls, plugin_prefix(name))), environ)
-    where = _where(settings.config, ("plugins", name), origins)
-    return structure(merged, cls, environ=environ, directory=_directory(settings.config), where=where)
-
-
-def unknown_variables(environ: Mapping[str, str], plugins: Mapping[str, type[Any]] | None = None) -> list[str]:
-    """Variables that begin with LIGHTPHON_ and set nothing, each with a word on why: for a warning, not an error, since
-    Kubernetes adds some of its own. `plugins` has the settings class of every plugin, by the plugin's name.
-    """
-    known = {f"{PREFIX}_CONFIG", *(variable.name for variable in variables(Settings))}
-    for name, cls in (plugins or {}).items():
-        known.update(variable.name for variable in variables(cls, plugin_prefix(name)))
-    strange = sorted(name for name in environ if name.startswith(f"{PREFIX}_") and name not in known)
-    return [f"{name} {unknown_key(name, sorted(known)).partition('; there are')[0]}" for name in strange]
-
-
-def _read(config: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(config.read_text("utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{config}: the settings file cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError:
-        raise SettingsError(f"{config}: the settings file is not UTF-8 text.") from None
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{config}: not valid TOML: {error}.") from None
-
-
-def _directory(config: Path | None) -> Path:
-    return Path.cwd() if config is None else config.absolute().parent
-
-
-def _where(
-    config: Path | None, tables: tuple[str, ...], origins: Mapping[tuple[str, ...], str]
-) -> Callable[[Sequence[str]], str]:
-    """Puts the place of a setting into words: the variable that set it, or file, table and key."""
-
-    def where(path: Sequence[str]) -> str:
-        for length in range(len(path), 0, -1):
-            if variable := origins.get(tuple(path[:length])):
-                return " ".join([variable, *path[length:]])
-        full = (*tables, *path)
-        # Sections are one table deep, a plugin's table is two; what follows is keys.
-        depth = min(len(tables) or 1, len(full) - 1) if path else len(full)
-        table = f"[{'.'.join(full[:depth])}] " if depth else ""
-        return f"{config or 'Settings'}: {table}{'.'.join(full[depth:])}".rstrip()
-
-    return where

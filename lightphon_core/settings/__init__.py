@@ -1,0 +1,44 @@
+"""What the operator can set, and reading it: a TOML file, then environment variables, which win.
+
+Every setting of a section has a variable, LIGHTPHON_<SECTION>_<FIELD>: LIGHTPHON_SERVER_PORT is `port` of `[server]`. A
+plugin's settings are the table `[plugins.<name>]` and LIGHTPHON_PLUGINS_<NAME>_<FIELD>. Wherever the file has text,
+`{env = "NAME"}` and `{file = "PATH"}` may stand for it.
+"""
+
+from lightphon_core.errors import SettingsError
+from lightphon_core.settings.loading import load, plugin_settings, unknown_variables
+from lightphon_core.settings.sections import (
+    AccountSettings,
+    LedgerSettings,
+    LimitSettings,
+    LogSettings,
+    PluginsSettings,
+    PriceSettings,
+    PricingSettings,
+    RoutingSettings,
+    ServerSettings,
+    Settings,
+    StorageSettings,
+    UsageSettings,
+)
+from lightphon_core.settings.structuring import Secret
+
+__all__ = [
+    "AccountSettings",
+    "LedgerSettings",
+    "LimitSettings",
+    "LogSettings",
+    "PluginsSettings",
+    "PriceSettings",
+    "PricingSettings",
+    "RoutingSettings",
+    "Secret",
+    "ServerSettings",
+    "Settings",
+    "SettingsError",
+    "StorageSettings",
+    "UsageSettings",
+    "load",
+    "plugin_settings",
+    "unknown_variables",
+]

@@ -1,0 +1,96 @@
+"""Reading the settings: a TOML file, then environment variables, which win."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from attrs import evolve, fields_dict
+
+from lightphon_core.errors import SettingsError
+from lightphon_core.settings.environment import PREFIX, overlay, plugin_prefix, variables
+from lightphon_core.settings.sections import DEFAULT_DATA_DIR, PluginsSettings, Settings
+from lightphon_core.settings.structuring import expanded, structure, unknown_key
+
+T = TypeVar("T")
+
+
+def load(config: Path | None, environ: Mapping[str, str], *, data_dir: Path | None = None) -> Settings:
+    """Settings from the TOML file `config`, if any, with `environ` over it and `data_dir` over both.
+
+    Raises:
+        SettingsError: the file cannot be read, or something in it or in the environment is unknown or wrong.
+    """
+    values = {} if config is None else _read(config)
+    tables: dict[str, Mapping[str, Any]] = {}
+    if isinstance(plugins := values.get("plugins"), dict):
+        own = {name: table for name, table in plugins.items() if name not in fields_dict(PluginsSettings)}
+        tables = {name: table for name, table in own.items() if isinstance(table, dict)}
+        values["plugins"] = {name: value for name, value in plugins.items() if name not in tables}
+    merged, origins = overlay(values, list(variables(Settings)), environ)
+    if data_dir is not None:
+        merged["data_dir"] = expanded(data_dir).absolute()
+        origins["data_dir",] = "--data-dir"
+    merged.setdefault("data_dir", expanded(DEFAULT_DATA_DIR))
+    settings = structure(
+        merged, Settings, environ=environ, directory=_directory(config), where=_where(config, (), origins)
+    )
+    return evolve(settings, config=config, plugins=evolve(settings.plugins, tables=tables))
+
+
+def plugin_settings(settings: Settings, name: str, cls: type[T], environ: Mapping[str, str]) -> T:
+    """The settings of one plugin: an instance of its own attrs class `cls`.
+
+    Raises:
+        SettingsError: as `load`, for the plugin's table and variables.
+    """
+    table = settings.plugins.tables.get(name, {})
+    merged, origins = overlay(table, list(variables(cls, plugin_prefix(name))), environ)
+    where = _where(settings.config, ("plugins", name), origins)
+    return structure(merged, cls, environ=environ, directory=_directory(settings.config), where=where)
+
+
+def unknown_variables(environ: Mapping[str, str], plugins: Mapping[str, type[Any]] | None = None) -> list[str]:
+    """Variables that begin with LIGHTPHON_ and set nothing, each with a word on why: for a warning, not an error, since
+    Kubernetes adds some of its own. `plugins` has the settings class of every plugin, by the plugin's name.
+    """
+    known = {f"{PREFIX}_CONFIG", *(variable.name for variable in variables(Settings))}
+    for name, cls in (plugins or {}).items():
+        known.update(variable.name for variable in variables(cls, plugin_prefix(name)))
+    strange = sorted(name for name in environ if name.startswith(f"{PREFIX}_") and name not in known)
+    return [f"{name} {unknown_key(name, sorted(known)).partition('; there are')[0]}" for name in strange]
+
+
+def _read(config: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(config.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{config}: the settings file cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError:
+        raise SettingsError(f"{config}: the settings file is not UTF-8 text.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{config}: not valid TOML: {error}.") from None
+
+
+def _directory(config: Path | None) -> Path:
+    return Path.cwd() if config is None else config.absolute().parent
+
+
+def _where(
+    config: Path | None, tables: tuple[str, ...], origins: Mapping[tuple[str, ...], str]
+) -> Callable[[Sequence[str]], str]:
+    """Puts the place of a setting into words: the variable that set it, or file, table and key."""
+
+    def where(path: Sequence[str]) -> str:
+        for length in range(len(path), 0, -1):
+            if variable := origins.get(tuple(path[:length])):
+                return " ".join([variable, *path[length:]])
+        full = (*tables, *path)
+        # Sections are one table deep, a plugin's table is two; what follows is keys.
+        depth = min(len(tables) or 1, len(full) - 1) if path else len(full)
+        table = f"[{'.'.join(full[:depth])}] " if depth else ""
+        return f"{config or 'Settings'}: {table}{'.'.join(full[depth:])}".rstrip()
+
+    return where
