@@ -29,14 +29,16 @@ class Capability(StrEnum):
 class Scope(StrEnum):
     """What a credential may be used for.
 
-    ACCOUNT is to see and use one's own account, MANAGE to do what cannot be undone there: a session has the latter only
-    while its password is recent.
+    INFERENCE also reads the wallet and opens deposits. ACCOUNT is to see one's own account, MANAGE to change what it
+    has (keys, payouts): a session has the latter only while its password is recent. ADMIN is to see and change what is
+    everybody's; only an administrator's credentials have it, and changing takes MANAGE too.
     """
 
     INFERENCE = "inference"
     NODE = "node"
     ACCOUNT = "account"
     MANAGE = "manage"
+    ADMIN = "admin"
 
 
 @frozen
@@ -191,9 +193,23 @@ class Credentials:
 
 
 @frozen
+class RateLimits:
+    """How much may be asked for: in a minute, and at once. Tokens are those of prompts and answers. None: no limit."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent_requests: int | None = None
+
+
+@frozen
 class Principal:
-    """Who a request acts for. `credential_id` is the key or token that was shown, not its secret."""
+    """Who a request acts for. `credential_id` is the key or token that was shown, not its secret.
+
+    `models` are the ids of those it may use, None for all. `limits` are its own; its account's hold beside them.
+    """
 
     account_id: str
     credential_id: str
     scopes: frozenset[Scope]
+    models: frozenset[str] | None = None
+    limits: RateLimits = RateLimits()

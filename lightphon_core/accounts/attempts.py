@@ -12,7 +12,7 @@ from attrs import frozen
 from sqlalchemy import Connection, delete, insert, select, update
 
 from lightphon_core.errors import RateLimited
-from lightphon_core.storage.schema import login_attempts, microseconds
+from lightphon_core.storage.schema import microseconds, rates
 
 WINDOW_US = 60_000_000
 
@@ -37,20 +37,20 @@ def count_attempt(connection: Connection, *limits: Limited, now: float) -> None:
         RateLimited: there were too many; it says when the next may come.
     """
     at = microseconds(now)
-    connection.execute(delete(login_attempts).where(login_attempts.c.until <= at))
+    connection.execute(delete(rates).where(rates.c.until <= at))
     until = {}
     for limit in limits:
-        query = select(login_attempts.c.until).where(login_attempts.c.key == limit.key)
+        query = select(rates.c.until).where(rates.c.key == limit.key)
         before = connection.execute(query).scalar_one_or_none()
         until[limit.key] = (before or at) + WINDOW_US // limit.per_minute
         if (ahead := until[limit.key] - at - WINDOW_US) > 0:
             raise RateLimited("There were too many attempts. Wait before the next.", retry_after=ahead / 1_000_000)
         if before is None:
-            connection.execute(insert(login_attempts).values(key=limit.key, until=at))
+            connection.execute(insert(rates).values(key=limit.key, until=at))
     for key, time in until.items():
-        connection.execute(update(login_attempts).where(login_attempts.c.key == key).values(until=time))
+        connection.execute(update(rates).where(rates.c.key == key).values(until=time))
 
 
 def forget_attempts(connection: Connection, limit: Limited) -> None:
     """Whoever has shown the right password starts anew."""
-    connection.execute(delete(login_attempts).where(login_attempts.c.key == limit.key))
+    connection.execute(delete(rates).where(rates.c.key == limit.key))

@@ -23,6 +23,7 @@ from sqlalchemy import (
 from lightphon_core.money import MAX_MSAT
 
 CREDENTIAL_KINDS = ("api_key", "agent_token", "node_token")
+BUDGET_PERIODS = ("day", "month", "total")
 
 metadata = MetaData(
     naming_convention={
@@ -67,15 +68,26 @@ invites = Table(
     Column("expires_at", BigInteger, nullable=False),
 )
 
-# Attempts to log in, by a hash of the name or the address. They are paid back at an even rate; `until` is when all are.
-login_attempts = Table(
-    "login_attempts",
+# What may happen only so often a minute, by a hash of what it is. It is paid back at an even rate; `until` is when all
+# of it is.
+rates = Table(
+    "rates",
     metadata,
     Column("key", Text, primary_key=True),
     Column("until", BigInteger, nullable=False, index=True),
 )
 
+# What may happen only so often at once: a row for each that is under way, by a hash of what limits it.
+places = Table(
+    "places",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("key", Text, primary_key=True, index=True),
+    Column("lease_until", BigInteger, nullable=False, index=True),
+)
+
 # API keys, agent tokens and node tokens. `secret_hash` is SHA-256 in hex, `hint` the secret's last four characters.
+# `scopes` are words with spaces between them, `models` the ids that may be used, as a JSON array; NULL is no limit.
 credentials = Table(
     "credentials",
     metadata,
@@ -87,9 +99,29 @@ credentials = Table(
     Column("hint", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger, nullable=True),
+    Column("expires_at", BigInteger, nullable=True),
+    Column("scopes", Text, nullable=False, server_default="inference"),
+    Column("models", Text, nullable=True),
+    Column("requests_per_minute", BigInteger, nullable=True),
+    Column("tokens_per_minute", BigInteger, nullable=True),
+    Column("concurrent_requests", BigInteger, nullable=True),
     CheckConstraint(f"kind IN ({', '.join(map(repr, CREDENTIAL_KINDS))})", name="kind"),
 )
 
+# What a credential may spend in a period, in msat. `since` is when the period began whose `spent` this is; `held` is
+# set aside for answers under way.
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("credential_id", Text, ForeignKey("credentials.id", ondelete="CASCADE"), primary_key=True),
+    Column("period", Text, primary_key=True),
+    Column("amount", BigInteger, nullable=False),
+    Column("spent", BigInteger, nullable=False),
+    Column("held", BigInteger, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    CheckConstraint(f"period IN ({', '.join(map(repr, BUDGET_PERIODS))})", name="period"),
+    CheckConstraint("amount >= 0 AND spent >= 0 AND held >= 0", name="bounds"),
+)
 
 # The journal. Entries and postings are only ever added: triggers refuse to change or remove them.
 entries = Table(
@@ -145,9 +177,10 @@ holds = Table(
     Column("lease_until", BigInteger, nullable=False, index=True),
     Column("created_at", BigInteger, nullable=False),
     Column("note", Text, nullable=False),
+    Column("credential_id", Text, nullable=True, index=True),
 )
 
-# One row for each answer that delivered something, free ones too.
+# One row for each answer that delivered something, free ones too. Old ones are removed; `usage_days` keeps their sums.
 usage = Table(
     "usage",
     metadata,
@@ -162,6 +195,22 @@ usage = Table(
     Column("ms", BigInteger, nullable=False),
     Column("cost_msat", BigInteger, nullable=False),
     Index("ix_usage_account_id", "account_id", "at"),
+    Index("ix_usage_at", "at"),
+)
+
+# The sums of `usage`, written with it. `day` counts from 1970-01-01, UTC.
+usage_days = Table(
+    "usage_days",
+    metadata,
+    Column("account_id", Text, primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("credential_id", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("ms", BigInteger, nullable=False),
+    Column("cost_msat", BigInteger, nullable=False),
 )
 
 APPEND_ONLY = ("entries", "postings")
