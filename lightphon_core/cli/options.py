@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,11 @@ def in_msat(_: click.Context, __: click.Parameter, value: str) -> int:
     if amount == 0:
         raise click.BadParameter("An amount that moves is not 0.")
     return amount
+
+
+def first_line() -> str:
+    """The first line of stdin: a secret that is in no command line, and so in no list of processes."""
+    return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -26,8 +26,15 @@ def newest() -> str:
 
 
 def current(connection: Connection) -> str | None:
-    """The schema that a database has; None where it has none."""
-    return MigrationContext.configure(connection).get_current_revision()
+    """The schema that a database has; None where it has none.
+
+    Raises:
+        StorageError: it has several: somebody else's migrations ran on it.
+    """
+    found = MigrationContext.configure(connection).get_current_heads()
+    if len(found) > 1:
+        raise StorageError(f"The database has several schemas ({', '.join(sorted(found))}). Restore a backup.")
+    return found[0] if found else None
 
 
 def check_known(schema: str, name: str) -> None:
