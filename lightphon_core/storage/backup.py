@@ -84,12 +84,14 @@ def restore(source: Path, target: Path, *, at: datetime, progress: Progress | No
             if fault := damage(reading):
                 raise StorageError(f"{source} is damaged, and was not restored: {fault}.")
             _make(target)
-            kept = _beside(target, at)
+            kept = _beside(target, at) if target.stat().st_size else None
             if (locked := _locked(target)) is None:
+                assert kept is not None, "what is empty can be read"
                 _replace_unreadable(reading, source, target, kept, progress)
                 return Restored(schema, kept)
             with contextlib.closing(locked):
-                return Restored(schema, _overwrite(reading, locked, target, kept, progress))
+                _overwrite(reading, locked, target, kept, progress)
+            return Restored(schema, kept)
     except (sqlite3.Error, OSError) as error:
         raise StorageError(f"{source} could not be restored to {target}: {_reason(error)}.") from error
 
@@ -115,11 +117,10 @@ def _write(reading: sqlite3.Connection, partial: Path, source: Path, progress: P
 
 
 def _overwrite(
-    reading: sqlite3.Connection, locked: sqlite3.Connection, target: Path, kept: Path, progress: Progress | None
-) -> Path | None:
+    reading: sqlite3.Connection, locked: sqlite3.Connection, target: Path, kept: Path | None, progress: Progress | None
+) -> None:
     """Copy over the database that we hold the lock of. In place: whoever waits for it then gets what was restored."""
-    (pages,) = locked.execute("PRAGMA page_count").fetchone()
-    if pages:
+    if kept is not None:
         with _partial(kept) as partial:
             with contextlib.closing(sqlite3.connect(partial, isolation_level=None)) as keeping:
                 copy(locked, keeping)  # unchecked: damage may be why it is replaced
@@ -129,10 +130,10 @@ def _overwrite(
     try:
         copy(reading, locked, progress)
     except BaseException:
-        kept.unlink(missing_ok=True)
+        if kept is not None:
+            kept.unlink()
         raise
     _sync(target)
-    return kept if pages else None
 
 
 def _replace_unreadable(
