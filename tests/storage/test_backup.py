@@ -1,6 +1,7 @@
 """Backups: whole or not there, made beside a writer, put back all or not at all; and the one before a migration."""
 
 import os
+import shutil
 import signal
 import sqlite3
 import stat
@@ -33,13 +34,20 @@ def _small_steps(monkeypatch):
     monkeypatch.setattr(sqlite_file, "PAGES_A_STEP", 1)
 
 
-def make(path, *names):
-    """A database with these accounts."""
-    with Database(f"sqlite:///{path}") as database:
-        migrate(database)
-        for name in names:
-            add(database, name)
-    return path
+@pytest.fixture
+def make(_migrated_file):
+    """Makes a database with these accounts."""
+
+    def make(path, *names):
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        shutil.copyfile(_migrated_file, path)
+        path.chmod(0o600)
+        with Database(f"sqlite:///{path}") as database:
+            for name in names:
+                add(database, name)
+        return path
+
+    return make
 
 
 def add(database, name):
@@ -63,7 +71,7 @@ def tree(path):
 
 
 @pytest.fixture
-def source(tmp_path):
+def source(make, tmp_path):
     return make(tmp_path / "data" / "lightphon.db", "alice")
 
 
@@ -116,17 +124,17 @@ def test_the_database_never_replaces_itself(source, elsewhere):
     assert names(source) == ["alice"]
 
 
-def other_program(path):
+def other_program(path, make):
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE TABLE t (x)")
 
 
-def newer(path):
+def newer(path, make):
     with Database(f"sqlite:///{make(path)}") as database, database.transaction() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
 
-def damaged(path):
+def damaged(path, make):
     content = bytearray(make(path, "bob").read_bytes())
     half = len(content) // 2 // 4096 * 4096
     content[half : half + 8192] = os.urandom(8192)
@@ -134,18 +142,18 @@ def damaged(path):
 
 
 WRONG = {
-    "missing": (lambda path: None, "There is no database file"),
-    "text": (lambda path: path.write_text("no database " * 100), "file is not a database"),
-    "empty": (lambda path: path.write_bytes(b""), "is not a LightPhon database"),
+    "missing": (lambda path, make: None, "There is no database file"),
+    "text": (lambda path, make: path.write_text("no database " * 100), "file is not a database"),
+    "empty": (lambda path, make: path.write_bytes(b""), "is not a LightPhon database"),
     "other": (other_program, "is not a LightPhon database"),
     "damaged": (damaged, "is damaged|is malformed"),
 }
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_what_cannot_be_backed_up_leaves_the_last_backup_alone(tmp_path, elsewhere, kind):
+def test_what_cannot_be_backed_up_leaves_the_last_backup_alone(make, tmp_path, elsewhere, kind):
     make_wrong, message = WRONG[kind]
-    make_wrong(tmp_path / "wrong.db")
+    make_wrong(tmp_path / "wrong.db", make)
     (elsewhere / "copy.db").write_text("the last one")
     with pytest.raises(StorageError, match=message):
         back_up(tmp_path / "wrong.db", elsewhere / "copy.db", overwrite=True)
@@ -153,9 +161,9 @@ def test_what_cannot_be_backed_up_leaves_the_last_backup_alone(tmp_path, elsewhe
 
 
 @pytest.mark.parametrize("kind", [*WRONG, "newer"])
-def test_what_cannot_be_restored_leaves_the_database_alone(source, elsewhere, kind):
+def test_what_cannot_be_restored_leaves_the_database_alone(make, source, elsewhere, kind):
     make_wrong, message = {**WRONG, "newer": (newer, "written by a newer LightPhon")}[kind]
-    make_wrong(elsewhere / "wrong.db")
+    make_wrong(elsewhere / "wrong.db", make)
     before = tree(source.parent)
     with pytest.raises(StorageError, match=message):
         restore(elsewhere / "wrong.db", source, at=AT)
@@ -321,7 +329,7 @@ def test_a_killed_backup_has_no_backups_name(source, elsewhere):
     assert names(elsewhere / "copy.db") == ["alice"]
 
 
-def test_a_killed_restore_leaves_the_old_database(source, elsewhere):
+def test_a_killed_restore_leaves_the_old_database(make, source, elsewhere):
     make(elsewhere / "other.db", *(f"name{number:03}" for number in range(200)))
     killed("restore", elsewhere / "other.db", source)
     assert source.with_name("lightphon.db-journal").exists()  # it was in the middle of it
