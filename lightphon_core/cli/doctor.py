@@ -13,10 +13,11 @@ from lightphon_core.cli.checks.database import check_database
 from lightphon_core.cli.checks.finding import Finding, Level, ok, problem
 from lightphon_core.cli.checks.machine import check_clock, check_disk, check_files
 from lightphon_core.cli.checks.network import check_addresses, check_port
-from lightphon_core.cli.checks.plugins import check_plugins
+from lightphon_core.cli.checks.plugins import check_plugins, strange_variables
 from lightphon_core.cli.options import config_file, json_option, location_options, print_json
+from lightphon_core.cli.settings import plugin_schemas
 from lightphon_core.errors import SettingsError, StorageError
-from lightphon_core.settings import Settings, load, unknown_variables
+from lightphon_core.settings import Settings, load
 from lightphon_core.storage.location import locate
 from lightphon_core.storage.sqlite_file import companions
 
@@ -51,8 +52,7 @@ def _findings(config: Path | None, data_dir: Path | None) -> Iterator[Finding]:
         settings = load(config, os.environ, data_dir=data_dir)
     except SettingsError as error:
         yield problem("settings", error.message, "Correct it: `lightphon settings` lists all. The rest needs settings.")
-        for variable in unknown_variables(os.environ):
-            yield problem("settings", f"The environment variable {variable}.", "Correct or remove it.")
+        yield from strange_variables(os.environ, plugin_schemas())
         yield check_clock(time.time())
         return
     yield ok("settings", f"Read from {config}." if config else "There is no settings file: the defaults hold.")

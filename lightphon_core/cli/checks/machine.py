@@ -49,7 +49,7 @@ def check_disk(directory: Path, database: Path | None) -> Iterator[Finding]:
 def check_files(data_dir: Path, config: Path | None, private: Iterable[Path]) -> Iterator[Finding]:
     """Who may read and write them. `private` are the database and copies of it; those that are missing do not count."""
     try:
-        owner = data_dir.stat().st_uid
+        owner = _owner(data_dir)
     except FileNotFoundError:
         yield warning("files", f"There is no data directory {data_dir} yet.", "Run `lightphon init`.")
         return
@@ -97,10 +97,14 @@ def _open_to_others(data_dir: Path, config: Path | None, private: Sequence[Path]
 def _foreign(data_dir: Path, owner: int, private: Sequence[Path]) -> Iterator[Finding]:
     """Files that the server may not be able to use: whoever ran a command as root left them."""
     for path in private:
-        if path.exists() and path.stat().st_uid != owner:
+        if path.exists() and _owner(path) != owner:
             advice = f"Run: chown --reference={data_dir} {path}"
             yield problem("files", f"{path} belongs to another user than {data_dir}.", advice)
 
 
 def _mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+def _owner(path: Path) -> int:
+    return path.stat().st_uid

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from lightphon_core.cli.checks.finding import Finding, ok, problem, warning
 from lightphon_core.errors import ConfigurationError
@@ -25,8 +26,7 @@ def check_plugins(settings: Settings, environ: Mapping[str, str]) -> Iterator[Fi
     ):
         plugins = assemble(settings, database, environ).plugins
         yield from _strange_names(settings, plugins.plugins)
-        for variable in unknown_variables(environ, plugins.schemas()):
-            yield warning("settings", f"The environment variable {variable}.", "It sets nothing: correct or remove it.")
+        yield from strange_variables(environ, plugins.schemas())
         broken = [plugin for plugin in plugins.plugins if plugin.error is not None]
         for plugin in broken:
             yield problem(CHECK, str(plugin.error), "Mend it, or add its name to `block` of [plugins].")
@@ -40,6 +40,13 @@ def check_plugins(settings: Settings, environ: Mapping[str, str]) -> Iterator[Fi
             yield problem(CHECK, f"The application cannot be built ({type(error).__name__}).", "See `lightphon serve`.")
         else:
             yield ok(CHECK, f"{', '.join(plugin.name for plugin in plugins.ready())} can be used.")
+
+
+def strange_variables(environ: Mapping[str, str], schemas: Mapping[str, type[Any]]) -> Iterator[Finding]:
+    """Environment variables that look like settings and are none. `schemas` are the plugins' settings classes."""
+    for variable in unknown_variables(environ, schemas):
+        end = "" if variable.endswith("?") else "."
+        yield warning("settings", f"The environment variable {variable}{end}", "It sets nothing: correct or remove it.")
 
 
 def _strange_names(settings: Settings, plugins: Sequence[Plugin]) -> Iterator[Finding]:
