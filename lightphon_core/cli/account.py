@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +12,7 @@ from lightphon_core.accounts import people
 from lightphon_core.accounts.invites import create_invite
 from lightphon_core.accounts.membership import set_password
 from lightphon_core.accounts.passwords import hash_password
-from lightphon_core.cli.options import in_msat, json_option, open_database, print_json, settings_options
+from lightphon_core.cli.options import first_line, in_msat, json_option, open_database, print_json, settings_options
 from lightphon_core.cli.report import iso_time, print_table
 from lightphon_core.ledger import adjustment
 from lightphon_core.ledger.commands import LedgerError, Post
@@ -44,7 +43,7 @@ password_option = click.option(
 @settings_options
 def create(name: str, password_stdin: bool, admin: bool, as_json: bool, settings: Settings) -> None:
     """Create the account NAME. Without a password it serves its keys, and nobody can log in to it."""
-    hashed = hash_password(_first_line()) if password_stdin else None
+    hashed = hash_password(first_line()) if password_stdin else None
     with open_database(settings) as database, database.transaction() as connection:
         made = people.create_account(connection, name, now=time.time(), password_hash=hashed, admin=admin)
     if as_json:
@@ -62,7 +61,7 @@ def password(name: str, password_stdin: bool, settings: Settings) -> None:
     with open_database(settings) as database:
         with database.snapshot() as connection:
             people.get_account(connection, name)  # before anyone types a password for nothing
-        text = _first_line() if password_stdin else click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        text = first_line() if password_stdin else click.prompt("Password", hide_input=True, confirmation_prompt=True)
         hashed = hash_password(text)
         with database.transaction() as connection:
             set_password(connection, people.get_account(connection, name).id, hashed)
@@ -156,10 +155,6 @@ def _adjust(
         print_json({"entry": posted.entry, "account": name, "available_msat": wallet.available})
     else:
         click.echo(f"{name} has {sats(wallet.available)} sats available now.")
-
-
-def _first_line() -> str:
-    return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
 
 
 def _as_json(account: people.Account) -> dict[str, Any]:

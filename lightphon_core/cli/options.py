@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,29 +14,53 @@ from typing import Any
 import click
 
 from lightphon_core.money import MoneyError, parse_sats
-from lightphon_core.settings import Settings, load
+from lightphon_core.settings import Settings, default_config, load
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.migrate import migrate
 
 Command = Callable[..., Any]
 
 
-def settings_options(command: Command) -> Command:
-    """Adds `--config` and `--data-dir`, and passes the settings they lead to as `settings`."""
-
-    @click.option(
+def location_options(command: Command) -> Command:
+    """Adds `--config` and `--data-dir`, and passes both as they were given."""
+    config = click.option(
         "--config",
         type=click.Path(path_type=Path),
         envvar="LIGHTPHON_CONFIG",
         show_envvar=True,
-        help="Settings file (TOML).",
+        help="Settings file (TOML); lightphon.toml in the data directory, where there is one, unless told.",
     )
-    @click.option("--data-dir", type=click.Path(path_type=Path), help="Data directory; also LIGHTPHON_DATA_DIR.")
+    data_dir = click.option(
+        "--data-dir", type=click.Path(path_type=Path), help="Data directory; also LIGHTPHON_DATA_DIR."
+    )
+    return config(data_dir(command))
+
+
+def settings_options(command: Command) -> Command:
+    """Adds `--config` and `--data-dir`, and passes the settings they lead to as `settings`."""
+
+    @location_options
     @functools.wraps(command)
     def wrapped(*args: Any, config: Path | None, data_dir: Path | None, **options: Any) -> Any:
-        return command(*args, settings=load(config, os.environ, data_dir=data_dir), **options)
+        return command(*args, settings=settings_from(config, data_dir), **options)
 
     return wrapped
+
+
+def settings_from(config: Path | None, data_dir: Path | None) -> Settings:
+    """What these options, the environment, and the settings file that they lead to say. Raises `SettingsError`."""
+    return load(config_file(config, data_dir), os.environ, data_dir=data_dir)
+
+
+def config_file(config: Path | None, data_dir: Path | None) -> Path | None:
+    """The settings file that was named, else the one in the data directory, where there is one."""
+    if config is not None:
+        return config
+    default = default_config(os.environ, data_dir=data_dir)
+    try:
+        return default if default.is_file() else None
+    except OSError:  # we may not even look: reading it then says why
+        return default
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
@@ -52,6 +77,11 @@ def in_msat(_: click.Context, __: click.Parameter, value: str) -> int:
     return amount
 
 
+def first_line() -> str:
+    """The first line of stdin: a secret that is in no command line, and so in no list of processes."""
+    return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
+
+
 def print_json(value: dict[str, Any]) -> None:
     """One JSON object, on one line."""
     click.echo(json.dumps(value))
@@ -61,5 +91,5 @@ def print_json(value: dict[str, Any]) -> None:
 def open_database(settings: Settings) -> Iterator[Database]:
     """The database of these settings, made or migrated where needed, and closed at the end."""
     with Database(settings.database_url) as database:
-        migrate(database)
+        migrate(database, backups=settings.backups)
         yield database

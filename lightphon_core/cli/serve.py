@@ -6,6 +6,7 @@ import contextlib
 import gc
 import os
 import signal
+from typing import TYPE_CHECKING
 
 import click
 import structlog
@@ -17,13 +18,16 @@ from lightphon_core.settings import Settings, unknown_variables
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.migrate import migrate
 
+if TYPE_CHECKING:
+    from lightphon_core.web.server import Server
+
 
 @click.command()
 @click.option("--host", help="Address to listen on; [server] host unless told.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; [server] port unless told.")
 @settings_options
 def serve(settings: Settings, host: str | None, port: int | None) -> None:
-    """Run the gateway until Ctrl-C or SIGTERM."""
+    """Run the gateway until Ctrl-C, SIGTERM or SIGHUP. Settings are read at the start: a restart applies a change."""
     # Litestar and uvicorn take half a second to import; `lightphon --help` does without.
     from lightphon_core.web.app import create_app
     from lightphon_core.web.server import bind, server_for, url_of
@@ -38,7 +42,7 @@ def serve(settings: Settings, host: str | None, port: int | None) -> None:
         contextlib.closing(bind(settings.server.host, settings.server.port)) as listener,
         Database(settings.database_url) as database,
     ):
-        migrate(database)
+        migrate(database, backups=settings.backups)
         app = create_app(settings, database, os.environ)
         for problem in unknown_variables(os.environ, app.state.plugin_schemas):
             log.warning("environment variable sets nothing", problem=problem)
@@ -54,6 +58,20 @@ def serve(settings: Settings, host: str | None, port: int | None) -> None:
         # uvicorn stops on both signals, and then raises them once more for whoever handled them before: that is here.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        _stop_on_hangup(server)
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
         log.info("stopped")
+
+
+def _stop_on_hangup(server: Server) -> None:
+    """A terminal that is closed, or somebody who expects settings to be read again, stops the server as SIGTERM does.
+
+    Where the signal is ignored already, as under nohup, it stays so.
+    """
+
+    def stop(_: int, __: object) -> None:
+        server.should_exit = True
+
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, stop)

@@ -6,8 +6,10 @@ plugin's settings are the table `[plugins.<name>]` and LIGHTPHON_PLUGINS_<NAME>_
 """
 
 from lightphon_core.errors import SettingsError
-from lightphon_core.settings.loading import load, plugin_settings, unknown_variables
+from lightphon_core.settings.loading import default_config, load, plugin_settings, unknown_variables
+from lightphon_core.settings.reference import markdown, settings_file
 from lightphon_core.settings.sections import (
+    DEFAULT_DATA_DIR,
     AccountSettings,
     LedgerSettings,
     LimitSettings,
@@ -24,6 +26,7 @@ from lightphon_core.settings.sections import (
 from lightphon_core.settings.structuring import Secret
 
 __all__ = [
+    "DEFAULT_DATA_DIR",
     "AccountSettings",
     "LedgerSettings",
     "LimitSettings",
@@ -38,7 +41,10 @@ __all__ = [
     "SettingsError",
     "StorageSettings",
     "UsageSettings",
+    "default_config",
     "load",
+    "markdown",
     "plugin_settings",
+    "settings_file",
     "unknown_variables",
 ]

@@ -31,11 +31,16 @@ def variables(cls: type[Any], prefix: str = PREFIX, path: tuple[str, ...] = ()) 
         if is_internal(attribute):
             continue
         name, below = f"{prefix}_{attribute.name.upper()}", (*path, attribute.name)
-        kind = _without_none(hints[attribute.name])
+        kind = without_none(hints[attribute.name])
         if attrs.has(kind):
             yield from variables(kind, name, below)
-        else:
+        elif has_variable(kind):
             yield Variable(name, below, kind)
+
+
+def has_variable(kind: Any) -> bool:
+    """Whether one text can spell a value of this type. A table of tables stands in the file alone."""
+    return not any(attrs.has(part) for part in get_args(kind))
 
 
 def plugin_prefix(plugin: str) -> str:
@@ -70,7 +75,7 @@ def decode(text: str, kind: Any) -> Any:
     Lists are separated by commas; tables are `name=value` pairs, separated by commas. Relative paths start at the
     working directory.
     """
-    kind = _without_none(kind)
+    kind = without_none(kind)
     origin = get_origin(kind) or kind
     if kind is bool:
         return {"true": True, "false": False}.get(text, text)
@@ -89,7 +94,8 @@ def decode(text: str, kind: Any) -> Any:
     return text
 
 
-def _without_none(kind: Any) -> Any:
+def without_none(kind: Any) -> Any:
+    """The type of a setting that may be left out: `int` of `int | None`."""
     if get_origin(kind) in (Union, UnionType):
         members = [member for member in get_args(kind) if member is not NoneType]
         return members[0] if len(members) == 1 else kind

@@ -17,6 +17,15 @@ from lightphon_core.settings.structuring import expanded, structure, unknown_key
 T = TypeVar("T")
 
 
+CONFIG_NAME = "lightphon.toml"
+
+
+def default_config(environ: Mapping[str, str], *, data_dir: Path | None = None) -> Path:
+    """The settings file that is read where none is named: it lies in the data directory, and need not exist."""
+    directory = data_dir or environ.get(f"{PREFIX}_DATA_DIR") or DEFAULT_DATA_DIR
+    return expanded(directory).absolute() / CONFIG_NAME
+
+
 def load(config: Path | None, environ: Mapping[str, str], *, data_dir: Path | None = None) -> Settings:
     """Settings from the TOML file `config`, if any, with `environ` over it and `data_dir` over both.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,11 @@ from lightphon_core.money import Amount
 from lightphon_core.settings.structuring import Secret
 from lightphon_core.types import Price
 
+SECRET_LENGTH = 16
+"""What nobody guesses, at least, if it is random."""
+
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*")
 _URL = re.compile(r"https?://[^/?#\s@]+(/[^?#\s]*)?")
 
 DEFAULT_DATA_DIR = Path("~/.local/share/lightphon")
@@ -22,6 +28,39 @@ DEFAULT_DATA_DIR = Path("~/.local/share/lightphon")
 def _is_url(_: object, attribute: Attribute[Any], url: str | None) -> None:
     if url is not None and not _URL.fullmatch(url):
         raise ValueError(f"'{attribute.name}' must be a URL such as https://your.host")
+
+
+def _are_networks(_: object, attribute: Attribute[Any], entries: Sequence[str]) -> None:
+    for place, entry in enumerate(entries, 1):
+        try:
+            ip_network(entry)
+        except ValueError:
+            raise ValueError(
+                f"'{attribute.name}' must be IP addresses or networks such as 127.0.0.1 and 10.0.0.0/8: "
+                f"entry {place} is neither"
+            ) from None
+
+
+def _are_hosts(_: object, attribute: Attribute[Any], entries: Sequence[str]) -> None:
+    for place, entry in enumerate(entries, 1):
+        if not (_HOST.fullmatch(entry) and len(entry) <= 253) and not _is_address(entry):
+            raise ValueError(
+                f"'{attribute.name}' must be host names such as api.example.org and *.example.org, without a port: "
+                f"entry {place} is none"
+            )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_long_enough(_: object, attribute: Attribute[Any], secret: Secret | None) -> None:
+    if secret is not None and len(secret.reveal()) < SECRET_LENGTH:
+        raise ValueError(f"'{attribute.name}' must have {SECRET_LENGTH} characters or more")
 
 
 @frozen
@@ -35,20 +74,34 @@ class ServerSettings:
     public_url: str | None = field(
         default=None,
         validator=_is_url,
-        metadata={"help": "The URL that people reach this server by, where it is not the address it listens on."},
+        metadata={
+            "help": "The URL that people reach this server by, where it is not the address it listens on.",
+            "example": "https://your.host",
+        },
     )
     trusted_proxies: tuple[str, ...] = field(
         default=(),
+        validator=_are_networks,
         metadata={
-            "help": "Addresses or networks of reverse proxies in front; their X-Forwarded-For and -Proto are believed."
+            "help": "Addresses or networks of reverse proxies in front; their X-Forwarded-For and -Proto are believed.",
+            "example": ("127.0.0.1", "10.0.0.0/8"),
         },
     )
     allowed_hosts: tuple[str, ...] = field(
         default=(),
-        metadata={"help": "Host names that are served besides that of public_url; *.example.org for all below one."},
+        validator=_are_hosts,
+        metadata={
+            "help": "Host names that are served besides that of public_url; *.example.org for all below one.",
+            "example": ("api.example.org", "*.example.org"),
+        },
     )
     metrics_token: Secret | None = field(
-        default=None, metadata={"help": "Bearer token that opens /metrics, of 16 characters or more; off unless told."}
+        default=None,
+        validator=_is_long_enough,
+        metadata={
+            "help": f"Bearer token that opens /metrics, of {SECRET_LENGTH} characters or more; off unless told.",
+            "example": {"env": "METRICS_TOKEN"},
+        },
     )
     max_body_bytes: int = field(
         default=20_000_000, validator=gt(0), metadata={"help": "Largest request body, in bytes, that is read."}
@@ -65,19 +118,21 @@ class LimitSettings:
     requests_per_minute: int | None = field(
         default=None,
         validator=optional(gt(0)),
-        metadata={"help": "Requests a minute for one account; no limit unless told."},
+        metadata={"help": "Requests a minute for one account; no limit unless told.", "example": 60},
     )
     tokens_per_minute: int | None = field(
         default=None,
         validator=optional(gt(0)),
-        metadata={"help": "Tokens a minute for one account, prompts and answers; no limit unless told."},
+        metadata={
+            "help": "Tokens a minute for one account, prompts and answers; no limit unless told.",
+            "example": 100_000,
+        },
     )
     concurrent_requests: int | None = field(
         default=None,
         validator=optional(gt(0)),
-        metadata={"help": "Requests under way at once for one account; no limit unless told."},
+        metadata={"help": "Requests under way at once for one account; no limit unless told.", "example": 8},
     )
-
     max_output_tokens: int = field(
         default=4096,
         validator=gt(0),
@@ -113,7 +168,10 @@ class RoutingSettings:
     weights: Mapping[str, float] = field(
         factory=dict,
         validator=_not_negative,
-        metadata={"help": "Weight of each scorer, by its name; 1 for those left out, 0 turns one off."},
+        metadata={
+            "help": "Weight of each scorer, by its name; 1 for those left out, 0 turns one off.",
+            "example": {"availability": 2, "speed": 0.5},
+        },
     )
 
 
@@ -151,7 +209,11 @@ class PricingSettings(PriceSettings):
         metadata={"help": "The house's share of what nodes earn, in basis points: 250 is 2.5 %."},
     )
     models: Mapping[str, PriceSettings] = field(
-        factory=dict, metadata={"help": "Prices of models by id, whatever their nodes ask."}
+        factory=dict,
+        metadata={
+            "help": "Prices of models by id, whatever their nodes ask.",
+            "example": {"qwen/Qwen3-8B-GGUF": {"per_minute": 10}},
+        },
     )
 
 
@@ -213,7 +275,10 @@ class StorageSettings:
     url: str | None = field(
         default=None,
         repr=False,  # it may hold a password
-        metadata={"help": "Database URL; an SQLite file, lightphon.db in the data directory, unless told."},
+        metadata={
+            "help": "Database URL; an SQLite file, lightphon.db in the data directory, unless told.",
+            "example": "postgresql://USER:PASSWORD@HOST/DATABASE",
+        },
     )
 
 
@@ -234,7 +299,11 @@ class PluginsSettings:
     """`[plugins]`: which plugins run, and in which order they are asked. Any other table in it is a plugin's own."""
 
     allow: tuple[str, ...] | None = field(
-        default=None, metadata={"help": "The only plugins that may run; every installed one unless told."}
+        default=None,
+        metadata={
+            "help": "The only plugins that may run; every installed one unless told.",
+            "example": ("accounts", "scorers", "gguf"),
+        },
     )
     block: tuple[str, ...] = field(default=(), metadata={"help": "Plugins that do not run."})
     order: tuple[str, ...] = field(
@@ -245,13 +314,17 @@ class PluginsSettings:
 
 @frozen
 class Settings:
-    """All settings but those of plugins, which `plugin_settings` reads once the plugins are known.
+    """What LightPhon needs to know first.
 
-    `config` is the file they were read from, None where there was none.
+    All settings but those of plugins, which `plugin_settings` reads once the plugins are known. `config` is the file
+    they were read from, None where there was none.
     """
 
     data_dir: Path = field(
-        metadata={"help": f"Directory of everything LightPhon keeps; {DEFAULT_DATA_DIR} unless told."}
+        metadata={
+            "help": f"Directory of everything LightPhon keeps; {DEFAULT_DATA_DIR} unless told.",
+            "example": "/var/lib/lightphon",
+        }
     )
     server: ServerSettings = field(factory=ServerSettings)
     limits: LimitSettings = field(factory=LimitSettings)
@@ -269,3 +342,8 @@ class Settings:
     def database_url(self) -> str:
         """`storage.url`, or that of the SQLite file in the data directory."""
         return self.storage.url or f"sqlite:///{self.data_dir.absolute() / 'lightphon.db'}"
+
+    @property
+    def backups(self) -> Path:
+        """Where the database is copied to before a migration."""
+        return self.data_dir / "backups"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from attrs import frozen
 from sqlalchemy import Engine
 
@@ -13,11 +11,8 @@ class Connections:
     """How one database is reached.
 
     `writer` opens transactions that wait for their turn at the start, so that one runs at a time, over all processes.
-    `reader` opens transactions that see one snapshot and may not write. `name` stands for the database in messages and
-    holds no password. `path` is its file, None where a server keeps it.
+    `reader` opens transactions that see one snapshot and may not write.
     """
 
     writer: Engine
     reader: Engine
-    name: str
-    path: Path | None

@@ -18,25 +18,18 @@ from typing import Any, Self, TypeVar
 
 import structlog
 from attrs import define, field
-from sqlalchemy import URL, Connection, inspect, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy import Connection, inspect
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 
 from lightphon_core.errors import StorageError, StorageUnavailable
 from lightphon_core.storage import postgresql, sqlite
-from lightphon_core.storage.connections import Connections
+from lightphon_core.storage.location import locate
 
 T = TypeVar("T")
 
 READERS = 4
 GROUP_SIZE = 256
 WAITING_LIMIT = 10_000
-KINDS: dict[str, Callable[[URL], Connections]] = {
-    "sqlite": sqlite.connections,
-    "sqlite+pysqlite": sqlite.connections,
-    "postgresql": postgresql.connections,
-    "postgresql+psycopg": postgresql.connections,
-}
-_USE = "Use sqlite:///PATH or postgresql://USER:PASSWORD@HOST/DATABASE."
 NOT_ANSWERING = (OperationalError, InterfaceError, InternalError)
 """What a database raises that is gone, full, locked, or has given up the transaction."""
 
@@ -66,8 +59,9 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        opened = _connections(url)
-        self.name, self.path = opened.name, opened.path
+        location = locate(url)
+        opened = (postgresql if location.path is None else sqlite).connections(location)
+        self.name, self.path = location.name, location.path
         self._writer, self._reader = opened.writer, opened.reader
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="lightphon-read")
@@ -192,16 +186,6 @@ class Database:
             for write in group:
                 write.error = _unavailable()
                 write.error.__cause__ = error
-
-
-def _connections(url: str) -> Connections:
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):  # the latter for a port that is no number
-        raise StorageError(f"storage.url is not a database URL. {_USE}") from None
-    if (open_ := KINDS.get(parsed.drivername)) is None:
-        raise StorageError(f"storage.url asks for {parsed.drivername!r}. {_USE}")
-    return open_(parsed)
 
 
 def reason(error: BaseException) -> str:

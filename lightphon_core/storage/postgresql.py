@@ -9,6 +9,7 @@ from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine,
 
 from lightphon_core.errors import StorageError
 from lightphon_core.storage.connections import Connections
+from lightphon_core.storage.location import Location
 
 TURN_TIMEOUT_MS = 5_000
 IDLE_TIMEOUT_MS = 10_000
@@ -34,13 +35,13 @@ _WRITER: dict[str, int | str] = {
 }
 
 
-def connections(url: URL) -> Connections:
-    """The database that `url` names: `postgresql://USER:PASSWORD@HOST/DATABASE`, with libpq's parameters as its query.
+def connections(location: Location) -> Connections:
+    """A database on a server. The query of its URL may hold libpq's parameters.
 
     Raises:
         StorageError: psycopg is not installed.
     """
-    url = url.set(drivername="postgresql+psycopg", query={**_DEFAULTS, **url.query})
+    url = location.url.set(drivername="postgresql+psycopg", query={**_DEFAULTS, **location.url.query})
     try:
         writer = _engine(url, read_only=False, settings=_WRITER)
         reader = _engine(url, read_only=True, settings={})
@@ -53,8 +54,7 @@ def connections(url: URL) -> Connections:
     def begun(connection: Connection) -> None:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITERS_TURN})")
 
-    name = URL.create("postgresql", host=url.host, port=url.port, database=url.database)
-    return Connections(writer, reader, name.render_as_string(), None)
+    return Connections(writer, reader)
 
 
 def _engine(url: URL, *, read_only: bool, settings: Mapping[str, int | str]) -> Engine:

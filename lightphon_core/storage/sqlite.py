@@ -10,23 +10,24 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 
 from lightphon_core.errors import StorageError
 from lightphon_core.storage.connections import Connections
+from lightphon_core.storage.location import Location
 
 BUSY_TIMEOUT_MS = 5_000
 
 
-def connections(url: URL) -> Connections:
-    """The file that `url` names (`sqlite:///PATH`), made (mode 600, its directory 700) where it is missing.
+def connections(location: Location) -> Connections:
+    """An SQLite file, made (mode 600, its directory 700) where it is missing.
 
     Raises:
-        StorageError: the URL names no file, or one that cannot be written.
+        StorageError: it cannot be written.
     """
-    if url.query or not url.database or url.database == ":memory:":
-        raise StorageError("storage.url names no file. Use sqlite:///PATH.")
-    path = Path(url.database)
+    path = Path(location.name)
     _make_file(path)
     # Begun as IMMEDIATE, a transaction waits for its turn at the start, where nothing can be lost.
-    writer = _engine(path, begin="BEGIN IMMEDIATE", read_only=False)
-    return Connections(writer, _engine(path, begin="BEGIN", read_only=True), str(path), path)
+    return Connections(
+        writer=_engine(path, begin="BEGIN IMMEDIATE", read_only=False),
+        reader=_engine(path, begin="BEGIN", read_only=True),
+    )
 
 
 def _make_file(path: Path) -> None:

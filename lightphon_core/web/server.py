@@ -28,12 +28,14 @@ def bind(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes any free one. Raises `AddressError` with what to do about it."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
     except socket.gaierror:
         raise AddressError(f"{host!r} is no address of this machine. Use an IP address or a host name.") from None
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
     except OSError as error:
+        listener.close()
         if error.errno == errno.EADDRINUSE:
             raise AddressError(
                 f"Port {port} on {host} is in use by another program. Stop it, or choose another with --port."

@@ -1,4 +1,4 @@
-"""The README's settings load, and its commands exist with the options that it gives them."""
+"""The settings in README and docs/operating.md load, and the commands exist with the options that they are given."""
 
 import re
 import shlex
@@ -10,11 +10,14 @@ import pytest
 from lightphon_core.cli import build
 from lightphon_core.settings import load
 
-README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+ROOT = Path(__file__).parents[2]
+PAGES = [(ROOT / name).read_text("utf-8") for name in ("README.md", "docs/operating.md")]
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    return [
+        block for page in PAGES for block in re.findall(rf"^```{language}\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    ]
 
 
 def commands() -> list[str]:
@@ -43,4 +46,4 @@ def test_commands_exist(line):
 
 def test_there_is_something_to_check():
     assert len(blocks("toml")) >= 2
-    assert len(commands()) >= 5
+    assert len(commands()) >= 15

@@ -180,6 +180,13 @@ def test_a_directory_that_cannot_be_written(tmp_path):
     assert str(tmp_path / "lightphon.toml") in run_wrong("--port", 0, "--data-dir", tmp_path)
 
 
+def test_the_directory_of_another_server(tmp_path):
+    settings = tmp_path / "lightphon.toml"
+    settings.write_text("[server]\nport = 1\n")
+    assert "another server" in run_wrong("--port", 0, "--data-dir", tmp_path)
+    assert settings.read_text() == "[server]\nport = 1\n"
+
+
 def test_a_model_that_is_not_there(tmp_path):
     assert "/nowhere" in run_wrong("--port", 0, "--data-dir", tmp_path, "--model", "/nowhere")
 

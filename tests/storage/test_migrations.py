@@ -13,7 +13,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from lightphon_core.errors import StorageError
 from lightphon_core.money import MAX_MSAT
 from lightphon_core.storage.engine import Database
-from lightphon_core.storage.migrate import migrate, scripts
+from lightphon_core.storage.migrate import migrate
+from lightphon_core.storage.revisions import scripts
 from lightphon_core.storage.schema import APPEND_ONLY, balances, entries, metadata, postings
 
 

@@ -32,13 +32,14 @@ PROGRESS_S = 2.0
 START_TIMEOUT_S = 120.0
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 """Hosts that stand for all addresses of this machine, and the one by which the demo reaches itself."""
-SETTINGS = """\
-# Written by `lightphon demo` at every start.
+MARK = "# Written by `lightphon demo`"
+SETTINGS = f"""\
+{MARK} at every start.
 data_dir = "."
 
 [server]
-host = {host}
-port = {port}
+host = {{host}}
+port = {{port}}
 shutdown_grace_s = 1
 """
 
@@ -97,7 +98,7 @@ def add_to(cli: click.Group) -> None:
         port = _free_port(host, port)
         folder = _folder(data_dir)
         try:
-            (folder / "lightphon.toml").write_text(SETTINGS.format(host=json.dumps(host), port=port), "utf-8")
+            _write_settings(folder / "lightphon.toml", host, port)
             api_key, node_token = _credentials(cli, folder)
             model_id = (
                 MODEL_ID if model is None else "".join(c if c.isalnum() or c in "._-" else "-" for c in found.stem)
@@ -239,6 +240,13 @@ def _folder(data_dir: Path) -> Path:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise Stop(f"The data directory {folder} cannot be written to. Choose another with --data-dir.")
     return folder
+
+
+def _write_settings(file: Path, host: str, port: int) -> None:
+    """Write the settings file, over that of an earlier demo alone."""
+    if file.exists() and not file.read_text("utf-8", "replace").startswith(MARK):
+        raise Stop(f"{file} holds the settings of another server. Choose another directory with --data-dir.")
+    file.write_text(SETTINGS.format(host=json.dumps(host), port=port), "utf-8")
 
 
 def _credentials(cli: click.Group, folder: Path) -> tuple[str, str]:

@@ -1,0 +1,110 @@
+"""Whether the disk has room, the clock is right, and the files are nobody else's."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lightphon_core.cli.checks.finding import Finding, ok, problem, warning
+
+MB = 1_000_000
+FULL_BYTES = 100 * MB
+ROOM_BYTES = 1_000 * MB
+EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
+"""Older than this program: a clock that says so was never set."""
+
+OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+OTHERS_READ = stat.S_IRGRP | stat.S_IROTH
+
+
+def check_clock(now: float) -> Finding:
+    """`now` is in seconds since 1970."""
+    if now < EARLIEST.timestamp():
+        return problem(
+            "clock",
+            f"This machine's clock says {datetime.fromtimestamp(now, UTC):%Y-%m-%d}.",
+            "Set it by NTP: leases, sessions and the journal run on it.",
+        )
+    return ok("clock", f"It is {datetime.fromtimestamp(now, UTC):%Y-%m-%d %H:%M:%S} UTC.")
+
+
+def check_disk(directory: Path, database: Path | None) -> Iterator[Finding]:
+    """Whether there is room for the database to grow, and for a copy of it."""
+    there = next(path for path in (directory, *directory.parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    size = database.stat().st_size if database is not None and database.exists() else 0
+    what = f"{free / 1e9:.1f} GB are free on the disk of {directory}"
+    if free < FULL_BYTES:
+        yield problem("disk", f"{what}: too little to go on.", "Free some space: a full disk stops every request.")
+    elif free < max(ROOM_BYTES, 2 * size):
+        yield warning("disk", f"{what}: little to grow and for a backup.", "Free some space.")
+    else:
+        yield ok("disk", f"{what}.")
+
+
+def check_files(data_dir: Path, config: Path | None, private: Iterable[Path]) -> Iterator[Finding]:
+    """Who may read and write them. `private` are the database and copies of it; those that are missing do not count."""
+    try:
+        owner = _owner(data_dir)
+    except FileNotFoundError:
+        yield warning("files", f"There is no data directory {data_dir} yet.", "Run `lightphon init`.")
+        return
+    except OSError as error:
+        yield problem("files", f"{data_dir}: {error.strerror}.", "Run this as the user that LightPhon runs as.")
+        return
+    if found := list(_unusable(data_dir)):
+        yield from found
+        return
+    private = list(private)
+    found = [*_open_to_others(data_dir, config, private), *_foreign(data_dir, owner, private)]
+    yield from found
+    if not found:
+        yield ok("files", f"{data_dir} and the files in it are their owner's alone.")
+
+
+def _unusable(data_dir: Path) -> Iterator[Finding]:
+    if not data_dir.is_dir():
+        yield problem("files", f"{data_dir} is no directory.", "Set `data_dir`, or use --data-dir.")
+    elif not os.access(data_dir, os.R_OK | os.W_OK | os.X_OK):
+        yield problem(
+            "files", f"You may not write to {data_dir}.", "Run LightPhon, and this, as the user that it belongs to."
+        )
+
+
+def _open_to_others(data_dir: Path, config: Path | None, private: Sequence[Path]) -> Iterator[Finding]:
+    if (mode := _mode(data_dir)) & OTHERS_WRITE:
+        yield problem("files", f"Others may write to {data_dir} ({mode:03o}).", f"Run: chmod 700 {data_dir}")
+    elif mode & 0o077:
+        yield warning("files", f"Others may look into {data_dir} ({mode:03o}).", f"Run: chmod 700 {data_dir}")
+    for path in private:
+        if path.exists() and (mode := _mode(path)) & 0o077:
+            yield problem("files", f"Others may read {path} ({mode:03o}).", f"Run: chmod 600 {path}")
+    if config is not None and config.exists():
+        if (mode := _mode(config)) & OTHERS_WRITE:
+            yield problem("files", f"Others may write to {config} ({mode:03o}).", f"Run: chmod 600 {config}")
+        elif mode & OTHERS_READ:
+            yield warning(
+                "files",
+                f"Others may read {config} ({mode:03o}), where secrets may stand.",
+                f"Run: chmod 600 {config}, or keep secrets in files of their own.",
+            )
+
+
+def _foreign(data_dir: Path, owner: int, private: Sequence[Path]) -> Iterator[Finding]:
+    """Files that the server may not be able to use: whoever ran a command as root left them."""
+    for path in private:
+        if path.exists() and _owner(path) != owner:
+            advice = f"Run: chown --reference={data_dir} {path}"
+            yield problem("files", f"{path} belongs to another user than {data_dir}.", advice)
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def _owner(path: Path) -> int:
+    return path.stat().st_uid
