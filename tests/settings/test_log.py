@@ -17,7 +17,7 @@ from lightphon_core.settings import LogSettings
 @pytest.fixture
 def logged():
     """Configures logging; its value gives what was logged since. Puts the process's logging back as it was."""
-    names = ("", "lightphon", "alembic", "httpcore", "httpx", "sqlalchemy", "websockets")
+    names = ("", "lightphon", "alembic", "httpcore", "httpx", "sqlalchemy", "uvicorn.error", "websockets")
     levels = {name: logging.getLogger(name).level for name in names}
     stream = io.StringIO()
 
@@ -122,7 +122,8 @@ def test_levels(logged):
     for name in ("websockets.server", "uvicorn.error", "sqlalchemy.engine"):
         logging.getLogger(name).debug("what they said to one another")
     logging.getLogger("sqlalchemy.engine").info("SELECT")
-    logging.getLogger("uvicorn.error").info("started")
+    logging.getLogger("uvicorn.error").info("a WebSocket's URL")
+    logging.getLogger("asyncio").info("started")
     assert [json.loads(line)["event"] for line in read().splitlines()] == ["ours", "ours too", "started"]
 
 
