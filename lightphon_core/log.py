@@ -128,8 +128,8 @@ def _logger(*names: Any) -> logging.Logger:
 def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     """Send all logging of this process to `stream` (stderr). Calling it again replaces what was set before.
 
-    Loggers of the standard library never go below "info", and the ones that show traffic not below "warning": at "debug"
-    they write what clients and nodes say to one another, and uvicorn at "info" the query of every WebSocket's URL.
+    Loggers of the standard library never go below "info", and the ones that show traffic not below "warning": at
+    "debug" they write what clients and nodes say to one another, and uvicorn at "info" the query of every WebSocket.
     """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,

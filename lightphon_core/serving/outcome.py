@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attrs import frozen
+from attrs import field, frozen
 
 from lightphon_core.types import Usage
 
@@ -19,7 +19,7 @@ class Outcome:
     seconds: float
     model: str | None = None
     ttft_s: float | None = None
-    usage: Usage = Usage()
+    usage: Usage = field(factory=Usage)
     cost_msat: int = 0
 
 

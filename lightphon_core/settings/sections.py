@@ -30,7 +30,9 @@ def _are_networks(_: object, attribute: Attribute[Any], texts: tuple[str, ...]) 
         try:
             ipaddress.ip_network(text, strict=False)
         except ValueError:
-            raise ValueError(f"'{attribute.name}' must be addresses such as 10.0.0.1 or networks such as 10.0.0.0/8")
+            raise ValueError(
+                f"'{attribute.name}' must be addresses such as 10.0.0.1 or networks such as 10.0.0.0/8"
+            ) from None
 
 
 _HOST = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[?[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*\]?")

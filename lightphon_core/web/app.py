@@ -94,7 +94,7 @@ def create_app(
     sources: Sequence[Source] | None = None,
     clock: Clock | None = None,
 ) -> Litestar:
-    """The application, for `server_for` to serve. Raises `ConfigurationError` for what the operator has to mend first."""
+    """The application, which `server_for` serves. Raises `ConfigurationError` for what the operator has to mend."""
     clock = clock or SystemClock()
     assembly = assemble(settings, database, environ, sources=sources, clock=clock)
     plugins = assembly.plugins

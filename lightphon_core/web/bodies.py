@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from litestar.enums import ScopeType
+
 from lightphon_core.errors import BodyTooLarge, BodyTooSlow
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ class BoundedBodies:
         self._timeout_s = timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] == ScopeType.HTTP:
             receive = _Body(receive, self._limit, self._timeout_s).receive
         await self._app(scope, receive, send)
 

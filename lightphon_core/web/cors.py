@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from litestar.enums import ScopeType
+
 from lightphon_core.web.paths import is_open
 
 if TYPE_CHECKING:
@@ -50,14 +52,14 @@ class Cors:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not is_open(scope["path"]):
+        if scope["type"] != ScopeType.HTTP or not is_open(scope["path"]):
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
         if b"origin" not in headers:
             await self._app(scope, receive, send)
             return
-        if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
+        if scope.get("method") == "OPTIONS" and b"access-control-request-method" in headers:
             allowed = preflight_headers(headers.get(b"access-control-request-headers"))
             await send({"type": "http.response.start", "status": 204, "headers": allowed})
             await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from litestar import Request, Response
+from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
@@ -80,7 +81,7 @@ def error_response(error: errors.LightPhonError, *, status: int | None = None) -
 
 async def send_error(scope: Scope, send: Send, error: errors.LightPhonError) -> None:
     """The same for what is no route: it answers a request, or a WebSocket that was not accepted yet."""
-    kind = "http.response" if scope["type"] == "http" else "websocket.http.response"
+    kind = "http.response" if scope["type"] == ScopeType.HTTP else "websocket.http.response"
     body = error_body(error)
     headers = {**error_headers(error), "content-type": "application/json", "content-length": str(len(body))}
     encoded = [(name.encode(), value.encode()) for name, value in headers.items()]

@@ -6,6 +6,7 @@ and the same loop writes, so a few dictionaries do.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
@@ -22,7 +23,7 @@ def gauge(name: str, help_: str, value: float, labels: Sequence[tuple[str, str]]
     yield _sample(name, labels, value)
 
 
-class _Series(Generic[V]):
+class _Series(ABC, Generic[V]):
     """Values by their labels."""
 
     kind: str
@@ -43,8 +44,9 @@ class _Series(Generic[V]):
         for labels, value in sorted(self._values.items()):
             yield from self._samples(list(zip(self._names, labels, strict=True)), value)
 
+    @abstractmethod
     def _samples(self, labels: list[tuple[str, str]], value: V) -> Iterator[str]:
-        raise AssertionError
+        """The lines of one value."""
 
 
 class Counter(_Series[int]):

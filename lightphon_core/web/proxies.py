@@ -70,8 +70,7 @@ class ClientAddress:
             forwarded = _joined(scope, b"x-forwarded-for")
             if forwarded:
                 scope["client"] = (client_behind(peer[0], forwarded, self._trusted), 0)
-            # Litestar's types know no "ws" and "wss" here; ASGI does.
-            scope["scheme"] = scheme_behind(scope["scheme"], _joined(scope, b"x-forwarded-proto"))  # type: ignore[arg-type]
+            scope["scheme"] = scheme_behind(scope["scheme"], _joined(scope, b"x-forwarded-proto"))
         await self._app(scope, receive, send)
 
 
