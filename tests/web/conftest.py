@@ -1,10 +1,14 @@
-"""Bytes on a socket, for what no HTTP client would send."""
+"""Bytes on a socket, for what no HTTP client would send, and plugins that are routes alone."""
 
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
+
+from lightphon_core import hookimpl
+from lightphon_core.plugins import Source
 
 PATIENCE_S = 20
 
@@ -58,7 +62,7 @@ class Wire:
 
 
 @pytest.fixture
-def wire() -> Callable[[str], Wire]:
+def wire() -> Iterator[Callable[[str], Wire]]:
     """`wire(url)`: a connection, closed as the test ends."""
     opened: list[Wire] = []
 
@@ -69,3 +73,21 @@ def wire() -> Callable[[str], Wire]:
     yield connect
     for each in opened:
         each.socket.close()
+
+
+@pytest.fixture
+def routes() -> Callable[..., Source]:
+    """`routes(*handlers)`: a plugin that has these."""
+
+    def plugin(*handlers: Any) -> Source:
+        class Routed:
+            def __init__(self, host: Any) -> None:
+                pass
+
+            @hookimpl
+            def register_routes(self) -> list[Any]:
+                return list(handlers)
+
+        return Source("routed", "tests", "0", lambda: Routed)
+
+    return plugin

@@ -129,7 +129,7 @@ def test_a_public_server_that_nobody_named_goes_by_any_name():
     [
         (
             'trusted_proxies = ["nginx"]',
-            "[server] trusted_proxies must be addresses (10.0.0.1) or networks (10.0.0.0/8).",
+            "[server] trusted_proxies must be addresses such as 10.0.0.1 or networks such as",
         ),
         ('allowed_hosts = ["https://x.org"]', "[server] allowed_hosts must be host names without scheme and port,"),
         ('allowed_hosts = ["x.org:80"]', "[server] allowed_hosts must be host names without scheme and port,"),
