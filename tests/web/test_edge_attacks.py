@@ -1,20 +1,24 @@
 """Attacks on the wire: bodies too large, bodies and heads that trickle, heads without end. And a database that is
 locked or gone."""
 
+import asyncio
 import contextlib
+import json
 import shutil
 import sqlite3
+import threading
 
 import httpx
 import pytest
-from litestar import Request, post
+from litestar import Request, WebSocket, post, websocket
+from websockets.sync.client import connect
 
 from lightphon_core.settings import ServerSettings, StorageSettings
 from lightphon_core.storage import sqlite
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.migrate import migrate
 from lightphon_core.testing import ScriptedBackend, plugin_of
-from lightphon_core.testing.scripted import says
+from lightphon_core.testing.scripted import chunk, says
 from lightphon_core.web import protocol
 
 PATIENCE_S = 20
@@ -24,6 +28,13 @@ HELLO = {"model": "auto", "messages": [{"role": "user", "content": "Hello!"}]}
 @post("/api/plugin/body", status_code=200)
 async def body_route(request: Request) -> str:
     return str(len(await request.body()))
+
+
+@websocket("/api/echo")
+async def echo_route(socket: WebSocket) -> None:
+    await socket.accept()
+    await socket.send_text(await socket.receive_text())
+    await socket.close()
 
 
 def head(running, path="/v1/chat/completions", *more):
@@ -108,11 +119,25 @@ class TestHeads:
         connection.trickle(b"x" * 900)
         assert connection.rest() == b""
 
-    def test_an_answer_may_take_longer(self, running, wire):
-        connection = wire(running.url)
-        for _ in range(3):  # each answer begins a new wait
-            connection.send("GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n")
-            assert "200 OK" in connection.answer()
+    def test_answers_and_sockets_may_take_longer(self, start_server, monkeypatch, wire, routes):
+        monkeypatch.setattr(protocol, "HEAD_TIMEOUT_S", 0.3)
+        go = threading.Event()
+
+        async def reply(job):
+            assert await asyncio.to_thread(go.wait, PATIENCE_S)
+            yield chunk({"content": "late"}, finish="stop")
+
+        running = start_server(plugin_of(ScriptedBackend(reply)), routes(echo_route))
+        asked = wire(running.url)
+        asked.send(
+            head(running, "/v1/chat/completions", f"content-length: {len(json.dumps(HELLO))}") + json.dumps(HELLO)
+        )
+        with connect(running.url.replace("http:", "ws:") + "/api/echo") as socket:
+            assert wire(running.url).rest() == b""  # one that came later and said nothing is closed by now
+            socket.send("still here")
+            assert socket.recv(PATIENCE_S) == "still here"
+        go.set()
+        assert "late" in asked.answer()
 
     def test_without_end(self, start_server, wire):
         running = start_server(plugin_of(ScriptedBackend(says("x"))))
