@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import threading
 
 import httpx
@@ -72,12 +73,14 @@ class TestHosts:
     def test_websockets_too(self, start_server, routes):
         running = start_server(routes(socket_route))
         url = running.url.replace("http:", "ws:") + "/api/socket"
-        with connect(url) as socket:
-            assert socket.response.headers["x-request-id"].startswith("req_")
-            assert socket.recv(PATIENCE_S) == "127.0.0.1"
-        with pytest.raises(InvalidStatus) as refused:
-            connect(url.replace("127.0.0.1", "localhost"), additional_headers={"host": "rebound.example"})
+        with connect(url) as opened:
+            assert opened.response.headers["x-request-id"].startswith("req_")
+            assert opened.recv(PATIENCE_S) == "127.0.0.1"
+        to_it = socket.create_connection(("127.0.0.1", int(running.url.rpartition(":")[2])), timeout=PATIENCE_S)
+        with to_it, pytest.raises(InvalidStatus) as refused:
+            connect("ws://rebound.example/api/socket", sock=to_it)
         assert refused.value.response.status_code == 400
+        assert b"'rebound.example'" in refused.value.response.body
 
     def test_a_page_of_a_rebound_name_cannot_log_in(self, start_server):
         running = start_server(accounts=AccountSettings(registration="open"))
