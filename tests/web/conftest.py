@@ -75,7 +75,7 @@ def wire() -> Iterator[Callable[[str], Wire]]:
         each.socket.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def routes() -> Callable[..., Source]:
     """`routes(*handlers)`: a plugin that has these."""
 
