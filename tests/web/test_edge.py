@@ -203,9 +203,9 @@ def test_every_answer_has_an_id_and_a_line(start_server, routes, wire, caplog):
 
 class TestReadiness:
     def test_it_follows_the_database_and_asks_it_once(self, start_server, monkeypatch):
-        monkeypatch.setattr(health, "TIMEOUT_S", 0.05)
         running = start_server()
         assert httpx.get(f"{running.url}/readyz").json() == {"status": "ready"}
+        monkeypatch.setattr(health, "TIMEOUT_S", 0.05)
         entered, opened = threading.Event(), threading.Event()
         writes = []
 

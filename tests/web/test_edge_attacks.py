@@ -73,7 +73,7 @@ class TestBodies:
         assert backend.jobs == []
 
     def test_one_that_trickles_is_given_up_and_costs_nobody_else_anything(self, start, wire):
-        running, backend = start(body_timeout_s=0.2)
+        running, backend = start(body_timeout_s=0.4)
         connections = []
         for path in self.READERS:
             connections.append(wire(running.url))
@@ -95,7 +95,7 @@ patient = ScriptedBackend(says("x"))
 @pytest.fixture(scope="class")
 def impatient(run_server, routes, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(protocol, "HEAD_TIMEOUT_S", 0.2)
+        patch.setattr(protocol, "HEAD_TIMEOUT_S", 0.4)
         with run_server(tmp_path_factory.mktemp("heads"), plugin_of(patient), routes(echo_route)) as running:
             yield running
 
