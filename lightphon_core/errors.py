@@ -9,6 +9,7 @@ LightPhonError
 │   ├── InvalidRequest         the body is not what the endpoint takes
 │   │   ├── BodyTooLarge
 │   │   └── ContextLengthExceeded
+│   ├── BodyTooSlow            the body did not arrive in time
 │   ├── InsufficientBalance    the wallet does not cover the request
 │   ├── Unauthenticated        no credential, or one that is not valid
 │   ├── PermissionDenied       a valid credential that may not do this
@@ -78,6 +79,12 @@ class BodyTooLarge(InvalidRequest):
     """The body is over the operator's limit."""
 
     code = "request_too_large"
+
+
+class BodyTooSlow(RequestError):
+    """The body did not arrive whole within the operator's time."""
+
+    code = "request_timeout"
 
 
 class ContextLengthExceeded(InvalidRequest):

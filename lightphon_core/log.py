@@ -26,8 +26,8 @@ MASK = "[redacted]"
 _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
     # Our own keys and tokens (accounts/secrets.py, sessions.py, invites.py), cut short or misspelt ones too.
     (re.compile(r"(?<![A-Za-z0-9])(lp|at|np|ls|li)_[A-Za-z0-9]{10}[A-Za-z0-9_-]*"), rf"\1_{MASK}"),
-    # Whatever stands where an agent token belongs.
-    (re.compile(r"(/api/agent/)(?!\[)[^/\s\"'?#\\]+"), rf"\1{MASK}"),
+    # Whatever stands where an agent token belongs, but for what the access log has there.
+    (re.compile(r"(/api/agent/)(?!\[|\{token\}/|-/)[^/\s\"'?#\\]+"), rf"\1{MASK}"),
     # An Authorization header in any notation: as text, JSON, a dict or a pair of bytes.
     (
         re.compile(
@@ -128,8 +128,8 @@ def _logger(*names: Any) -> logging.Logger:
 def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     """Send all logging of this process to `stream` (stderr). Calling it again replaces what was set before.
 
-    Loggers of the standard library (uvicorn, alembic, sqlalchemy, websockets) never go below "info", and the ones that
-    show traffic not below "warning": at "debug" they write what clients and nodes say to one another.
+    Loggers of the standard library never go below "info", and the ones that show traffic not below "warning": at
+    "debug" they write what clients and nodes say to one another, and uvicorn at "info" the query of every WebSocket.
     """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -162,12 +162,13 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     level = getattr(logging, settings.level.upper())
     root.setLevel(max(level, logging.INFO))
     logging.getLogger(ROOT).setLevel(level)
-    for name in ("alembic", "httpcore", "httpx", "sqlalchemy", "websockets"):
+    for name in ("alembic", "httpcore", "httpx", "sqlalchemy", "uvicorn.access", "uvicorn.error", "websockets"):
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
-        logger.propagate = True
+        # Its access log has whole URLs; where nothing takes them, it does not even put them together.
+        logger.propagate = name != "uvicorn.access"
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from ipaddress import ip_address, ip_network
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,55 +10,11 @@ from attrs import Attribute, field, frozen
 from attrs.validators import and_, ge, gt, le, min_len, optional
 
 from lightphon_core.money import Amount
+from lightphon_core.settings.network import MIN_TOKEN, are_hosts, are_networks, is_long, is_url
 from lightphon_core.settings.structuring import Secret
 from lightphon_core.types import Price
 
-SECRET_LENGTH = 16
-"""What nobody guesses, at least, if it is random."""
-
-_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
-_HOST = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*")
-_URL = re.compile(r"https?://[^/?#\s@]+(/[^?#\s]*)?")
-
 DEFAULT_DATA_DIR = Path("~/.local/share/lightphon")
-
-
-def _is_url(_: object, attribute: Attribute[Any], url: str | None) -> None:
-    if url is not None and not _URL.fullmatch(url):
-        raise ValueError(f"'{attribute.name}' must be a URL such as https://your.host")
-
-
-def _are_networks(_: object, attribute: Attribute[Any], entries: Sequence[str]) -> None:
-    for place, entry in enumerate(entries, 1):
-        try:
-            ip_network(entry)
-        except ValueError:
-            raise ValueError(
-                f"'{attribute.name}' must be IP addresses or networks such as 127.0.0.1 and 10.0.0.0/8: "
-                f"entry {place} is neither"
-            ) from None
-
-
-def _are_hosts(_: object, attribute: Attribute[Any], entries: Sequence[str]) -> None:
-    for place, entry in enumerate(entries, 1):
-        if not (_HOST.fullmatch(entry) and len(entry) <= 253) and not _is_address(entry):
-            raise ValueError(
-                f"'{attribute.name}' must be host names such as api.example.org and *.example.org, without a port: "
-                f"entry {place} is none"
-            )
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_long_enough(_: object, attribute: Attribute[Any], secret: Secret | None) -> None:
-    if secret is not None and len(secret.reveal()) < SECRET_LENGTH:
-        raise ValueError(f"'{attribute.name}' must have {SECRET_LENGTH} characters or more")
 
 
 @frozen
@@ -73,7 +27,7 @@ class ServerSettings:
     )
     public_url: str | None = field(
         default=None,
-        validator=_is_url,
+        validator=is_url,
         metadata={
             "help": "The URL that people reach this server by, where it is not the address it listens on.",
             "example": "https://your.host",
@@ -81,7 +35,7 @@ class ServerSettings:
     )
     trusted_proxies: tuple[str, ...] = field(
         default=(),
-        validator=_are_networks,
+        validator=are_networks,
         metadata={
             "help": "Addresses or networks of reverse proxies in front; their X-Forwarded-For and -Proto are believed.",
             "example": ("127.0.0.1", "10.0.0.0/8"),
@@ -89,7 +43,7 @@ class ServerSettings:
     )
     allowed_hosts: tuple[str, ...] = field(
         default=(),
-        validator=_are_hosts,
+        validator=are_hosts,
         metadata={
             "help": "Host names that are served besides that of public_url; *.example.org for all below one.",
             "example": ("api.example.org", "*.example.org"),
@@ -97,14 +51,17 @@ class ServerSettings:
     )
     metrics_token: Secret | None = field(
         default=None,
-        validator=_is_long_enough,
+        validator=is_long,
         metadata={
-            "help": f"Bearer token that opens /metrics, of {SECRET_LENGTH} characters or more; off unless told.",
+            "help": f"Bearer token that opens /metrics, of {MIN_TOKEN} characters or more; off unless told.",
             "example": {"env": "METRICS_TOKEN"},
         },
     )
     max_body_bytes: int = field(
         default=20_000_000, validator=gt(0), metadata={"help": "Largest request body, in bytes, that is read."}
+    )
+    body_timeout_s: float = field(
+        default=60.0, validator=gt(0), metadata={"help": "Seconds that a request's body may take to arrive whole."}
     )
     shutdown_grace_s: int = field(
         default=10, validator=ge(0), metadata={"help": "Seconds that answers under way may take when the server stops."}

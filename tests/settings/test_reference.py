@@ -90,7 +90,6 @@ def test_each_line_of_a_new_file_can_be_uncommented(tmp_path):
     ("text", "message"),
     [
         ("trusted_proxies = ['127.0.0.1', 'hush']", "trusted_proxies must be IP addresses or networks such as"),
-        ("trusted_proxies = ['10.0.0.1/8']", "entry 1 is neither."),
         ("trusted_proxies = ['']", "entry 1 is neither."),
         ("allowed_hosts = ['a', 'hush me']", "entry 2 is none."),
         ("allowed_hosts = ['a:80']", "must be host names such as api.example.org and *.example.org, without a port"),
