@@ -122,8 +122,8 @@ def test_the_smaller_of_wallet_and_budgets_is_what_there_is(keys, take):
         ({"day": 100}, 0, 60, DAY, us(2027, 2, 1)),
         ({"day": 100, "month": 90}, 0, 60, MONTH, us(2027, 2, 1)),
         ({"day": 100, "total": 90}, 60, 0, TOTAL, None),
-        # The day's is short only until the answers under way have ended; the month's is spent.
-        ({"month": 60, "total": 1_000}, 30, 30, MONTH, us(2027, 2, 1)),
+        # The month's is short only until the answers under way have ended; the day's is spent.
+        ({"day": 60, "month": 100}, 30, 30, DAY, us(2027, 2, 1)),
     ],
 )
 def test_the_budget_that_is_short_for_longest_is_named(keys, take, amounts, spent, held, named, resets_at):

@@ -1,15 +1,20 @@
 """Usage: summed up by day as it is written, looked at in any grouping, and its old rows removed."""
 
+import asyncio
 from datetime import date
 
 import pytest
+import structlog
 from alembic import command
 from sqlalchemy import func, select, text
 
+from lightphon_core.errors import StorageUnavailable
 from lightphon_core.ledger.commands import Capture, Count
 from lightphon_core.ledger.ledger import Ledger
 from lightphon_core.ledger.periods import DAY_US
 from lightphon_core.ledger.usage import UsageSum, prune_usage, usage_of
+from lightphon_core.serving.keeper import Keeper
+from lightphon_core.settings import LedgerSettings, UsageSettings
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.migrate import migrate, scripts
 from lightphon_core.storage.schema import usage, usage_days
@@ -81,6 +86,28 @@ async def test_old_rows_go_in_portions_and_their_sums_and_balances_stay(two_days
     with two_days.database.snapshot() as connection:
         assert set(connection.scalars(select(usage.c.id))) == {"a7", "b1"}
     assert (two_days.balances(), asked(two_days, "day", "model", "key")) == before
+
+
+async def test_a_keeper_removes_old_rows_at_once_and_goes_on_after_a_database_that_is_gone(two_days, monkeypatch):
+    monkeypatch.setattr("lightphon_core.serving.keeper.PRUNE_EVERY_S", 0)
+    two_days.now += 1
+    ledger = Ledger(two_days.database, clock=two_days.clock)
+    answers, pruned = [StorageUnavailable("Gone.", retry_after=1)], asyncio.Event()
+
+    async def prune(days):
+        if answers:
+            raise answers.pop()
+        await Ledger.prune_usage(ledger, days)
+        pruned.set()
+
+    monkeypatch.setattr(ledger, "prune_usage", prune)
+    log = structlog.stdlib.get_logger()
+    keeping = asyncio.create_task(Keeper(ledger, LedgerSettings(), UsageSettings(detail_days=1), log).prune())
+    async with asyncio.timeout(10):
+        await pruned.wait()
+    keeping.cancel()
+    with two_days.database.snapshot() as connection:
+        assert list(connection.scalars(select(usage.c.id))) == ["a7"]
 
 
 def test_the_oldest_go_first(two_days):
