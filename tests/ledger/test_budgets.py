@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import delete, insert, select
 
+from lightphon_core.accounts.people import delete_account
 from lightphon_core.errors import InvalidRequest
 from lightphon_core.ledger.budgets import Budget, Period, budgets_of, set_budgets
 from lightphon_core.ledger.commands import (
@@ -213,13 +214,17 @@ def test_what_cannot_be_a_budget(keys):
     assert spent_and_held(keys) == {}
 
 
-@pytest.mark.parametrize("gone", ["budget", "key"])
+@pytest.mark.parametrize("gone", ["budget", "key", "account"])
 def test_a_budget_that_vanished_meanwhile_is_no_error(keys, take, gone):
     limit(keys, day=100)
     keys.do(*(take(f"h{number}", 20, credential="k", lease_us=1_000) for number in range(3)))
     with keys.database.transaction() as connection:
-        table = budgets if gone == "budget" else credentials
-        connection.execute(delete(table).where((table.c.credential_id if gone == "budget" else table.c.id) == "k"))
+        if gone == "account":
+            delete_account(connection, "u")
+        elif gone == "key":
+            connection.execute(delete(credentials).where(credentials.c.id == "k"))
+        else:
+            set_budgets(connection, "k", {})
         assert connection.execute(select(budgets)).all() == []
     assert keys.do(ExtendHold("h0", 500, 0, 10), Capture("h0", 520), Capture("h1", 20)) == [520, 520, 20]
     keys.now += 1_001
