@@ -200,7 +200,7 @@ class TestLogIn:
             await log_in(membership, password="wrong")
         for authenticator, credentials in [
             (Sessions(database, StoppedClock()), Credentials(cookies={COOKIE: entered.token})),
-            (ApiKeys(database), Credentials({"authorization": f"Bearer {key}"})),
+            (ApiKeys(database, StoppedClock()), Credentials({"authorization": f"Bearer {key}"})),
         ]:
             with pytest.raises(Unauthenticated, match="blocked"):
                 await authenticator.authenticate(credentials)
