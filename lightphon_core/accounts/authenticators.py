@@ -8,8 +8,9 @@ from functools import partial
 from typing import ClassVar
 
 from lightphon_core.accounts.credentials import Credential, find_by_secret
+from lightphon_core.accounts.lookups import SecretLookups
 from lightphon_core.accounts.secrets import Kind, is_well_formed
-from lightphon_core.accounts.sessions import Session, find_session, session_token
+from lightphon_core.accounts.sessions import Session, find_session, is_token, session_token
 from lightphon_core.accounts.terms import as_utc
 from lightphon_core.errors import Unauthenticated
 from lightphon_core.hookspecs import hookimpl
@@ -26,8 +27,8 @@ class _StoredCredentials(Authenticator):
     kind: ClassVar[Kind]
     command: ClassVar[str]
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
+    def __init__(self, lookups: SecretLookups, clock: Clock) -> None:
+        self._lookups = lookups
         self._clock = clock
 
     @abstractmethod
@@ -40,8 +41,8 @@ class _StoredCredentials(Authenticator):
             return None
         if not is_well_formed(self.kind, secret):
             raise Unauthenticated(f"This {self.kind.words} has a typo or was cut off. Copy the whole of it again.")
-        found = await self._database.read(partial(find_by_secret, kind=self.kind, secret=secret))
-        return self._principal(found)
+        look_up = partial(find_by_secret, kind=self.kind, secret=secret)
+        return await self._lookups.principal(secret, look_up, self._principal)
 
     def _principal(self, found: Credential | None) -> Principal:
         words, create = self.kind.words, f"Create one with `lightphon {self.command} create`."
@@ -96,8 +97,8 @@ class Sessions(Authenticator):
 
     name = "sessions"
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
+    def __init__(self, lookups: SecretLookups, clock: Clock) -> None:
+        self._lookups = lookups
         self._clock = clock
 
     async def authenticate(self, credentials: Credentials) -> Principal | None:
@@ -105,8 +106,10 @@ class Sessions(Authenticator):
         if token is None:
             return None
         now = self._clock.now()
-        session = await self._database.read(partial(find_session, token=token, now=now))
-        return _person(session, now)
+        if not is_token(token):
+            return _person(None, now=now)
+        look_up = partial(find_session, token=token, now=now)
+        return await self._lookups.principal(token, look_up, partial(_person, now=now))
 
 
 def _person(session: Session | None, now: float) -> Principal:
@@ -126,15 +129,15 @@ class BuiltinAuthenticators:
     """The plugin that brings them: the core builds it with the database, which no other plugin is given."""
 
     def __init__(self, database: Database, host: Host[None]) -> None:
-        self._database = database
-        self._host = host
+        self._lookups = SecretLookups(database)
+        self._clock = host.clock
 
     @hookimpl
     def register_authenticators(self) -> Sequence[Authenticator]:
-        database, clock = self._database, self._host.clock
+        lookups, clock = self._lookups, self._clock
         return [
-            ApiKeys(database, clock),
-            AgentTokens(database, clock),
-            NodeTokens(database, clock),
-            Sessions(database, clock),
+            ApiKeys(lookups, clock),
+            AgentTokens(lookups, clock),
+            NodeTokens(lookups, clock),
+            Sessions(lookups, clock),
         ]

@@ -43,6 +43,11 @@ def session_token(cookies: Mapping[str, str]) -> str | None:
     return cookies.get(SECURE_COOKIE) or cookies.get(COOKIE)
 
 
+def is_token(text: str) -> bool:
+    """Whether `text` could be a session's token. Says nothing about its being one."""
+    return _TOKEN.fullmatch(text) is not None
+
+
 def open_session(connection: Connection, account_id: str, *, now: float, lifetime_s: float, recent_s: float) -> str:
     """The token of a new session, which is kept nowhere. Sessions that have expired are removed by the way."""
     at = microseconds(now)
@@ -63,7 +68,7 @@ def open_session(connection: Connection, account_id: str, *, now: float, lifetim
 
 def find_session(connection: Connection, token: str, *, now: float) -> Session | None:
     """The session of this token; None where there is none, or none any more."""
-    if not _TOKEN.fullmatch(token):
+    if not is_token(token):
         return None
     query = (
         select(
@@ -82,7 +87,7 @@ def find_session(connection: Connection, token: str, *, now: float) -> Session |
 
 def end_session(connection: Connection, token: str) -> None:
     """End the session of this token, if there is one."""
-    if _TOKEN.fullmatch(token):
+    if is_token(token):
         connection.execute(delete(sessions).where(sessions.c.token_hash == hash_secret(token)))
 
 

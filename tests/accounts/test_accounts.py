@@ -11,6 +11,7 @@ from sqlalchemy import select
 from lightphon_core.accounts import credentials, people
 from lightphon_core.accounts.authenticators import AgentTokens, ApiKeys, BuiltinAuthenticators, NodeTokens, Sessions
 from lightphon_core.accounts.credentials import MOST_OF_AN_ACCOUNT
+from lightphon_core.accounts.lookups import SecretLookups
 from lightphon_core.accounts.secrets import Kind, hash_secret, is_well_formed, new_secret
 from lightphon_core.accounts.sessions import COOKIE, open_session
 from lightphon_core.accounts.terms import Terms
@@ -57,6 +58,11 @@ def make(database):
 
 def bearer(secret, **more):
     return Credentials({"authorization": f"Bearer {secret}"}, **more)
+
+
+def over(database, authenticator, clock=None):
+    """An authenticator of this class."""
+    return authenticator(SecretLookups(database), clock or StoppedClock())
 
 
 def carried(kind, secret):
@@ -210,7 +216,7 @@ def test_no_secret_at_rest(database, make):
     [(Kind.API_KEY, Scope.INFERENCE), (Kind.AGENT_TOKEN, Scope.INFERENCE), (Kind.NODE_TOKEN, Scope.NODE)],
 )
 async def test_authenticating(database, make, kind, scope):
-    authenticator = AUTHENTICATORS[kind](database, StoppedClock())
+    authenticator = over(database, AUTHENTICATORS[kind])
     credential, secret = make(kind)
     principal = await authenticator.authenticate(carried(kind, secret))
     assert principal is not None
@@ -234,7 +240,7 @@ async def test_authenticating(database, make, kind, scope):
 
 async def test_a_principal_has_the_terms_of_its_credential_until_they_end(database, make):
     clock = StoppedClock()
-    authenticator = ApiKeys(database, clock)
+    authenticator = over(database, ApiKeys, clock)
     _, secret = make(Kind.API_KEY, NARROW)
     principal = await authenticator.authenticate(bearer(secret))
     assert (principal.scopes, principal.models, principal.limits) == (NARROW.scopes, NARROW.models, NARROW.limits)
@@ -255,7 +261,7 @@ async def test_admin_lasts_as_long_as_the_account_is_an_administrators(database)
     shown = [(ApiKeys, bearer(secret)), (Sessions, Credentials(cookies={COOKIE: token}))]
 
     async def scopes():
-        found = [await cls(database, StoppedClock()).authenticate(each) for cls, each in shown]
+        found = [await over(database, cls).authenticate(each) for cls, each in shown]
         return [each.scopes for each in found]
 
     assert await scopes() == [{Scope.ADMIN, Scope.MANAGE}, {Scope.ADMIN, Scope.MANAGE, Scope.ACCOUNT}]
@@ -268,7 +274,7 @@ async def test_admin_lasts_as_long_as_the_account_is_an_administrators(database)
 async def test_what_is_not_theirs(database, make):
     keys = {kind: make(kind)[1] for kind in Kind}
     for kind, cls in AUTHENTICATORS.items():
-        authenticator = cls(database, StoppedClock())
+        authenticator = over(database, cls)
         strangers = [
             Credentials(),
             bearer(""),
@@ -278,29 +284,26 @@ async def test_what_is_not_theirs(database, make):
         strangers += [carried(kind, secret) for other, secret in keys.items() if other is not kind]
         for stranger in strangers:
             assert await authenticator.authenticate(stranger) is None
-    assert await AgentTokens(database, StoppedClock()).authenticate(bearer(keys[Kind.AGENT_TOKEN])) is None
+    assert await over(database, AgentTokens).authenticate(bearer(keys[Kind.AGENT_TOKEN])) is None
 
 
 async def test_a_path_token_beats_the_header(database, make):
     (_, key), (token, secret) = make(Kind.API_KEY), make(Kind.AGENT_TOKEN)
     both = bearer(key, path_token=secret)
-    assert await ApiKeys(database, StoppedClock()).authenticate(both) is None
-    assert (
-        await NodeTokens(database, StoppedClock()).authenticate(bearer(make(Kind.NODE_TOKEN)[1], path_token=secret))
-        is None
-    )
-    principal = await AgentTokens(database, StoppedClock()).authenticate(both)
+    assert await over(database, ApiKeys).authenticate(both) is None
+    assert await over(database, NodeTokens).authenticate(bearer(make(Kind.NODE_TOKEN)[1], path_token=secret)) is None
+    principal = await over(database, AgentTokens).authenticate(both)
     assert principal is not None
     assert principal.credential_id == token.id
     # A bad one is not made good by a valid key in the header.
-    assert await ApiKeys(database, StoppedClock()).authenticate(bearer(key, path_token="other")) is None
+    assert await over(database, ApiKeys).authenticate(bearer(key, path_token="other")) is None
 
 
 async def test_database_trouble_is_not_a_wrong_key(database, make):
     _, secret = make(Kind.API_KEY)
     await asyncio.to_thread(database.close)
     with pytest.raises(StorageUnavailable):
-        await ApiKeys(database, StoppedClock()).authenticate(bearer(secret))
+        await over(database, ApiKeys).authenticate(bearer(secret))
 
 
 def test_the_plugin_brings_them_all(database):
