@@ -11,6 +11,7 @@ from litestar.types import ExceptionHandlersMap
 
 from lightphon_core import errors
 from lightphon_core.openai.errors import error_body
+from lightphon_core.openai.ratelimits import rate_limit_headers
 from lightphon_core.web.access_log import shown_path
 
 STATUS: dict[type[errors.LightPhonError], int] = {
@@ -54,6 +55,8 @@ def error_response(error: errors.LightPhonError, *, status: int | None = None) -
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:
         headers["retry-after"] = str(max(1, math.ceil(retry_after)))
+    if isinstance(error, errors.RateLimited):
+        headers |= rate_limit_headers(error.standings)
     if isinstance(error, errors.Unauthenticated):
         headers["www-authenticate"] = "Bearer"
     if isinstance(error, errors.TimedOut):
