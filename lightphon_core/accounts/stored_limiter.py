@@ -136,8 +136,8 @@ def _admit(
     waits = [(wait(draw.share, until.get(draw.rate.key, now), now), str(draw.rate)) for draw in draws]
     if rooms:
         connection.execute(delete(places).where(places.c.lease_until <= now))
-        full = select(places.c.key, func.count()).where(places.c.key.in_([room.key for room in rooms]))
-        taken: dict[str, int] = dict(connection.execute(full.group_by(places.c.key)).tuples().all())
+        query = select(places.c.key, func.count().label("taken")).where(places.c.key.in_([room.key for room in rooms]))
+        taken = {row.key: row.taken for row in connection.execute(query.group_by(places.c.key))}
         waits += [(FULL_US, str(room)) for room in rooms if taken.get(room.key, 0) >= room.places]
     longest, limit = max(waits, default=(0, ""))
     if longest:
@@ -172,12 +172,12 @@ def _untils(connection: Connection, draws: Iterable[Draw]) -> dict[str, int]:
     if not keys:
         return {}
     query = select(rates.c.key, rates.c.until).where(rates.c.key.in_(keys))
-    return dict(connection.execute(query).tuples().all())
+    return {row.key: row.until for row in connection.execute(query)}
 
 
 def _store(connection: Connection, until: dict[str, int], now: int) -> None:
     """Write these down, and remove all that is paid back."""
-    connection.execute(delete(rates).where(or_(rates.c.until <= now, rates.c.key.in_(until))))
+    connection.execute(delete(rates).where(or_(rates.c.until <= now, rates.c.key.in_(list(until)))))
     if rows := [{"key": key, "until": time} for key, time in until.items() if time > now]:
         connection.execute(insert(rates), rows)
 
