@@ -41,8 +41,8 @@ class StoredLimiter(Limiter):
     """Rates and leases run on `clock`, in microseconds since 1970: the database's, which everybody shares.
 
     An admission is one write, and its end another, in the order in which they were asked for. While the database does
-    not answer, what is over waits for the next beat. Where it does not for as long as a lease, a place may come free
-    before its request has ended.
+    not answer, what is over waits for the next beat, and where nobody knows whether it was written, tokens may count
+    twice. Where it does not answer for as long as a lease, a place may come free before its request has ended.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class StoredLimiter(Limiter):
             self._spawn(self._write_over())
 
     async def forget(self, rate: Rate) -> None:
-        await self._database.write(lambda connection: connection.execute(delete(rates).where(rates.c.key == rate.key)))
+        await self._database.write(partial(_forget, key=rate.key))
 
     async def keep(self) -> None:
         """A few times in each lease."""
@@ -165,6 +165,10 @@ def _end(connection: Connection, *, over: Sequence[_Over], clock: Callable[[Conn
         _store(connection, until, now)
     if left := [{"place": each.grant.id} for each in over if each.grant.rooms]:
         connection.execute(delete(places).where(places.c.id == bindparam("place")), left)
+
+
+def _forget(connection: Connection, *, key: str) -> None:
+    connection.execute(delete(rates).where(rates.c.key == key))
 
 
 def _untils(connection: Connection, draws: Iterable[Draw]) -> dict[str, int]:

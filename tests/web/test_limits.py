@@ -14,6 +14,8 @@ from sqlalchemy import func, select
 
 from lightphon_core import Authenticator, Principal
 from lightphon_core.openai.ratelimits import UNITS
+from lightphon_core.openai.request import parse
+from lightphon_core.serving.serve import begin
 from lightphon_core.settings import StorageSettings
 from lightphon_core.storage.schema import places
 from lightphon_core.testing import ScriptedBackend, plugin_of
@@ -301,6 +303,21 @@ class TestAtOnce:
         settled(running)
         assert taken(running) == 0
         assert ask(running).json()["error"]["code"] == "no_nodes_available"
+        settled(running)
+        assert taken(running) == 0
+
+    def test_one_that_is_abandoned_before_its_first_step(self, start):
+        running = start(ScriptedBackend(says("Hi")), limits={"concurrent_requests": 1})
+        gateway = running.server.gateway
+        principal = Principal("acc_test", "cred_test", frozenset({Scope.INFERENCE}))
+
+        async def give_up():
+            asked = parse("/v1/chat/completions", json.dumps(BODY).encode(), max_output_tokens=9)
+            exchange = await begin(gateway, asked, principal, "req_test")
+            exchange.abandon()
+            return await exchange.whole()
+
+        assert running.server.call(give_up()) is None
         settled(running)
         assert taken(running) == 0
 
