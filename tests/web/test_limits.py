@@ -286,7 +286,8 @@ class TestAtOnce:
         headers = {"authorization": f"Bearer {running.api_key}"}
         where = ("POST", f"{running.url}/v1/chat/completions")
         with httpx.stream(*where, json={**BODY, "stream": True}, headers=headers, timeout=30) as answer:
-            lines = [line for line in iter(answer.iter_lines().__next__, "data: [DONE]") if line]
+            stream = answer.iter_lines()  # to forget it would be to hang up
+            lines = [line for line in iter(stream.__next__, "data: [DONE]") if line]
             assert '"finish_reason":"length"' in lines[-1]
             next_one = ask(running).status_code  # there is room for it, and no money
             tidied.set()
