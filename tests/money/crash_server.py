@@ -13,8 +13,8 @@ import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-from lightphon_core import Job, Price
-from lightphon_core.settings import LedgerSettings, PricingSettings, Settings, StorageSettings
+from lightphon_core import Job, Price, log
+from lightphon_core.settings import LedgerSettings, LogSettings, PricingSettings, Settings, StorageSettings
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.migrate import migrate
 from lightphon_core.testing import ScriptedBackend, plugin_of
@@ -32,6 +32,7 @@ async def words(job: Job) -> AsyncGenerator[bytes, None]:
 
 
 def main() -> None:
+    log.configure(LogSettings())  # to stderr: stdout is for the test
     data_dir, url, lease_s = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
     settings = Settings(
         data_dir=data_dir,

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,24 @@ class Gateway:
     def end(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
         self.process.wait(20)
+
+    def close(self) -> None:
+        self.process.kill()  # whether it sleeps or not
+        self.process.wait(20)
         self.process.stdout.close()
+
+
+@pytest.fixture
+def start_gateway(tmp_path, database_url):
+    """`start_gateway()`: none of them outlives the test, whatever becomes of it."""
+    with ExitStack() as gateways:
+
+        def start() -> Gateway:
+            gateway = Gateway(tmp_path, database_url)
+            gateways.callback(gateway.close)
+            return gateway
+
+        yield start
 
 
 def stream_once(port: int, key: str, tally: Tally, words: int) -> None:
@@ -128,12 +146,12 @@ def until(condition: Callable[[], object], timeout_s: float, otherwise: str) -> 
         threading.Event().wait(0.02)
 
 
-def test_the_books_survive_kills(tmp_path, database_url, database_kind, key, request):
+def test_the_books_survive_kills(start_gateway, database_url, database_kind, key, request):
     dice = random.Random(7)
     tally = Tally()
     crashes = request.config.getoption("--crashes")
     for _ in range(crashes if database_kind == "sqlite" else max(3, crashes // 3)):
-        gateway = Gateway(tmp_path, database_url)
+        gateway = start_gateway()
         stop = threading.Event()
 
         def load(port: int = gateway.port, stop: threading.Event = stop) -> None:
@@ -148,7 +166,7 @@ def test_the_books_survive_kills(tmp_path, database_url, database_kind, key, req
         stop.set()
         for client in clients:
             client.join(20)
-    gateway = Gateway(tmp_path, database_url)
+    gateway = start_gateway()
     with Database(database_url) as database:
         until(lambda: not holds_in(database), 3 * LEASE_S + 2, "holds are stuck after their lease")
         gateway.end(signal.SIGTERM)
@@ -161,15 +179,15 @@ def test_the_books_survive_kills(tmp_path, database_url, database_kind, key, req
     assert tally.shown_msat <= total <= tally.words * PRICE
 
 
-def test_a_gateway_that_sleeps_past_its_lease_does_not_charge_twice(tmp_path, database_url, key):
+def test_a_gateway_that_sleeps_past_its_lease_does_not_charge_twice(start_gateway, database_url, key):
     tally = Tally()
-    sleeper = Gateway(tmp_path, database_url)
+    sleeper = start_gateway()
     client = threading.Thread(target=stream_once, args=(sleeper.port, key, tally, 400))
     client.start()
     with Database(database_url) as database:
         until(lambda: delivered(database), 20, "nothing was delivered")
     sleeper.process.send_signal(signal.SIGSTOP)
-    other = Gateway(tmp_path, database_url)
+    other = start_gateway()
     with Database(database_url) as database:
         # The other gateway reaps it.
         until(lambda: not holds_in(database), 3 * LEASE_S + 15, "the hold is stuck after its lease")
