@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
-from lightphon_core.accounts.credentials import find_by_secret
+from lightphon_core.accounts.credentials import Credential, find_by_secret
+from lightphon_core.accounts.lookups import SecretLookups
 from lightphon_core.accounts.secrets import Kind, is_well_formed
-from lightphon_core.accounts.sessions import find_session, session_token
+from lightphon_core.accounts.sessions import Session, find_session, is_token, session_token
+from lightphon_core.accounts.terms import as_utc
 from lightphon_core.errors import Unauthenticated
 from lightphon_core.hookspecs import hookimpl
 from lightphon_core.host import Clock, Host
@@ -23,11 +25,11 @@ class _StoredCredentials(Authenticator):
     """Looks secrets of one kind up. Every look-up asks the database, so a revoked one is refused from then on."""
 
     kind: ClassVar[Kind]
-    scopes: ClassVar[frozenset[Scope]]
     command: ClassVar[str]
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, lookups: SecretLookups, clock: Clock) -> None:
+        self._lookups = lookups
+        self._clock = clock
 
     @abstractmethod
     def secret_of(self, credentials: Credentials) -> str | None:
@@ -37,17 +39,24 @@ class _StoredCredentials(Authenticator):
         secret = self.secret_of(credentials)
         if secret is None or not secret.startswith(self.kind.prefix):
             return None
-        words = self.kind.words
         if not is_well_formed(self.kind, secret):
-            raise Unauthenticated(f"This {words} has a typo or was cut off. Copy the whole of it again.")
-        found = await self._database.read(partial(find_by_secret, kind=self.kind, secret=secret))
+            raise Unauthenticated(f"This {self.kind.words} has a typo or was cut off. Copy the whole of it again.")
+        look_up = partial(find_by_secret, kind=self.kind, secret=secret)
+        return await self._lookups.principal(secret, look_up, self._principal)
+
+    def _principal(self, found: Credential | None) -> Principal:
+        words, create = self.kind.words, f"Create one with `lightphon {self.command} create`."
         if found is None:
-            raise Unauthenticated(f"This {words} is unknown here. Create one with `lightphon {self.command} create`.")
+            raise Unauthenticated(f"This {words} is unknown here. {create}")
         if found.revoked_at is not None:
-            raise Unauthenticated(f"This {words} was revoked. Create one with `lightphon {self.command} create`.")
+            raise Unauthenticated(f"This {words} was revoked. {create}")
         if found.blocked_at is not None:
             raise Unauthenticated(f"The account of this {words} is blocked.", code="account_blocked")
-        return Principal(found.account_id, found.id, self.scopes)
+        terms, ends = found.terms, found.terms.expires_at
+        if ends is not None and ends <= microseconds(self._clock.now()):
+            raise Unauthenticated(f"This {words} expired at {as_utc(ends)}. {create}", code="expired_api_key")
+        scopes = found.scopes if found.admin_since is not None else found.scopes - {Scope.ADMIN}
+        return Principal(found.account_id, found.id, scopes, terms.models, terms.limits)
 
 
 class ApiKeys(_StoredCredentials):
@@ -55,7 +64,6 @@ class ApiKeys(_StoredCredentials):
 
     name = "api_keys"
     kind = Kind.API_KEY
-    scopes = frozenset({Scope.INFERENCE})
     command = "key"
 
     def secret_of(self, credentials: Credentials) -> str | None:
@@ -67,7 +75,6 @@ class AgentTokens(_StoredCredentials):
 
     name = "agent_tokens"
     kind = Kind.AGENT_TOKEN
-    scopes = frozenset({Scope.INFERENCE})
     command = "agent-token"
 
     def secret_of(self, credentials: Credentials) -> str | None:
@@ -79,7 +86,6 @@ class NodeTokens(_StoredCredentials):
 
     name = "node_tokens"
     kind = Kind.NODE_TOKEN
-    scopes = frozenset({Scope.NODE})
     command = "node-token"
 
     def secret_of(self, credentials: Credentials) -> str | None:
@@ -91,8 +97,8 @@ class Sessions(Authenticator):
 
     name = "sessions"
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database = database
+    def __init__(self, lookups: SecretLookups, clock: Clock) -> None:
+        self._lookups = lookups
         self._clock = clock
 
     async def authenticate(self, credentials: Credentials) -> Principal | None:
@@ -100,28 +106,38 @@ class Sessions(Authenticator):
         if token is None:
             return None
         now = self._clock.now()
-        session = await self._database.read(partial(find_session, token=token, now=now))
-        if session is None:
-            raise Unauthenticated("Your session has ended. Log in again.", code="session_ended")
-        if session.blocked_at is not None:
-            raise Unauthenticated("Your account is blocked.", code="account_blocked")
-        recent = {Scope.MANAGE} if session.recent_until > microseconds(now) else set()
-        return Principal(session.account_id, session.id, frozenset({Scope.ACCOUNT} | recent))
+        if not is_token(token):
+            return _person(None, now=now)
+        look_up = partial(find_session, token=token, now=now)
+        return await self._lookups.principal(token, look_up, partial(_person, now=now))
+
+
+def _person(session: Session | None, now: float) -> Principal:
+    if session is None:
+        raise Unauthenticated("Your session has ended. Log in again.", code="session_ended")
+    if session.blocked_at is not None:
+        raise Unauthenticated("Your account is blocked.", code="account_blocked")
+    scopes = {Scope.ACCOUNT}
+    if session.recent_until > microseconds(now):
+        scopes.add(Scope.MANAGE)
+    if session.admin_since is not None:
+        scopes.add(Scope.ADMIN)
+    return Principal(session.account_id, session.id, frozenset(scopes))
 
 
 class BuiltinAuthenticators:
     """The plugin that brings them: the core builds it with the database, which no other plugin is given."""
 
     def __init__(self, database: Database, host: Host[None]) -> None:
-        self._database = database
-        self._host = host
+        self._lookups = SecretLookups(database)
+        self._clock = host.clock
 
     @hookimpl
     def register_authenticators(self) -> Sequence[Authenticator]:
-        database = self._database
+        lookups, clock = self._lookups, self._clock
         return [
-            ApiKeys(database),
-            AgentTokens(database),
-            NodeTokens(database),
-            Sessions(database, self._host.clock),
+            ApiKeys(lookups, clock),
+            AgentTokens(lookups, clock),
+            NodeTokens(lookups, clock),
+            Sessions(lookups, clock),
         ]

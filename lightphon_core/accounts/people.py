@@ -66,6 +66,12 @@ def set_blocked(connection: Connection, account: Account, blocked_at: int | None
     return evolve(account, blocked_at=blocked_at)
 
 
+def set_admin(connection: Connection, account: Account, admin_since: int | None) -> Account:
+    """The account, an administrator's since then, or with None no longer. Its keys for admin open nothing meanwhile."""
+    connection.execute(update(accounts).where(accounts.c.id == account.id).values(admin_since=admin_since))
+    return evolve(account, admin_since=admin_since)
+
+
 def delete_account(connection: Connection, account_id: str) -> None:
     """Remove the account with its credentials and sessions. Journal and usage keep its id, which names nobody then."""
     for table in (sessions, credentials):

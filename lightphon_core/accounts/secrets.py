@@ -35,6 +35,11 @@ class Kind(StrEnum):
         """Its name in a sentence."""
         return {Kind.API_KEY: "API key", Kind.AGENT_TOKEN: "agent token", Kind.NODE_TOKEN: "node token"}[self]
 
+    @property
+    def one(self) -> str:
+        """The same with its article."""
+        return f"{'a' if self is Kind.NODE_TOKEN else 'an'} {self.words}"
+
 
 def new_secret(kind: Kind) -> str:
     """A new secret, from the operating system's random numbers."""

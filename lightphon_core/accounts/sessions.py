@@ -10,29 +10,42 @@ from sqlalchemy import Connection, delete, insert, select
 
 from lightphon_core.accounts.secrets import hash_secret, random_text
 from lightphon_core.storage.schema import accounts, microseconds, sessions
+from lightphon_core.types import Principal
 
 COOKIE = "lightphon_session"
 SECURE_COOKIE = f"__Host-{COOKIE}"
 """Its name where there is https: browsers then let no other host and no plain http set it."""
 
+_ID_PREFIX = "sess_"
 _TOKEN = re.compile(r"ls_[A-Za-z0-9]{36}")
 
 
 @frozen
 class Session:
     """Times are in microseconds since 1970, UTC. Until `recent_until` the password counts as just given. `blocked_at`
-    is the account's.
+    and `admin_since` are the account's.
     """
 
     id: str
     account_id: str
     recent_until: int
     blocked_at: int | None
+    admin_since: int | None
+
+
+def is_session(principal: Principal) -> bool:
+    """Whether somebody who is logged in stands behind it, and no key or token."""
+    return principal.credential_id.startswith(_ID_PREFIX)
 
 
 def session_token(cookies: Mapping[str, str]) -> str | None:
     """The text that may be a session's token."""
     return cookies.get(SECURE_COOKIE) or cookies.get(COOKIE)
+
+
+def is_token(text: str) -> bool:
+    """Whether `text` could be a session's token. Says nothing about its being one."""
+    return _TOKEN.fullmatch(text) is not None
 
 
 def open_session(connection: Connection, account_id: str, *, now: float, lifetime_s: float, recent_s: float) -> str:
@@ -42,7 +55,7 @@ def open_session(connection: Connection, account_id: str, *, now: float, lifetim
     token = f"ls_{random_text(36)}"
     connection.execute(
         insert(sessions).values(
-            id=f"sess_{random_text(16)}",
+            id=f"{_ID_PREFIX}{random_text(16)}",
             account_id=account_id,
             token_hash=hash_secret(token),
             created_at=at,
@@ -55,20 +68,26 @@ def open_session(connection: Connection, account_id: str, *, now: float, lifetim
 
 def find_session(connection: Connection, token: str, *, now: float) -> Session | None:
     """The session of this token; None where there is none, or none any more."""
-    if not _TOKEN.fullmatch(token):
+    if not is_token(token):
         return None
     query = (
-        select(sessions.c.id, sessions.c.account_id, sessions.c.recent_until, accounts.c.blocked_at)
+        select(
+            sessions.c.id,
+            sessions.c.account_id,
+            sessions.c.recent_until,
+            accounts.c.blocked_at,
+            accounts.c.admin_since,
+        )
         .join(accounts)
         .where(sessions.c.token_hash == hash_secret(token), sessions.c.expires_at > microseconds(now))
     )
     row = connection.execute(query).one_or_none()
-    return None if row is None else Session(row.id, row.account_id, row.recent_until, row.blocked_at)
+    return None if row is None else Session(*row)
 
 
 def end_session(connection: Connection, token: str) -> None:
     """End the session of this token, if there is one."""
-    if _TOKEN.fullmatch(token):
+    if is_token(token):
         connection.execute(delete(sessions).where(sessions.c.token_hash == hash_secret(token)))
 
 

@@ -9,6 +9,7 @@ import click
 
 from lightphon_core.accounts import credentials, people
 from lightphon_core.accounts.secrets import Kind
+from lightphon_core.accounts.terms import Terms
 from lightphon_core.cli.options import json_option, open_database, print_json, settings_options
 from lightphon_core.cli.report import iso_time, print_table
 from lightphon_core.settings import Settings
@@ -29,7 +30,7 @@ def credential_group(kind: Kind, name: str, purpose: str) -> click.Group:
     def create(account_name: str, label: str, as_json: bool, settings: Settings) -> None:
         with open_database(settings) as database, database.transaction() as connection:
             account = people.get_account(connection, account_name)
-            made, secret = credentials.create_credential(connection, account, kind, name=label, now=time.time())
+            made, secret = credentials.create_credential(connection, account, kind, now=time.time(), terms=Terms(label))
         if as_json:
             print_json({**_as_json(made), "secret": secret, **_path(kind, secret)})
             return
@@ -45,7 +46,8 @@ def credential_group(kind: Kind, name: str, purpose: str) -> click.Group:
     def list_(account_name: str | None, as_json: bool, settings: Settings) -> None:
         with open_database(settings) as database, database.transaction() as connection:
             account = None if account_name is None else people.get_account(connection, account_name)
-            found = credentials.list_credentials(connection, kind=kind, account=account)
+            account_id = None if account is None else account.id
+            found = credentials.list_credentials(connection, kind=kind, account_id=account_id)
         if as_json:
             print_json({"credentials": [_as_json(each) for each in found]})
         elif found:
@@ -78,7 +80,7 @@ def _as_json(credential: credentials.Credential) -> dict[str, Any]:
         "kind": credential.kind.value,
         "account": credential.account,
         "account_id": credential.account_id,
-        "name": credential.name,
+        "name": credential.terms.name,
         "hint": credential.hint,
         "created_at": iso_time(credential.created_at),
         "revoked_at": iso_time(credential.revoked_at),
@@ -89,7 +91,7 @@ def _row(credential: credentials.Credential) -> tuple[str, ...]:
     return (
         credential.id,
         credential.account,
-        credential.name,
+        credential.terms.name,
         credential.hint,
         iso_time(credential.created_at) or "",
         iso_time(credential.revoked_at) or "",

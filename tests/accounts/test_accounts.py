@@ -3,19 +3,44 @@
 import asyncio
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
 from lightphon_core.accounts import credentials, people
-from lightphon_core.accounts.authenticators import AgentTokens, ApiKeys, BuiltinAuthenticators, NodeTokens
+from lightphon_core.accounts.authenticators import AgentTokens, ApiKeys, BuiltinAuthenticators, NodeTokens, Sessions
+from lightphon_core.accounts.credentials import MOST_OF_AN_ACCOUNT
+from lightphon_core.accounts.lookups import SecretLookups
 from lightphon_core.accounts.secrets import Kind, hash_secret, is_well_formed, new_secret
+from lightphon_core.accounts.sessions import COOKIE, open_session
+from lightphon_core.accounts.terms import Terms
 from lightphon_core.errors import InvalidRequest, StorageUnavailable, Unauthenticated
-from lightphon_core.host import Host, SystemClock
+from lightphon_core.host import Host
 from lightphon_core.storage.schema import CREDENTIAL_KINDS, metadata
-from lightphon_core.types import Credentials, Scope
+from lightphon_core.types import Credentials, RateLimits, Scope
 
 NOW = 1_800_000_000.25
+AT = 1_800_000_000_250_000
+LAPTOP = Terms("laptop")
+NARROW = Terms(
+    "narrow",
+    frozenset({Scope.INFERENCE, Scope.MANAGE}),
+    AT + 60_000_000,
+    frozenset({"b/two", 'a "one"'}),
+    RateLimits(60, 1000, 2),
+)
+
+
+class StoppedClock:
+    def __init__(self, time=NOW):
+        self.time = time
+
+    def now(self):
+        return self.time
+
+    def monotonic(self):
+        return self.time
 
 
 @pytest.fixture
@@ -24,15 +49,20 @@ def make(database):
     with database.transaction() as connection:
         alice = people.create_account(connection, "alice", now=NOW)
 
-    def make(kind):
+    def make(kind, terms=LAPTOP):
         with database.transaction() as connection:
-            return credentials.create_credential(connection, alice, kind, name="laptop", now=NOW)
+            return credentials.create_credential(connection, alice, kind, now=NOW, terms=terms)
 
     return make
 
 
 def bearer(secret, **more):
     return Credentials({"authorization": f"Bearer {secret}"}, **more)
+
+
+def over(database, authenticator, clock=None):
+    """An authenticator of this class."""
+    return authenticator(SecretLookups(database), clock or StoppedClock())
 
 
 def carried(kind, secret):
@@ -97,18 +127,65 @@ def test_credentials_are_listed_and_revoked_for_good(database, make):
         bob = people.create_account(connection, "bob", now=NOW)
         theirs, _ = credentials.create_credential(connection, bob, Kind.API_KEY, now=NOW + 1)
         assert credentials.list_credentials(connection, kind=Kind.API_KEY) == [key, theirs]
-        assert credentials.list_credentials(connection, account=bob) == [theirs]
+        assert credentials.list_credentials(connection, account_id=bob.id) == [theirs]
         revoked = credentials.revoke_credential(connection, Kind.API_KEY, key.id, now=NOW + 5)
         assert revoked.revoked_at == key.created_at + 5_000_000
         assert credentials.revoke_credential(connection, Kind.API_KEY, key.id, now=NOW + 9) == revoked
         assert credentials.list_credentials(connection, kind=Kind.API_KEY) == [revoked, theirs]
-        with pytest.raises(InvalidRequest, match="is no API key, but an id of the kind node token"):
+        assert credentials.list_credentials(connection, kind=Kind.API_KEY, revoked=False) == [theirs]
+        with pytest.raises(InvalidRequest, match="is the id of a node token, not an API key") as refused:
             credentials.revoke_credential(connection, Kind.API_KEY, token.id, now=NOW)
-        with pytest.raises(InvalidRequest, match="no API key with the id"):
-            credentials.revoke_credential(connection, Kind.API_KEY, "cred_none", now=NOW)
-        for name in ("a\x1b[31m", "a\n", "a" * 65):
-            with pytest.raises(InvalidRequest):
-                credentials.create_credential(connection, bob, Kind.API_KEY, name=name, now=NOW)
+        assert refused.value.code == "not_found"
+
+
+def test_terms_are_kept_and_changed(database, make):
+    made, secret = make(Kind.API_KEY, NARROW)
+    assert made.terms == NARROW
+    with database.transaction() as connection:
+        assert credentials.find_by_secret(connection, Kind.API_KEY, secret) == made
+        wide = Terms("wide")
+        changed = credentials.change_credential(connection, made.account_id, Kind.API_KEY, made.id, wide, now=NOW)
+        assert changed == evolve(made, terms=evolve(wide, scopes=frozenset({Scope.INFERENCE})))
+        assert credentials.find_by_secret(connection, Kind.API_KEY, secret) == changed
+        late = evolve(NARROW, expires_at=AT)
+        with pytest.raises(InvalidRequest, match="future"):
+            credentials.change_credential(connection, made.account_id, Kind.API_KEY, made.id, late, now=NOW)
+        credentials.revoke_credential(connection, Kind.API_KEY, made.id, now=NOW)
+        with pytest.raises(InvalidRequest, match="revoked") as refused:
+            credentials.change_credential(connection, made.account_id, Kind.API_KEY, made.id, NARROW, now=NOW)
+        assert refused.value.code == "credential_revoked"
+
+
+def test_another_accounts_credential_is_as_none_at_all(database, make):
+    made, secret = make(Kind.API_KEY)
+    said = set()
+    with database.transaction() as connection:
+        bob = people.create_account(connection, "bob", now=NOW)
+        for ask in (
+            lambda id_: credentials.get_credential(connection, bob.id, Kind.API_KEY, id_),
+            lambda id_: credentials.change_credential(connection, bob.id, Kind.API_KEY, id_, LAPTOP, now=NOW),
+            lambda id_: credentials.revoke_credential(connection, Kind.API_KEY, id_, now=NOW, account_id=bob.id),
+        ):
+            for id_ in (made.id, "cred_" + "x" * 16, "", "\x00", "\ud800", secret):
+                with pytest.raises(InvalidRequest) as refused:
+                    ask(id_)
+                said.add((refused.value.message, refused.value.code, refused.value.param))
+        assert said == {("There is no API key with this id.", "not_found", "id")}
+        assert credentials.get_credential(connection, made.account_id, Kind.API_KEY, made.id) == made
+
+
+def test_an_account_has_so_many_and_no_more(database, make, monkeypatch):
+    monkeypatch.setattr(credentials, "MOST_OF_AN_ACCOUNT", 2)
+    assert MOST_OF_AN_ACCOUNT == 200
+    make(Kind.NODE_TOKEN)
+    key, _ = make(Kind.API_KEY)
+    with pytest.raises(InvalidRequest, match="at most 2 keys and tokens"):
+        make(Kind.API_KEY)
+    with database.transaction() as connection:
+        bob = people.create_account(connection, "bob", now=NOW)
+        credentials.create_credential(connection, bob, Kind.API_KEY, now=NOW)
+        credentials.revoke_credential(connection, Kind.API_KEY, key.id, now=NOW)
+    make(Kind.API_KEY)
 
 
 def test_a_secret_is_found_as_what_it_is(database, make):
@@ -139,7 +216,7 @@ def test_no_secret_at_rest(database, make):
     [(Kind.API_KEY, Scope.INFERENCE), (Kind.AGENT_TOKEN, Scope.INFERENCE), (Kind.NODE_TOKEN, Scope.NODE)],
 )
 async def test_authenticating(database, make, kind, scope):
-    authenticator = AUTHENTICATORS[kind](database)
+    authenticator = over(database, AUTHENTICATORS[kind])
     credential, secret = make(kind)
     principal = await authenticator.authenticate(carried(kind, secret))
     assert principal is not None
@@ -161,10 +238,43 @@ async def test_authenticating(database, make, kind, scope):
         await authenticator.authenticate(carried(kind, secret))
 
 
+async def test_a_principal_has_the_terms_of_its_credential_until_they_end(database, make):
+    clock = StoppedClock()
+    authenticator = over(database, ApiKeys, clock)
+    _, secret = make(Kind.API_KEY, NARROW)
+    principal = await authenticator.authenticate(bearer(secret))
+    assert (principal.scopes, principal.models, principal.limits) == (NARROW.scopes, NARROW.models, NARROW.limits)
+    clock.time = NOW + 59.999
+    assert await authenticator.authenticate(bearer(secret)) == principal
+    clock.time = NOW + 60
+    with pytest.raises(Unauthenticated, match=r"expired at 2027-01-15 08:01 UTC\. Create one with") as caught:
+        await authenticator.authenticate(bearer(secret))
+    assert caught.value.code == "expired_api_key"
+
+
+async def test_admin_lasts_as_long_as_the_account_is_an_administrators(database):
+    terms = Terms(scopes=frozenset({Scope.ADMIN, Scope.MANAGE}))
+    with database.transaction() as connection:
+        root = people.create_account(connection, "root", now=NOW, admin=True)
+        made, secret = credentials.create_credential(connection, root, Kind.API_KEY, now=NOW, terms=terms)
+        token = open_session(connection, root.id, now=NOW, lifetime_s=1000, recent_s=1)
+    shown = [(ApiKeys, bearer(secret)), (Sessions, Credentials(cookies={COOKIE: token}))]
+
+    async def scopes():
+        found = [await over(database, cls).authenticate(each) for cls, each in shown]
+        return [each.scopes for each in found]
+
+    assert await scopes() == [{Scope.ADMIN, Scope.MANAGE}, {Scope.ADMIN, Scope.MANAGE, Scope.ACCOUNT}]
+    await database.write(lambda connection: people.set_admin(connection, root, None))
+    assert await scopes() == [{Scope.MANAGE}, {Scope.MANAGE, Scope.ACCOUNT}]
+    with database.transaction() as connection, pytest.raises(InvalidRequest, match="administrator"):
+        credentials.change_credential(connection, root.id, Kind.API_KEY, made.id, terms, now=NOW)
+
+
 async def test_what_is_not_theirs(database, make):
     keys = {kind: make(kind)[1] for kind in Kind}
     for kind, cls in AUTHENTICATORS.items():
-        authenticator = cls(database)
+        authenticator = over(database, cls)
         strangers = [
             Credentials(),
             bearer(""),
@@ -174,29 +284,29 @@ async def test_what_is_not_theirs(database, make):
         strangers += [carried(kind, secret) for other, secret in keys.items() if other is not kind]
         for stranger in strangers:
             assert await authenticator.authenticate(stranger) is None
-    assert await AgentTokens(database).authenticate(bearer(keys[Kind.AGENT_TOKEN])) is None
+    assert await over(database, AgentTokens).authenticate(bearer(keys[Kind.AGENT_TOKEN])) is None
 
 
 async def test_a_path_token_beats_the_header(database, make):
     (_, key), (token, secret) = make(Kind.API_KEY), make(Kind.AGENT_TOKEN)
     both = bearer(key, path_token=secret)
-    assert await ApiKeys(database).authenticate(both) is None
-    assert await NodeTokens(database).authenticate(bearer(make(Kind.NODE_TOKEN)[1], path_token=secret)) is None
-    principal = await AgentTokens(database).authenticate(both)
+    assert await over(database, ApiKeys).authenticate(both) is None
+    assert await over(database, NodeTokens).authenticate(bearer(make(Kind.NODE_TOKEN)[1], path_token=secret)) is None
+    principal = await over(database, AgentTokens).authenticate(both)
     assert principal is not None
     assert principal.credential_id == token.id
     # A bad one is not made good by a valid key in the header.
-    assert await ApiKeys(database).authenticate(bearer(key, path_token="other")) is None
+    assert await over(database, ApiKeys).authenticate(bearer(key, path_token="other")) is None
 
 
 async def test_database_trouble_is_not_a_wrong_key(database, make):
     _, secret = make(Kind.API_KEY)
     await asyncio.to_thread(database.close)
     with pytest.raises(StorageUnavailable):
-        await ApiKeys(database).authenticate(bearer(secret))
+        await over(database, ApiKeys).authenticate(bearer(secret))
 
 
 def test_the_plugin_brings_them_all(database):
-    host = Host("accounts", None, None, SystemClock(), None, None, None)
+    host = Host("accounts", None, None, StoppedClock(), None, None, None)
     brought = BuiltinAuthenticators(database, host).register_authenticators()
     assert [each.name for each in brought] == ["api_keys", "agent_tokens", "node_tokens", "sessions"]

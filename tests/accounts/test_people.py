@@ -11,6 +11,7 @@ from lightphon_core.accounts.attempts import Limited, count_attempt, forget_atte
 from lightphon_core.accounts.authenticators import ApiKeys, Sessions
 from lightphon_core.accounts.credentials import create_credential
 from lightphon_core.accounts.invites import create_invite, is_invite, use_invite
+from lightphon_core.accounts.lookups import SecretLookups
 from lightphon_core.accounts.membership import Membership
 from lightphon_core.accounts.passwords import MAX_LENGTH, PARALLEL, Passwords, check_password
 from lightphon_core.accounts.people import create_account, find_account, get_account, set_blocked
@@ -199,8 +200,8 @@ class TestLogIn:
         with pytest.raises(Unauthenticated, match="wrong"):  # nobody else is told
             await log_in(membership, password="wrong")
         for authenticator, credentials in [
-            (Sessions(database, StoppedClock()), Credentials(cookies={COOKIE: entered.token})),
-            (ApiKeys(database), Credentials({"authorization": f"Bearer {key}"})),
+            (Sessions(SecretLookups(database), StoppedClock()), Credentials(cookies={COOKIE: entered.token})),
+            (ApiKeys(SecretLookups(database), StoppedClock()), Credentials({"authorization": f"Bearer {key}"})),
         ]:
             with pytest.raises(Unauthenticated, match="blocked"):
                 await authenticator.authenticate(credentials)
@@ -330,7 +331,7 @@ class TestSessions:
             return open_session(connection, account.id, now=NOW, lifetime_s=1000, recent_s=100)
 
     async def test_what_a_session_may_do_as_time_goes_by(self, database, token, clock):
-        sessions = Sessions(database, clock)
+        sessions = Sessions(SecretLookups(database), clock)
         for cookie in (COOKIE, SECURE_COOKIE):
             shown = Credentials(cookies={cookie: token})
             clock.time = NOW + 99

@@ -9,8 +9,10 @@ import pytest
 from lightphon_core import Authenticator, Credentials, Principal, Scope, Unauthenticated
 from lightphon_core.accounts.authenticators import AgentTokens, ApiKeys, NodeTokens
 from lightphon_core.accounts.credentials import create_credential
+from lightphon_core.accounts.lookups import SecretLookups
 from lightphon_core.accounts.people import create_account
 from lightphon_core.accounts.secrets import Kind
+from lightphon_core.host import SystemClock
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.migrate import migrate
 from lightphon_core.testing import AuthenticatorContract, authenticator
@@ -42,7 +44,7 @@ def bearer(secret: str) -> Credentials:
 class TestApiKeys(AuthenticatorContract):
     @pytest.fixture
     def authenticator(self, database):
-        return ApiKeys(database)
+        return ApiKeys(SecretLookups(database), SystemClock())
 
     @pytest.fixture
     def good(self, secret_of):
@@ -52,7 +54,7 @@ class TestApiKeys(AuthenticatorContract):
 class TestAgentTokens(AuthenticatorContract):
     @pytest.fixture
     def authenticator(self, database):
-        return AgentTokens(database)
+        return AgentTokens(SecretLookups(database), SystemClock())
 
     @pytest.fixture
     def good(self, secret_of):
@@ -62,7 +64,7 @@ class TestAgentTokens(AuthenticatorContract):
 class TestNodeTokens(AuthenticatorContract):
     @pytest.fixture
     def authenticator(self, database):
-        return NodeTokens(database)
+        return NodeTokens(SecretLookups(database), SystemClock())
 
     @pytest.fixture
     def good(self, secret_of):

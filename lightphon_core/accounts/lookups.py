@@ -1,0 +1,73 @@
+"""Asking the database about a secret that somebody shows, so that those who guess keep nobody waiting.
+
+The database is asked every time, so what was revoked opens nothing from then on. Secrets that opened something lately
+are looked up as they come. All others, which anybody can make up by the thousand, take turns: one reader at a time, a
+bounded number that wait, and the rest is turned away before it costs a look-up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from lightphon_core.accounts.secrets import hash_secret
+from lightphon_core.errors import RateLimited, Unauthenticated
+from lightphon_core.storage.engine import Database
+from lightphon_core.types import Principal
+
+T = TypeVar("T")
+
+WAITING_LIMIT = 64
+FAMILIAR_LIMIT = 10_000
+
+
+class SecretLookups:
+    """For one event loop. All authenticators share one, since they share the readers."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._turn = asyncio.Semaphore(1)
+        self._strange: set[asyncio.Task[Any]] = set()
+        # By hash, the one that was seen last at the end. Only a hint: it says how to ask, never what the answer is.
+        self._familiar: OrderedDict[str, None] = OrderedDict()
+
+    async def principal(
+        self, secret: str, look_up: Callable[[Connection], T], judge: Callable[[T], Principal]
+    ) -> Principal:
+        """What `judge` makes of what `look_up` finds in the database.
+
+        Raises:
+            Unauthenticated: `judge` did.
+            RateLimited: the secret has opened nothing lately, and too many such wait already.
+            StorageUnavailable: the database does not answer.
+        """
+        digest = hash_secret(secret)
+        familiar = digest in self._familiar
+        found = await (self._database.read(look_up) if familiar else self._in_turn(look_up))
+        try:
+            principal = judge(found)
+        except Unauthenticated:
+            self._familiar.pop(digest, None)
+            raise
+        self._familiar[digest] = None
+        self._familiar.move_to_end(digest)
+        if len(self._familiar) > FAMILIAR_LIMIT:
+            self._familiar.popitem(last=False)
+        return principal
+
+    async def _in_turn(self, look_up: Callable[[Connection], T]) -> T:
+        if len(self._strange) >= WAITING_LIMIT:
+            raise RateLimited("Too many unknown keys are being tried at the moment. Try again.", retry_after=1)
+        # A task of its own: a reader that has begun goes on when its client has gone, and its turn ends only then.
+        task = asyncio.create_task(self._take_turn(look_up))
+        self._strange.add(task)
+        task.add_done_callback(self._strange.discard)
+        return await asyncio.shield(task)
+
+    async def _take_turn(self, look_up: Callable[[Connection], T]) -> T:
+        async with self._turn:
+            return await self._database.read(look_up)

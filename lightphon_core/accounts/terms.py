@@ -1,0 +1,138 @@
+"""What a credential may do, for how long, and who may say so. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from attrs import asdict, evolve, field, frozen
+
+from lightphon_core.accounts.secrets import Kind
+from lightphon_core.accounts.sessions import is_session
+from lightphon_core.errors import InvalidRequest, PermissionDenied
+from lightphon_core.types import Principal, RateLimits, Scope
+
+NAME_LENGTH = 64
+MAX_MODELS = 64
+MODEL_LENGTH = 200
+MAX_LIMIT = 1_000_000_000
+MAX_LIFETIME_US = 3_653 * 86_400_000_000
+"""Ten years, as long as they may be."""
+
+ALLOWED_SCOPES: dict[Kind, frozenset[Scope]] = {
+    Kind.API_KEY: frozenset({Scope.INFERENCE, Scope.ACCOUNT, Scope.MANAGE, Scope.ADMIN}),
+    # It stands in URLs, which end up in histories, logs and screenshots.
+    Kind.AGENT_TOKEN: frozenset({Scope.INFERENCE}),
+    Kind.NODE_TOKEN: frozenset({Scope.NODE}),
+}
+"""What each kind may be made for."""
+
+OWN_SCOPES: dict[Kind, frozenset[Scope]] = {
+    Kind.API_KEY: frozenset({Scope.INFERENCE}),
+    Kind.AGENT_TOKEN: frozenset({Scope.INFERENCE}),
+    Kind.NODE_TOKEN: frozenset({Scope.NODE}),
+}
+"""What each kind is for unless told."""
+
+
+@frozen
+class Terms:
+    """What the owner of a credential has settled about it.
+
+    `name` is a note to tell it from others. `scopes` None stands for the kind's own. `expires_at` is in microseconds
+    since 1970, UTC; None is never. `models` are the ids of those it may use, None all. `limits` are its own; those of
+    its account hold beside them.
+    """
+
+    name: str = ""
+    scopes: frozenset[Scope] | None = None
+    expires_at: int | None = None
+    models: frozenset[str] | None = None
+    limits: RateLimits = field(factory=RateLimits)
+
+
+def valid_terms(terms: Terms, kind: Kind, *, at: int, admin: bool, before: Terms | None = None) -> Terms:
+    """`terms` with their scopes filled in. `at` is now, in microseconds; `admin`: whether the account is an
+    administrator's; `before` are the terms that these replace.
+
+    Raises:
+        InvalidRequest: a credential of this kind cannot have them. `param` names what is at fault.
+    """
+    if len(terms.name) > NAME_LENGTH or not terms.name.isprintable():
+        raise InvalidRequest(f"A name has at most {NAME_LENGTH} printable characters.", param="name")
+    scopes = OWN_SCOPES[kind] if terms.scopes is None else terms.scopes
+    _check_scopes(scopes, kind, admin=admin)
+    if before is None or terms.expires_at != before.expires_at:
+        _check_expiry(terms.expires_at, at)
+    _check_models(terms.models)
+    for name, limit in asdict(terms.limits).items():
+        if limit is not None and not 0 < limit <= MAX_LIMIT:
+            raise InvalidRequest(f"{name} is from 1 to {MAX_LIMIT}. Leave it out for no limit.", param=name)
+    if kind is Kind.NODE_TOKEN and (terms.models is not None or terms.limits != RateLimits()):
+        raise InvalidRequest("A node token has no models and no limits: it asks for nothing.", param="kind")
+    return evolve(terms, scopes=scopes)
+
+
+def grantable(principal: Principal) -> frozenset[Scope]:
+    """What this principal may make credentials for, given that it may make any: never what it lacks itself.
+
+    A session is the account's owner and so grants inference, which itself it is not for. Whoever may change what the
+    account has may let nodes in: a node token opens nothing of the account.
+    """
+    inference = {Scope.INFERENCE} if is_session(principal) else set()
+    node = {Scope.NODE} if Scope.MANAGE in principal.scopes else set()
+    return principal.scopes | inference | node
+
+
+def check_grant(principal: Principal, kind: Kind, terms: Terms) -> None:
+    """Pass terms on that the principal may give: none wider than its own.
+
+    Raises:
+        PermissionDenied: they go beyond its scopes, its models or its limits.
+    """
+    scopes = OWN_SCOPES[kind] if terms.scopes is None else terms.scopes
+    if lacking := scopes - grantable(principal):
+        raise _beyond(f"for {_words(lacking)}")
+    if kind is Kind.NODE_TOKEN:
+        return
+    if principal.models is not None and (terms.models is None or not terms.models <= principal.models):
+        raise _beyond("for models that it is not for itself")
+    for name, own in asdict(principal.limits).items():
+        given = getattr(terms.limits, name)
+        if own is not None and (given is None or given > own):
+            raise _beyond(f"with more than its own {name}, {own}")
+
+
+def as_utc(microseconds: int) -> str:
+    """A time as a person reads it: 2026-11-22 13:50 UTC."""
+    return f"{datetime.fromtimestamp(microseconds // 1_000_000, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _check_scopes(scopes: frozenset[Scope], kind: Kind, *, admin: bool) -> None:
+    allowed = ALLOWED_SCOPES[kind]
+    if not scopes or not scopes <= allowed:
+        raise InvalidRequest(f"What {kind.one} is for is one or more of: {_words(allowed)}.", param="scopes")
+    if Scope.ADMIN in scopes and not admin:
+        raise InvalidRequest("Only an administrator's key can be for admin.", param="scopes")
+
+
+def _check_expiry(expires_at: int | None, at: int) -> None:
+    if expires_at is not None and not at < expires_at <= at + MAX_LIFETIME_US:
+        raise InvalidRequest("It expires in the future, and within ten years.", param="expires_at")
+
+
+def _check_models(models: frozenset[str] | None) -> None:
+    if models is None:
+        return
+    if not 0 < len(models) <= MAX_MODELS:
+        raise InvalidRequest(f"Name 1 to {MAX_MODELS} models, or leave them out for all.", param="models")
+    for model in models:
+        if not 0 < len(model) <= MODEL_LENGTH or not model.isprintable():
+            raise InvalidRequest(f"A model's id has 1 to {MODEL_LENGTH} printable characters.", param="models")
+
+
+def _words(scopes: frozenset[Scope]) -> str:
+    return ", ".join(sorted(scopes))
+
+
+def _beyond(what: str) -> PermissionDenied:
+    return PermissionDenied(f"This credential cannot make one {what}. Use one that may, or log in.")

@@ -1,0 +1,131 @@
+"""Thousands of bad keys: they wait for one another, and good ones do not wait for them."""
+
+import asyncio
+import threading
+
+import pytest
+
+from lightphon_core.accounts import lookups as lookups_module
+from lightphon_core.accounts.lookups import WAITING_LIMIT, SecretLookups
+from lightphon_core.errors import RateLimited, StorageUnavailable, Unauthenticated
+from lightphon_core.storage.engine import READERS
+from lightphon_core.types import Principal
+
+ALICE = Principal("acc", "cred_1", frozenset())
+PATIENCE_S = 20
+
+
+class Look:
+    """A look-up that stays with its reader until it is let go, and counts how often it ran and how many at once."""
+
+    def __init__(self, found=None, error=None):
+        self.found, self.error = found, error
+        self.ran = self.running = self.most = 0
+        self.started, self.go = threading.Event(), threading.Event()
+        self._lock = threading.Lock()
+
+    def __call__(self, connection):
+        with self._lock:
+            self.ran += 1
+            self.running += 1
+            self.most = max(self.most, self.running)
+        self.started.set()
+        assert self.go.wait(PATIENCE_S)
+        with self._lock:
+            self.running -= 1
+        if self.error is not None:
+            raise self.error
+        return self.found
+
+    async def has_started(self):
+        assert await asyncio.to_thread(self.started.wait, PATIENCE_S)
+
+
+class Quick(Look):
+    def __init__(self, found=None):
+        super().__init__(found)
+        self.go.set()
+
+
+def judge(found):
+    if found is None:
+        raise Unauthenticated("unknown")
+    return found
+
+
+@pytest.fixture
+def lookups(database):
+    return SecretLookups(database)
+
+
+def start(lookups, count, look):
+    return [asyncio.create_task(lookups.principal(f"bad {number}", look, judge)) for number in range(count)]
+
+
+async def test_good_keys_do_not_wait_for_bad_ones(lookups):
+    good, late, bad = Quick(ALICE), Quick(ALICE), Look()
+    assert await lookups.principal("good", good, judge) is ALICE
+    trying = start(lookups, WAITING_LIMIT, bad)
+    await bad.has_started()
+    assert WAITING_LIMIT > READERS
+    for _ in range(10):
+        with pytest.raises(RateLimited) as refused:
+            await lookups.principal("one more", bad, judge)
+        assert await lookups.principal("good", good, judge) is ALICE
+    assert refused.value.retry_after == 1
+    assert good.ran == 11
+    with pytest.raises(RateLimited):  # a good one that nobody has seen yet is told to come again
+        await lookups.principal("new and good", late, judge)
+    assert (bad.ran, late.ran) == (1, 0)
+
+    bad.go.set()
+    answers = await asyncio.gather(*trying, return_exceptions=True)
+    assert {type(each) for each in answers} == {Unauthenticated}
+    assert (bad.ran, bad.most) == (WAITING_LIMIT, 1)
+    assert await lookups.principal("new and good", late, judge) is ALICE
+
+
+async def test_what_is_refused_is_familiar_no_longer(lookups):
+    good, gone, bad = Quick(ALICE), Quick(None), Look()
+    await lookups.principal("good", good, judge)
+    with pytest.raises(Unauthenticated):  # revoked: the database is asked, however familiar it is
+        await lookups.principal("good", gone, judge)
+    trying = start(lookups, WAITING_LIMIT, bad)
+    await bad.has_started()
+    with pytest.raises(RateLimited):
+        await lookups.principal("good", gone, judge)
+    assert gone.ran == 1
+    bad.go.set()
+    await asyncio.gather(*trying, return_exceptions=True)
+
+
+async def test_what_is_familiar_is_bounded(lookups, monkeypatch):
+    monkeypatch.setattr(lookups_module, "FAMILIAR_LIMIT", 2)
+    good, bad = Quick(ALICE), Look()
+    for secret in ("first", "second", "first", "third"):
+        await lookups.principal(secret, good, judge)
+    trying = start(lookups, WAITING_LIMIT, bad)
+    await bad.has_started()
+    for secret in ("first", "third"):
+        await lookups.principal(secret, good, judge)
+    with pytest.raises(RateLimited):  # it was seen longest ago
+        await lookups.principal("second", good, judge)
+    bad.go.set()
+    await asyncio.gather(*trying, return_exceptions=True)
+
+
+async def test_a_client_that_hangs_up_frees_no_reader(lookups):
+    bad = Look(error=StorageUnavailable("away", retry_after=1))
+    trying = start(lookups, WAITING_LIMIT, bad)
+    await bad.has_started()
+    trying[0].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await trying[0]
+    with pytest.raises(RateLimited):
+        await lookups.principal("one more", bad, judge)
+    bad.go.set()
+    answers = await asyncio.gather(*trying[1:], return_exceptions=True)
+    assert {type(each) for each in answers} == {StorageUnavailable}
+    assert (bad.ran, bad.most) == (WAITING_LIMIT, 1)
+    with pytest.raises(Unauthenticated):  # and the way is free again
+        await lookups.principal("one more", Quick(), judge)
