@@ -10,12 +10,13 @@ LightPhonError
 │   │   ├── BodyTooLarge
 │   │   └── ContextLengthExceeded
 │   ├── InsufficientBalance    the wallet does not cover the request
+│   │   └── BudgetExceeded     the wallet might, but the key may not spend so much
 │   ├── Unauthenticated        no credential, or one that is not valid
 │   ├── PermissionDenied       a valid credential that may not do this
 │   ├── ModelNotFound          nobody ever offered a model of this id
 │   └── ModelNotAvailable      models exist, but none matches name and needs
 ├── TemporaryError             nobody's fault; the same request may pass later
-│   ├── BalanceOnHold          the wallet would cover the request, but for what is set aside for others
+│   ├── BalanceOnHold          wallet or budget would cover the request, but for what is set aside for others
 │   ├── RateLimited            too often, or too much at once
 │   ├── NoNodesAvailable       a known model, whose nodes are all offline, busy or failing
 │   └── StorageUnavailable     the database does not answer
@@ -92,6 +93,12 @@ class InsufficientBalance(RequestError):
     code = "insufficient_balance"
 
 
+class BudgetExceeded(InsufficientBalance):
+    """The budget of the key does not cover the request, whatever the wallet has."""
+
+    code = "budget_exceeded"
+
+
 class Unauthenticated(RequestError):
     """No credential, or one that is unknown or revoked."""
 
@@ -127,7 +134,7 @@ class TemporaryError(LightPhonError):
 
 
 class BalanceOnHold(TemporaryError):
-    """The wallet covers the request, but part of it is set aside for requests under way."""
+    """The wallet, or the key's budget, covers the request, but part of it is set aside for requests under way."""
 
     code = "balance_on_hold"
 

@@ -1,28 +1,31 @@
-"""Whether the books are right: balances are rebuilt from the postings, holds are summed up, and both are compared."""
+"""Whether the books are right: balances are rebuilt from the postings, holds are summed up, and both are compared, with
+what budgets say is held too."""
 
 from __future__ import annotations
 
 from collections import Counter
 
 from attrs import frozen
-from sqlalchemy import Connection, delete, insert, or_, select
+from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from lightphon_core.ledger import chart
 from lightphon_core.ledger.chart import SPENDING_ORDER
-from lightphon_core.storage.schema import balances, entries, holds, postings
+from lightphon_core.storage.schema import balances, budgets, entries, holds, postings
 
 
 @frozen
 class Expected:
-    """What the balances must be: `amount` by the postings, `held` by the holds. Both by account, in msat."""
+    """What must be, in msat: `amount` by the postings and `held` by the holds, both by account, and `by_credential`
+    what the holds of each credential set aside."""
 
     amount: Counter[str]
     held: Counter[str]
+    by_credential: Counter[str | None]
 
 
 def rebuild(connection: Connection) -> Expected:
     """Sum up the journal and the holds. Exact at any size: Python does the sum."""
-    expected = Expected(Counter(), Counter())
+    expected = Expected(Counter(), Counter(), Counter())
     query = select(postings.c.debit, postings.c.credit, postings.c.amount)
     for debit, credit, amount in connection.execute(query, execution_options={"yield_per": 10_000}):
         expected.amount[debit] -= amount
@@ -31,6 +34,7 @@ def rebuild(connection: Connection) -> Expected:
         for origin in SPENDING_ORDER:
             if part := getattr(hold, origin):
                 expected.held[chart.wallet(hold.account_id, origin)] += part
+                expected.by_credential[hold.credential_id] += part
     return expected
 
 
@@ -53,11 +57,19 @@ def verify(connection: Connection) -> list[str]:
             problems.append(f"{name}: the balance of {amount} msat does not cover the {held} msat that are held")
         if row is not None and row.may_be_negative != chart.may_be_negative(name):
             problems.append(f"{name}: the database {'lets' if row.may_be_negative else 'does not let'} it be negative")
+    for row in connection.execute(select(budgets).order_by(budgets.c.credential_id, budgets.c.period)):
+        held = expected.by_credential[row.credential_id]
+        if row.held != held:
+            problems.append(
+                f"{row.credential_id}: {row.held} msat of its {row.period} budget are marked as held, "
+                f"but its holds sum to {held}"
+            )
     return problems + _journal_problems(connection)
 
 
 def correct(connection: Connection) -> list[str]:
-    """Write the balances anew, from the postings and the holds. Returns what was wrong, as `verify` does."""
+    """Write the balances anew, from the postings and the holds, and what is held of budgets. Returns what was wrong, as
+    `verify` does."""
     problems = verify(connection)
     expected = rebuild(connection)
     connection.execute(delete(balances))
@@ -75,6 +87,9 @@ def correct(connection: Connection) -> list[str]:
                 for name in names
             ],
         )
+    for credential in connection.scalars(select(budgets.c.credential_id).distinct()).all():
+        held = expected.by_credential[credential]
+        connection.execute(update(budgets).where(budgets.c.credential_id == credential).values(held=held))
     return problems
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from attrs import define, field
 
 from lightphon_core.ledger import chart
+from lightphon_core.ledger.allowance import Allowance, capped, require
 from lightphon_core.ledger.chart import SPENDING_ORDER, Origin
 from lightphon_core.ledger.commands import (
     Capture,
@@ -40,14 +41,15 @@ GATEWAY = "gateway"
 class Page:
     """The part of the books that a batch of commands touches, and what the commands did to it.
 
-    `now` is the database's clock in microseconds. Everything that a command may need must have been loaded: see
-    `scope.py`.
+    `now` is the database's clock in microseconds. `allowances` are by credential; most have none. Everything that a
+    command may need must have been loaded: see `scope.py`.
     """
 
     now: int
     balances: dict[str, Balance]
     holds: dict[str, Hold]
     entries: dict[EntryKey, str]
+    allowances: dict[str | None, list[Allowance]]
     new_entries: list[Entry] = field(factory=list)
     new_holds: dict[str, Hold] = field(factory=dict)
     changed_holds: dict[str, Hold] = field(factory=dict)
@@ -104,6 +106,8 @@ def _take(page: Page, command: TakeHold) -> Taken:
     if available < command.minimum:
         held = sum(balance.held for balance in balances)
         raise InsufficientFunds(needed=command.minimum, available=available, held=held)
+    allowances = page.allowances.get(command.credential, ())
+    require(allowances, command.minimum, page.now)
     hold = Hold(
         command.hold,
         command.account,
@@ -113,10 +117,11 @@ def _take(page: Page, command: TakeHold) -> Taken:
         page.now + command.lease_us,
         page.now,
         note=command.note,
+        credential=command.credential,
     )
     _set_aside(page, hold, max(command.amount, command.minimum))
     page.holds[hold.id] = page.new_holds[hold.id] = hold
-    return Taken(hold.amount, available - hold.amount)
+    return Taken(hold.amount, capped(allowances, available - hold.amount))
 
 
 def _extend(page: Page, command: ExtendHold) -> int:
@@ -163,6 +168,8 @@ def _held(page: Page, name: str) -> Hold:
 
 def _set_aside(page: Page, hold: Hold, amount: int) -> None:
     """Put up to `amount` of what is available into the hold, by origin in the order of spending."""
+    allowances = page.allowances.get(hold.credential, ())
+    before, amount = hold.amount, capped(allowances, amount)
     for place, name in enumerate(chart.wallets(hold.account)):
         balance = page.balance(name)
         part = min(amount, balance.amount - balance.held)
@@ -171,6 +178,8 @@ def _set_aside(page: Page, hold: Hold, amount: int) -> None:
             hold.parts[place] += part
             amount -= part
             page.touched.add(name)
+    for allowance in allowances:
+        allowance.set_aside(hold.amount - before)
 
 
 def _settle(page: Page, hold: Hold, amount: int) -> int:
@@ -182,6 +191,8 @@ def _settle(page: Page, hold: Hold, amount: int) -> int:
         if part:
             page.balance(name).held -= part
             page.touched.add(name)
+    for allowance in page.allowances.get(hold.credential, ()):
+        allowance.settle(hold.amount, charged)
     if postings:
         page.write((CHARGE, GATEWAY, hold.id), postings, hold.note)
     del page.holds[hold.id]

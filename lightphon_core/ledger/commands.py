@@ -7,6 +7,7 @@ from typing import Any
 from attrs import Attribute, field, frozen
 
 from lightphon_core.errors import LightPhonError
+from lightphon_core.ledger.periods import Period
 from lightphon_core.money import BASIS_POINTS, MoneyError, msat
 
 
@@ -56,8 +57,9 @@ class Post:
 class TakeHold:
     """Set money of `account` aside for one answer: `amount` if there is so much, else what there is, but not less than
     `minimum`. `payee` earns it (None: the house), less the house's `house_bps`. It lasts for `lease_us` microseconds.
+    The budgets of `credential` cap it as the wallet does; None for what has none.
 
-    Answered with `Taken`. Raises `InsufficientFunds`.
+    Answered with `Taken`. Raises `InsufficientFunds`, and `OverBudget` where the wallet would cover it.
     """
 
     hold: str
@@ -68,11 +70,13 @@ class TakeHold:
     house_bps: int = field(validator=_share)
     lease_us: int = field(validator=_amount)
     note: str = ""
+    credential: str | None = None
 
 
 @frozen
 class ExtendHold:
-    """Set `amount` more aside, or what there is of it; renew the lease; note that `checkpoint` has been delivered.
+    """Set `amount` more aside, or what wallet and budgets leave of it; renew the lease; note that `checkpoint`
+    has been delivered.
 
     Answered with the hold's amount from now on. Raises `HoldLost`.
     """
@@ -112,7 +116,7 @@ Command = Post | TakeHold | ExtendHold | Capture | Count | ReapExpired
 
 @frozen
 class Taken:
-    """`amount` is set aside; `left` is what the wallet has besides, free to be used."""
+    """`amount` is set aside; `left` is what could be set aside besides: what the wallet has and the budgets leave."""
 
     amount: int
     left: int
@@ -146,3 +150,21 @@ class InsufficientFunds(LedgerError):
         self.needed = needed
         self.available = available
         self.held = held
+
+
+class OverBudget(LedgerError):
+    """`needed` is more than is `left` of a budget of `amount`, of which `held` is set aside elsewhere. All in msat.
+
+    The budget begins anew at `resets_at`, in microseconds since 1970, UTC; None: never.
+    """
+
+    def __init__(
+        self, *, period: Period, amount: int, needed: int, left: int, held: int, resets_at: int | None
+    ) -> None:
+        super().__init__("The budget does not cover this.")
+        self.period = period
+        self.amount = amount
+        self.needed = needed
+        self.left = left
+        self.held = held
+        self.resets_at = resets_at

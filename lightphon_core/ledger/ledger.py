@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, overload
 
 from attrs import frozen
+from sqlalchemy import Connection
 
 from lightphon_core.errors import StorageUnavailable
 from lightphon_core.ledger.commands import (
@@ -26,12 +27,15 @@ from lightphon_core.ledger.commands import (
     Taken,
 )
 from lightphon_core.ledger.maturity import mature
+from lightphon_core.ledger.periods import DAY_US
 from lightphon_core.ledger.store import Clock, carry_out
+from lightphon_core.ledger.usage import prune_usage
 from lightphon_core.settings import LedgerSettings
 from lightphon_core.storage.clock import database_now
 from lightphon_core.storage.engine import Database
 
 LARGEST_BATCH = 512
+PRUNED_AT_ONCE = 1_000
 
 
 @frozen
@@ -86,6 +90,23 @@ class Ledger:
             StorageUnavailable: the database does not answer.
         """
         return await self._database.write(partial(mature, settings=settings, clock=self._clock))
+
+    async def prune_usage(self, days: int) -> int:
+        """Remove the usage rows of answers that are older than so many days, a portion at a time, so that nobody waits
+        long for the writer. Returns how many it removed.
+
+        Raises:
+            StorageUnavailable: the database does not answer.
+        """
+
+        def portion(connection: Connection) -> int:
+            before = self._clock(connection) - days * DAY_US
+            return prune_usage(connection, before=before, limit=PRUNED_AT_ONCE)
+
+        removed = 0
+        while gone := await self._database.write(portion):
+            removed += gone
+        return removed
 
     async def close(self) -> None:
         """Wait until all that was asked for has been answered."""

@@ -31,6 +31,7 @@ class Hold:
     created_at: int
     checkpoint: int = 0
     note: str = ""
+    credential: str | None = None
 
     @property
     def amount(self) -> int:

@@ -21,6 +21,13 @@ def external_ids_of(commands: Iterable[Command]) -> set[str]:
     return ids | {command.hold for command in commands if isinstance(command, TakeHold)}
 
 
+def credentials_of(commands: Iterable[Command], holds: Mapping[str, Hold]) -> set[str]:
+    """The credentials whose budgets the commands may change. `holds` as in `accounts_of`."""
+    names = {command.credential for command in commands if isinstance(command, TakeHold)}
+    names |= {hold.credential for hold in holds.values()}
+    return {name for name in names if name is not None}
+
+
 def accounts_of(commands: Iterable[Command], holds: Mapping[str, Hold]) -> set[str]:
     """The ledger's accounts that the commands may change. `holds` has those that they name, and those that expired."""
     names: set[str] = set()

@@ -8,13 +8,16 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from lightphon_core.ledger import chart
+from lightphon_core.ledger.allowance import Allowance
 from lightphon_core.ledger.book import Page
 from lightphon_core.ledger.chart import SPENDING_ORDER
 from lightphon_core.ledger.commands import Command, LedgerError, ReapExpired
+from lightphon_core.ledger.periods import Period
 from lightphon_core.ledger.records import Balance, Entry, EntryKey, Hold
-from lightphon_core.ledger.scope import accounts_of, external_ids_of, holds_of
+from lightphon_core.ledger.scope import accounts_of, credentials_of, external_ids_of, holds_of
+from lightphon_core.ledger.usage import write_usage
 from lightphon_core.storage.clock import database_now
-from lightphon_core.storage.schema import balances, entries, holds, postings, usage
+from lightphon_core.storage.schema import balances, budgets, entries, holds, postings
 
 REAPED_AT_ONCE = 500
 Clock = Callable[[Connection], int]
@@ -28,6 +31,7 @@ _select_expired = select(holds).where(holds.c.lease_until < bindparam("now")).li
 _select_entries = select(entries.c.kind, entries.c.source, entries.c.external_id, entries.c.id).where(
     entries.c.external_id.in_(bindparam("external_ids", expanding=True))
 )
+_select_budgets = select(budgets).where(budgets.c.credential_id.in_(bindparam("ids", expanding=True)))
 _update_balance = (
     update(balances)
     .where(balances.c.account == bindparam("b_account"))
@@ -40,6 +44,11 @@ _update_hold = (
         {origin: bindparam(f"b_{origin}") for origin in _ORIGINS}
         | {"checkpoint": bindparam("b_checkpoint"), "lease_until": bindparam("b_lease_until")}
     )
+)
+_update_budget = (
+    update(budgets)
+    .where(budgets.c.credential_id == bindparam("b_credential_id"), budgets.c.period == bindparam("b_period"))
+    .values(spent=bindparam("b_spent"), held=bindparam("b_held"), since=bindparam("b_since"))
 )
 _delete_hold = delete(holds).where(holds.c.id == bindparam("b_id"))
 
@@ -76,7 +85,18 @@ def _load(connection: Connection, commands: Sequence[Command], now: int) -> tupl
     if external_ids := external_ids_of(commands):
         for row in connection.execute(_select_entries, {"external_ids": list(external_ids)}):
             written[row.kind, row.source, row.external_id] = row.id
-    return Page(now, dict(known), held, written), set(known)
+    allowances = _allowances(connection, credentials_of(commands, held), now)
+    return Page(now, dict(known), held, written, allowances), set(known)
+
+
+def _allowances(connection: Connection, credentials: set[str], now: int) -> dict[str | None, list[Allowance]]:
+    """The budgets of these credentials, as they stand now."""
+    found: dict[str | None, list[Allowance]] = {}
+    for row in connection.execute(_select_budgets, {"ids": list(credentials)}) if credentials else ():
+        allowance = Allowance(row.credential_id, Period(row.period), row.amount, row.spent, row.held, row.since)
+        allowance.begin_anew(now)
+        found.setdefault(allowance.credential, []).append(allowance)
+    return found
 
 
 def _write(connection: Connection, page: Page, known: set[str]) -> None:
@@ -111,8 +131,11 @@ def _write(connection: Connection, page: Page, known: set[str]) -> None:
     if page.changed_holds:
         changes = [{f"b_{name}": value for name, value in _hold_row(h).items()} for h in page.changed_holds.values()]
         connection.execute(_update_hold, changes)
+    spent = [allowance for each in page.allowances.values() for allowance in each if allowance.changed]
+    if spent:
+        connection.execute(_update_budget, [_budget_changes(allowance) for allowance in spent])
     if page.usage:
-        connection.execute(insert(usage), page.usage)
+        write_usage(connection, page.usage)
 
 
 def _entry_row(entry: Entry, now: int) -> dict[str, Any]:
@@ -141,6 +164,16 @@ def _rows(entry: Entry, now: int) -> list[dict[str, Any]]:
     ]
 
 
+def _budget_changes(allowance: Allowance) -> dict[str, Any]:
+    return {
+        "b_credential_id": allowance.credential,
+        "b_period": allowance.period.value,
+        "b_spent": allowance.spent,
+        "b_held": allowance.held,
+        "b_since": allowance.since,
+    }
+
+
 def _hold(row: Any) -> Hold:
     return Hold(
         row.id,
@@ -152,6 +185,7 @@ def _hold(row: Any) -> Hold:
         row.created_at,
         row.checkpoint,
         row.note,
+        row.credential_id,
     )
 
 
@@ -166,4 +200,5 @@ def _hold_row(hold: Hold) -> dict[str, Any]:
         "lease_until": hold.lease_until,
         "created_at": hold.created_at,
         "note": hold.note,
+        "credential_id": hold.credential,
     }

@@ -56,11 +56,11 @@ async def first_output(
     *,
     deadline: float,
 ) -> Started:
-    """The first of the ranked offers that the wallet affords and that answers. `deadline` is the monotonic time at
-    which the whole answer must end.
+    """The first of the ranked offers that wallet and budgets afford and that answers. `deadline` is the monotonic time
+    at which the whole answer must end.
 
     Raises `Refused` or `TimedOut` as soon as one offer does; `NoNodesAvailable` when all that may be tried failed;
-    `InsufficientBalance` or `BalanceOnHold` when none that the wallet affords is left.
+    `InsufficientBalance` (`BudgetExceeded`) or `BalanceOnHold` when none that they afford is left.
     """
     failure: LightPhonError = Unavailable("No offer was tried.")
     attempts = 0
@@ -133,6 +133,7 @@ async def _open_tab(
         Terms(effective_price(gateway.pricing, offer), offer.node.owner, gateway.pricing.house_bps),
         hold=job_id,
         account=principal.account_id,
+        credential=principal.credential_id,
         prompt_tokens=most_prompt_tokens(request.prompt),
         max_tokens=_most_tokens(gateway, request, entry),
         n=request.n,

@@ -1,4 +1,5 @@
-"""Keeps the holds of answers under way alive, ends those whose gateway has died, and lets earnings mature."""
+"""Keeps the holds of answers under way alive, ends those whose gateway has died, lets earnings mature, and removes old
+rows of usage."""
 
 from __future__ import annotations
 
@@ -9,21 +10,23 @@ from lightphon_core.errors import StorageUnavailable
 from lightphon_core.ledger.commands import ReapExpired
 from lightphon_core.ledger.ledger import Ledger
 from lightphon_core.serving.tab import Tab
-from lightphon_core.settings import LedgerSettings
+from lightphon_core.settings import LedgerSettings, UsageSettings
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
 
 BEATS_PER_LEASE = 3
 MATURE_EVERY_S = 60.0
+PRUNE_EVERY_S = 3_600.0
 
 
 class Keeper:
     """One per application. `tabs` are those that are open."""
 
-    def __init__(self, ledger: Ledger, settings: LedgerSettings, log: BoundLogger) -> None:
+    def __init__(self, ledger: Ledger, settings: LedgerSettings, usage: UsageSettings, log: BoundLogger) -> None:
         self._ledger = ledger
         self._settings = settings
+        self._usage = usage
         self._log = log
         self.tabs: set[Tab] = set()
 
@@ -41,6 +44,15 @@ class Keeper:
                 await self._ledger.mature(self._settings)
             except StorageUnavailable as error:
                 self._log.warning("earnings did not mature", error=error.message)
+
+    async def prune(self) -> None:
+        """At once and then hourly, remove the rows of answers that are older than they are kept, until cancelled."""
+        while True:
+            try:
+                await self._ledger.prune_usage(self._usage.detail_days)
+            except StorageUnavailable as error:
+                self._log.warning("old usage was not removed", error=error.message)
+            await asyncio.sleep(PRUNE_EVERY_S)
 
     async def beat(self) -> None:
         """Do it once. A database that does not answer is tried again at the next beat."""

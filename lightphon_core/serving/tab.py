@@ -6,13 +6,15 @@ An offer that costs nothing has a tab too, which never touches the ledger.
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
-from lightphon_core.errors import BalanceOnHold, InsufficientBalance, StorageUnavailable
-from lightphon_core.ledger.commands import Capture, Count, ExtendHold, HoldLost, InsufficientFunds, TakeHold
+from lightphon_core.errors import BalanceOnHold, BudgetExceeded, InsufficientBalance, StorageUnavailable
+from lightphon_core.ledger.commands import Capture, Count, ExtendHold, HoldLost, InsufficientFunds, OverBudget, TakeHold
 from lightphon_core.ledger.ledger import Ledger
+from lightphon_core.ledger.periods import SECOND_US, Period
 from lightphon_core.ledger.pricing import affordable_tokens, cost
 from lightphon_core.money import sats
 from lightphon_core.serving.meter import Measured
@@ -27,6 +29,7 @@ SLICE_MS = 10_000
 """Milliseconds of inference, likewise."""
 LEAST_MS = 1_000
 """What a wallet must cover at least, besides the prompt and one token."""
+BUDGETS = {Period.DAY: "daily budget", Period.MONTH: "monthly budget", Period.TOTAL: "total budget"}
 RETRY_AFTER_S = 5.0
 """When money that is on hold may be free again: about one short answer."""
 
@@ -68,7 +71,8 @@ class Tab:
     _lost: bool = field(default=False, init=False)
 
     async def covers(self, measured: Measured) -> bool:
-        """Whether what was measured is covered, after setting more aside if it must be. False: the wallet is empty.
+        """Whether what was measured is covered, after setting more aside if it must be. False: the wallet is empty, or
+        the budget spent.
 
         Raises `StorageUnavailable` where the hold is gone.
         """
@@ -130,16 +134,18 @@ async def open_tab(
     *,
     hold: str,
     account: str,
+    credential: str | None,
     prompt_tokens: int,
     max_tokens: int,
     n: int,
     lease_us: int,
     note: str,
 ) -> Tab:
-    """Set the first slice aside, and clamp the answer to what the wallet affords.
+    """Set the first slice aside, and clamp the answer to what the wallet and the budgets of the credential afford.
 
     `prompt_tokens` is the most the prompt can count. Raises `InsufficientBalance` where the wallet does not cover even
-    the prompt and a token, and `BalanceOnHold` where it would but for what is set aside elsewhere.
+    the prompt and a token, `BudgetExceeded` where a budget does not, and `BalanceOnHold` where they would but for what
+    is set aside elsewhere.
     """
     price = terms.price
     if price.is_free:
@@ -149,10 +155,12 @@ async def open_tab(
     first = cost(price, prompt_tokens=prompt_tokens, completion_tokens=min(SLICE_TOKENS, most), ms=SLICE_MS)
     try:
         taken = await ledger.do(
-            TakeHold(hold, account, first, least, terms.payee, terms.house_bps, lease_us, note=note)
+            TakeHold(hold, account, first, least, terms.payee, terms.house_bps, lease_us, note, credential)
         )
     except InsufficientFunds as error:
         raise _unaffordable(error) from None
+    except OverBudget as error:
+        raise _over_budget(error) from None
     except asyncio.CancelledError:
         # It is taken all the same, and nobody would know of it until its lease ends.
         ledger.submit(Capture(hold, 0))
@@ -172,6 +180,23 @@ def _unaffordable(error: InsufficientFunds) -> InsufficientBalance | BalanceOnHo
     return InsufficientBalance(
         f"The wallet is {sats(error.needed - error.available)} sats short: this request needs at least "
         f"{sats(error.needed)} sats, and {sats(error.available)} are available. Deposit more, or use a cheaper model."
+    )
+
+
+def _over_budget(error: OverBudget) -> BudgetExceeded | BalanceOnHold:
+    budget = f"this key's {BUDGETS[error.period]} of {sats(error.amount)} sats"
+    if error.left + error.held >= error.needed:
+        return BalanceOnHold(
+            f"This request needs {sats(error.needed)} sats. They are left of {budget}, but {sats(error.held)} sats are "
+            "on hold for requests under way. Try again shortly.",
+            retry_after=RETRY_AFTER_S,
+        )
+    advice = "Raise it, or use another key or a cheaper model."
+    if error.resets_at is not None:
+        anew = datetime.fromtimestamp(error.resets_at // SECOND_US, UTC)
+        advice = f"It begins anew at {anew:%Y-%m-%d %H:%M} UTC. Wait until then, or use another key or a cheaper model."
+    return BudgetExceeded(
+        f"This request needs at least {sats(error.needed)} sats, and {sats(error.left)} are left of {budget}. {advice}"
     )
 
 

@@ -116,7 +116,7 @@ def create_app(
         limits=settings.limits,
         pricing=settings.pricing,
         ledger=ledger,
-        keeper=Keeper(ledger, settings.ledger, log),
+        keeper=Keeper(ledger, settings.ledger, settings.usage, log),
         lease_us=round(settings.ledger.lease_s * 1_000_000),
         max_body_bytes=settings.server.max_body_bytes,
         clock=clock,
@@ -134,6 +134,7 @@ def create_app(
         background = Tasks(log)
         background.spawn(gateway.keeper.keep(), name="keep holds")
         background.spawn(gateway.keeper.mature(), name="mature earnings")
+        background.spawn(gateway.keeper.prune(), name="remove old usage")
         try:
             yield
         finally:

@@ -1,0 +1,113 @@
+"""What was used: a row for each answer, and their sums by day, which stay when the rows are removed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from datetime import date, timedelta
+from typing import Any, Literal
+
+from attrs import frozen
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from lightphon_core.ledger.periods import day_of
+from lightphon_core.storage.schema import usage, usage_days
+
+SUMS_AT_ONCE = 1_000
+"""The most sums that one question is answered with."""
+
+Dimension = Literal["day", "model", "key"]
+
+_FIRST_DAY = date(1970, 1, 1)
+_COLUMNS = {"day": usage_days.c.day, "model": usage_days.c.model, "key": usage_days.c.credential_id}
+_COUNTED = ("prompt_tokens", "completion_tokens", "ms", "cost_msat")
+_ADDED = ("requests", *_COUNTED)
+
+
+def _upsert(statement: postgresql.Insert | sqlite.Insert) -> postgresql.Insert | sqlite.Insert:
+    added = {name: usage_days.c[name] + statement.excluded[name] for name in _ADDED}
+    return statement.on_conflict_do_update(index_elements=list(usage_days.primary_key), set_=added)
+
+
+_ADD = {"sqlite": _upsert(sqlite.insert(usage_days)), "postgresql": _upsert(postgresql.insert(usage_days))}
+_OLD = select(usage.c.id).where(usage.c.at < bindparam("before")).order_by(usage.c.at).limit(bindparam("most"))
+_remove_old = delete(usage).where(usage.c.id.in_(_OLD))
+
+
+@frozen
+class UsageSum:
+    """The answers of a group together; `ms` is time of inference. What they were not grouped by is None."""
+
+    day: date | None
+    model: str | None
+    credential_id: str | None
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    ms: int
+    cost_msat: int
+
+
+def write_usage(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Keep a row for each answer, by column of `usage`, and add it to the sums of its day."""
+    connection.execute(insert(usage), rows)
+    sums: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        group = {name: row[name] for name in ("account_id", "credential_id", "model")} | {"day": day_of(row["at"])}
+        added = sums.setdefault(tuple(group.values()), group | dict.fromkeys(_ADDED, 0))
+        added["requests"] += 1
+        for name in _COUNTED:
+            added[name] += row[name]
+    connection.execute(_ADD[connection.dialect.name], list(sums.values()))
+
+
+def usage_of(
+    connection: Connection,
+    account_id: str,
+    *,
+    first: date,
+    last: date,
+    by: AbstractSet[Dimension],
+    limit: int = SUMS_AT_ONCE,
+) -> list[UsageSum]:
+    """What the account of this id used from the first to the last day (UTC, both included), in one sum for each group.
+
+    The newest day comes first, and of a day what cost most. At most `limit` sums, so the rest of many is left out.
+    """
+    # In the order of the dimensions, so that the same question is always the same statement.
+    groups = [column for name, column in _COLUMNS.items() if name in by]
+    cost = func.sum(usage_days.c.cost_msat)
+    order = [usage_days.c.day.desc()] if "day" in by else []
+    query = (
+        select(*groups, *(func.sum(usage_days.c[name]).label(name) for name in _ADDED))
+        .where(usage_days.c.account_id == account_id, usage_days.c.day.between(_number(first), _number(last)))
+        .group_by(*groups)
+        .order_by(*order, cost.desc(), *groups)
+        .limit(limit)
+    )
+    # Without any group there is one row even where there is nothing to sum up, and its sums are NULL.
+    rows = [row for row in connection.execute(query).mappings() if row["requests"] is not None]
+    return [_sum(row) for row in rows]
+
+
+def prune_usage(connection: Connection, *, before: int, limit: int) -> int:
+    """Remove up to `limit` rows of answers given before `before` (microseconds since 1970), the oldest first.
+
+    Returns how many it removed. The sums by day stay as they are.
+    """
+    return connection.execute(_remove_old, {"before": before, "most": limit}).rowcount
+
+
+def _number(day: date) -> int:
+    return (day - _FIRST_DAY).days
+
+
+def _sum(row: Any) -> UsageSum:
+    day = row.get("day")
+    return UsageSum(
+        None if day is None else _FIRST_DAY + timedelta(days=day),
+        row.get("model"),
+        row.get("credential_id"),
+        *(int(row[name]) for name in _ADDED),
+    )
