@@ -9,6 +9,7 @@ LightPhonError
 │   ├── InvalidRequest         the body is not what the endpoint takes
 │   │   ├── BodyTooLarge
 │   │   └── ContextLengthExceeded
+│   ├── BodyTooSlow            the body did not arrive in time
 │   ├── InsufficientBalance    the wallet does not cover the request
 │   │   └── BudgetExceeded     the wallet might, but the key may not spend so much
 │   ├── Unauthenticated        no credential, or one that is not valid
@@ -79,6 +80,12 @@ class BodyTooLarge(InvalidRequest):
     """The body is over the operator's limit."""
 
     code = "request_too_large"
+
+
+class BodyTooSlow(RequestError):
+    """The body did not arrive whole within the operator's time."""
+
+    code = "request_timeout"
 
 
 class ContextLengthExceeded(InvalidRequest):

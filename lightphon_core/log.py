@@ -128,8 +128,8 @@ def _logger(*names: Any) -> logging.Logger:
 def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     """Send all logging of this process to `stream` (stderr). Calling it again replaces what was set before.
 
-    Loggers of the standard library (uvicorn, alembic, sqlalchemy, websockets) never go below "info", and the ones that
-    show traffic not below "warning": at "debug" they write what clients and nodes say to one another.
+    Loggers of the standard library never go below "info", and the ones that show traffic not below "warning": at
+    "debug" they write what clients and nodes say to one another, and uvicorn at "info" the query of every WebSocket.
     """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -162,7 +162,7 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     level = getattr(logging, settings.level.upper())
     root.setLevel(max(level, logging.INFO))
     logging.getLogger(ROOT).setLevel(level)
-    for name in ("alembic", "httpcore", "httpx", "sqlalchemy", "websockets"):
+    for name in ("alembic", "httpcore", "httpx", "sqlalchemy", "uvicorn.error", "websockets"):
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi"):
         logger = logging.getLogger(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from attrs import define
@@ -14,6 +14,7 @@ from lightphon_core.routing.catalogue import Catalogue, Entry
 from lightphon_core.routing.observations import Observations
 from lightphon_core.routing.router import Weighted
 from lightphon_core.serving.keeper import Keeper
+from lightphon_core.serving.outcome import Outcome, ignore
 from lightphon_core.settings import LimitSettings, PricingSettings
 from lightphon_core.types import Stats
 
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 @define
 class Gateway:
-    """One per application; handed to every request. `started_at` is in seconds since 1970.
+    """One per application; handed to every request. `started_at` is in seconds since 1970; `ended` hears of every
+    journey that is over.
 
     Once it is `closing`, no new journeys begin.
     """
@@ -42,6 +44,7 @@ class Gateway:
     tasks: Tasks
     log: BoundLogger
     started_at: int
+    ended: Callable[[Outcome], None] = ignore
     closing: bool = False
 
     def stats(self, entry: Entry) -> Stats:

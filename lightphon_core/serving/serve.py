@@ -18,6 +18,7 @@ from lightphon_core.openai.request import AUTO, InferenceRequest
 from lightphon_core.routing.router import RETRY_AFTER_S, Ranked, rank
 from lightphon_core.serving.attempt import Started, close_tab, first_output, judge
 from lightphon_core.serving.gateway import Gateway
+from lightphon_core.serving.outcome import Outcome
 from lightphon_core.serving.outlet import ClientTooSlow, Outlet
 from lightphon_core.serving.relay import relay
 from lightphon_core.serving.sinks import Sink, StreamSink, WholeSink
@@ -213,10 +214,14 @@ class Exchange:
     def _log(self, outcome: str) -> None:
         """One line, and nothing of what was asked or answered."""
         started, clock = self._started, self._gateway.clock
+        seconds = clock.monotonic() - self._began
+        ended = Outcome(outcome, seconds)
         fields: dict[str, object] = {}
         if started is not None:
             usage = started.meter.measured().usage
             offer = started.entry.offer
+            ttft_s = started.meter.began + started.ttft_s - self._began
+            ended = Outcome(outcome, seconds, offer.model.id, ttft_s, usage, self._charged)
             fields = {
                 "model": offer.model.id,
                 "backend": started.entry.backend.name,
@@ -227,6 +232,7 @@ class Exchange:
                 "completion_tokens": usage.completion_tokens,
                 "cost_msat": self._charged,
             }
+        self._gateway.ended(ended)
         self._gateway.log.info(
             "inference",
             request_id=self._request_id,
@@ -234,7 +240,7 @@ class Exchange:
             credential=self._principal.credential_id,
             outcome=outcome,
             stream=self._request.stream,
-            ms=round((clock.monotonic() - self._began) * 1000, 1),
+            ms=round(seconds * 1000, 1),
             **fields,
         )
 

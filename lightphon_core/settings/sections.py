@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,33 @@ def _is_url(_: object, attribute: Attribute[Any], url: str | None) -> None:
         raise ValueError(f"'{attribute.name}' must be a URL such as https://your.host")
 
 
+def _are_networks(_: object, attribute: Attribute[Any], texts: tuple[str, ...]) -> None:
+    for text in texts:
+        try:
+            ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise ValueError(
+                f"'{attribute.name}' must be addresses such as 10.0.0.1 or networks such as 10.0.0.0/8"
+            ) from None
+
+
+_HOST = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[?[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*\]?")
+
+
+def _are_hosts(_: object, attribute: Attribute[Any], texts: tuple[str, ...]) -> None:
+    for text in texts:
+        if not _HOST.fullmatch(text):
+            raise ValueError(f"'{attribute.name}' must be host names without scheme and port, such as ai.example.org")
+
+
+MIN_TOKEN = 16
+
+
+def _is_long(_: object, attribute: Attribute[Any], token: Secret | None) -> None:
+    if token is not None and len(token.reveal()) < MIN_TOKEN:
+        raise ValueError(f"'{attribute.name}' must have {MIN_TOKEN} characters or more")
+
+
 @frozen
 class ServerSettings:
     """`[server]`: where LightPhon listens."""
@@ -39,19 +67,26 @@ class ServerSettings:
     )
     trusted_proxies: tuple[str, ...] = field(
         default=(),
+        validator=_are_networks,
         metadata={
             "help": "Addresses or networks of reverse proxies in front; their X-Forwarded-For and -Proto are believed."
         },
     )
     allowed_hosts: tuple[str, ...] = field(
         default=(),
+        validator=_are_hosts,
         metadata={"help": "Host names that are served besides that of public_url; *.example.org for all below one."},
     )
     metrics_token: Secret | None = field(
-        default=None, metadata={"help": "Bearer token that opens /metrics, of 16 characters or more; off unless told."}
+        default=None,
+        validator=_is_long,
+        metadata={"help": "Bearer token that opens /metrics, of 16 characters or more; off unless told."},
     )
     max_body_bytes: int = field(
         default=20_000_000, validator=gt(0), metadata={"help": "Largest request body, in bytes, that is read."}
+    )
+    body_timeout_s: float = field(
+        default=60.0, validator=gt(0), metadata={"help": "Seconds that a request's body may take to arrive whole."}
     )
     shutdown_grace_s: int = field(
         default=10, validator=ge(0), metadata={"help": "Seconds that answers under way may take when the server stops."}

@@ -58,7 +58,8 @@ class Database:
     """One database, from `url`: `sqlite:///PATH`, whose file and directory are made at need, or `postgresql://...`.
 
     Use `read` and `write` on an event loop, `transaction` and `snapshot` without one. `close` when done. `name` stands
-    for it in messages; `path` is the file of an SQLite database, None for others.
+    for it in messages; `path` is the file of an SQLite database, None for others. `writes_lost` counts what was not
+    taken, together with its group, since it was opened.
 
     Raises:
         StorageError: the URL is neither's, or the file cannot be opened or is no database, or the server does not let
@@ -73,6 +74,7 @@ class Database:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="lightphon-read")
         self._lock = threading.Lock()
         self._closed = False
+        self.writes_lost = 0
         try:
             with self._reader.connect() as connection:
                 inspect(connection).get_table_names()
@@ -188,6 +190,7 @@ class Database:
                 for write in group:
                     _run_in_savepoint(connection, write)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the callers wait and the thread must go on
+            self.writes_lost += len(group)
             log.warning("a group of writes was lost", writes=len(group), error=reason(error))
             for write in group:
                 write.error = _unavailable()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
 
 from lightphon_core.errors import StorageError
 from lightphon_core.storage.connections import Connections
@@ -45,6 +48,11 @@ def _engine(path: Path, *, begin: str, read_only: bool) -> Engine:
     """
     # Parameters are hidden: exceptions would show what was to be stored.
     made = create_engine(URL.create("sqlite", database=str(path)), hide_parameters=True, max_overflow=-1)
+    check = _still_there(path)
+
+    @event.listens_for(made, "do_connect")
+    def connecting(*_: object) -> None:
+        check()  # or SQLite would make a new, empty file
 
     @event.listens_for(made, "connect")
     def connected(connection: Any, _: object) -> None:
@@ -63,6 +71,30 @@ def _engine(path: Path, *, begin: str, read_only: bool) -> Engine:
 
     @event.listens_for(made, "begin")
     def begun(connection: Connection) -> None:
+        check()
         connection.exec_driver_sql(begin)
 
     return made
+
+
+def _still_there(path: Path) -> Callable[[], None]:
+    """A check that `path` is still the file that it is now.
+
+    A connection goes on with a file that was removed or replaced, and what it writes there is lost without a word. What
+    is under way in memory belongs to the file that was opened, so another one needs a restart; the same one, put back,
+    does not.
+    """
+    opened = path.stat()
+
+    def check() -> None:
+        try:
+            found = path.stat()
+        except OSError as error:
+            reason = f"{path} cannot be found any more ({error.strerror}). Put it back, or restart the server"
+        else:
+            if (found.st_dev, found.st_ino) == (opened.st_dev, opened.st_ino):
+                return
+            reason = f"{path} is another file than the one that was opened. Put that back, or restart the server"
+        raise OperationalError("BEGIN", None, sqlite3.OperationalError(reason))
+
+    return check

@@ -123,7 +123,7 @@ async def _person(request: Asked) -> Principal:
 
 
 def _same_origin(request: Asked) -> None:
-    own = origin_of(_settings(request).server.public_url, request.headers.get("host"))
+    own = origin_of(_settings(request).server.public_url, request.headers.get("host"), request.scope["scheme"])
     check_origin(request.headers.get("origin"), own, cookie="cookie" in request.headers)
 
 

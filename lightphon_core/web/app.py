@@ -9,11 +9,8 @@ from typing import Any
 
 import structlog
 from attrs import frozen
-from litestar import Litestar, get
-from litestar.config.cors import CORSConfig
+from litestar import Litestar
 from litestar.datastructures import State
-from litestar.response.base import ASGIResponse
-from litestar.types import ASGIApp
 
 import lightphon_core
 from lightphon_core.accounts.authenticators import BuiltinAuthenticators
@@ -34,8 +31,7 @@ from lightphon_core.serving.keeper import Keeper
 from lightphon_core.settings import Settings, plugin_settings
 from lightphon_core.storage.engine import Database
 from lightphon_core.types import Principal
-from lightphon_core.web import account, inference, models, wallet
-from lightphon_core.web.access_log import AccessLog
+from lightphon_core.web import account, health, inference, metrics, models, wallet
 from lightphon_core.web.authentication import Connection, authenticate, credentials_of
 from lightphon_core.web.errors import HANDLERS
 
@@ -98,7 +94,7 @@ def create_app(
     sources: Sequence[Source] | None = None,
     clock: Clock | None = None,
 ) -> Litestar:
-    """The ASGI application. Raises `ConfigurationError` for what the operator has to mend first."""
+    """The application, which `server_for` serves. Raises `ConfigurationError` for what the operator has to mend."""
     clock = clock or SystemClock()
     assembly = assemble(settings, database, environ, sources=sources, clock=clock)
     plugins = assembly.plugins
@@ -108,6 +104,7 @@ def create_app(
     scorers: list[Scorer] = plugins.collect("register_scorers", Scorer)
     routes: list[Any] = plugins.collect("register_routes", object)
     ledger = Ledger(database)
+    counted = metrics.Metrics()
     gateway = Gateway(
         authenticators=assembly.authenticators,
         catalogue=assembly.catalogue,
@@ -123,6 +120,7 @@ def create_app(
         tasks=Tasks(log),
         log=log,
         started_at=int(clock.now()),
+        ended=counted.ended,
     )
 
     passwords = Passwords()
@@ -150,7 +148,9 @@ def create_app(
 
     return Litestar(
         route_handlers=[
-            healthz,
+            health.healthz,
+            health.readyz,
+            metrics.metrics,
             models.list_models,
             models.get_model,
             inference.chat_completions,
@@ -160,16 +160,14 @@ def create_app(
         ],
         lifespan=[running],
         exception_handlers=HANDLERS,
-        middleware=[AccessLog(log)],
-        cors_config=CORSConfig(
-            allow_origins=["*"], allow_headers=["*"], expose_headers=["x-request-id", "retry-after"]
-        ),
         state=State(
             {
                 "gateway": gateway,
                 "database": database,
                 "membership": membership,
                 "settings": settings,
+                "metrics": counted,
+                "readiness": health.Readiness(gateway, database),
                 "plugin_schemas": plugins.schemas(),
             }
         ),
@@ -194,9 +192,3 @@ def _builtin(database: Database) -> list[Source]:
         Source("accounts", "lightphon-core", version, lambda: partial(BuiltinAuthenticators, database)),
         Source("scorers", "lightphon-core", version, lambda: BuiltinScorers),
     ]
-
-
-@get("/healthz", name="healthz")
-async def healthz() -> ASGIApp:
-    """The process answers. Says nothing about nodes or the database."""
-    return ASGIResponse(body=b'{"status":"ok"}', media_type="application/json")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litestar import Request, Response
+from litestar.enums import ScopeType
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
@@ -13,8 +14,12 @@ from lightphon_core import errors
 from lightphon_core.openai.errors import error_body
 from lightphon_core.web.access_log import shown_path
 
+if TYPE_CHECKING:
+    from litestar.types import Scope, Send
+
 STATUS: dict[type[errors.LightPhonError], int] = {
     errors.BodyTooLarge: 413,
+    errors.BodyTooSlow: 408,
     errors.InvalidRequest: 400,
     errors.Unauthenticated: 401,
     errors.InsufficientBalance: 402,
@@ -48,8 +53,8 @@ def status_of(error: errors.LightPhonError) -> int:
     return next(STATUS[base] for base in type(error).__mro__ if base in STATUS)
 
 
-def error_response(error: errors.LightPhonError, *, status: int | None = None) -> Response[bytes]:
-    """The whole answer to a request that failed before its answer began."""
+def error_headers(error: errors.LightPhonError) -> dict[str, str]:
+    """The headers that an error brings along, by their names in small letters."""
     headers: dict[str, str] = {}
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:
@@ -59,9 +64,31 @@ def error_response(error: errors.LightPhonError, *, status: int | None = None) -
     if isinstance(error, errors.TimedOut):
         # SDKs retry a 504 by themselves; a second node would only be kept busy as long as the first.
         headers["x-should-retry"] = "false"
+    if isinstance(error, errors.BodyTooSlow):
+        headers["connection"] = "close"  # or the rest of the body could go on trickling in
+    return headers
+
+
+def error_response(error: errors.LightPhonError, *, status: int | None = None) -> Response[bytes]:
+    """The whole answer to a request that failed before its answer began."""
     return Response(
-        error_body(error), status_code=status or status_of(error), headers=headers, media_type="application/json"
+        error_body(error),
+        status_code=status or status_of(error),
+        headers=error_headers(error),
+        media_type="application/json",
     )
+
+
+async def send_error(scope: Scope, send: Send, error: errors.LightPhonError) -> None:
+    """The same for what is no route: it answers a request, or a WebSocket that was not accepted yet."""
+    kind = "http.response" if scope["type"] == ScopeType.HTTP else "websocket.http.response"
+    body = error_body(error)
+    headers = {**error_headers(error), "content-type": "application/json", "content-length": str(len(body))}
+    encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+    start: Any = {"type": f"{kind}.start", "status": status_of(error), "headers": encoded}
+    rest: Any = {"type": f"{kind}.body", "body": body, "more_body": False}
+    await send(start)
+    await send(rest)
 
 
 def _on_lightphon_error(request: Request[Any, Any, Any], error: errors.LightPhonError) -> Response[bytes]:

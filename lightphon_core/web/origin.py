@@ -9,14 +9,15 @@ from urllib.parse import urlsplit
 
 from lightphon_core.errors import PermissionDenied
 
+_DEFAULT_PORT = {"http": ":80", "https": ":443"}
 
-def origin_of(public_url: str | None, host: str | None) -> str | None:
-    """Our own origin: that of `public_url`, else plain http at the `Host` that was asked for."""
+
+def origin_of(public_url: str | None, host: str | None, scheme: str = "http") -> str | None:
+    """Our own origin: that of `public_url`, else the `Host` that was asked for, by the scheme it was asked over."""
     if public_url is not None:
         parts = urlsplit(public_url)
-        default = {"http": ":80", "https": ":443"}[parts.scheme]
-        return f"{parts.scheme}://{parts.netloc.lower().removesuffix(default)}"
-    return None if host is None else f"http://{host.lower().removesuffix(':80')}"
+        scheme, host = parts.scheme, parts.netloc
+    return None if host is None else f"{scheme}://{host.lower().removesuffix(_DEFAULT_PORT[scheme])}"
 
 
 def check_origin(origin: str | None, own: str | None, *, cookie: bool) -> None:

@@ -12,6 +12,8 @@ from litestar import Litestar
 
 from lightphon_core.errors import ConfigurationError
 from lightphon_core.serving.gateway import Gateway
+from lightphon_core.web.edge import edge
+from lightphon_core.web.protocol import BoundedHeads
 
 WEBSOCKET_MESSAGE_BYTES = 1 << 20
 """The largest WebSocket message anyone may send us; node links fragment what is larger."""
@@ -96,12 +98,13 @@ def server_for(app: Litestar, *, shutdown_grace_s: float, on_started: Callable[[
     When it stops, answers under way have `shutdown_grace_s` seconds to finish.
 
     One worker: catalogue and node links live in the process. Deflate would hold chunks back; uvicorn's own access log
-    would write agent tokens.
+    would write agent tokens, and its proxy headers any peer could send.
     """
     return Server(
         app,
         uvicorn.Config(
-            app,
+            edge(app),
+            http=BoundedHeads,
             ws="websockets-sansio",
             ws_max_size=WEBSOCKET_MESSAGE_BYTES,
             ws_per_message_deflate=False,

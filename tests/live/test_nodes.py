@@ -34,7 +34,7 @@ def raw_post(system, body: dict) -> socket.socket:
     """A request whose client can hang up at any moment."""
     content = json.dumps(body).encode()
     head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {system.api_key}\r\n"
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {system.api_key}\r\n"
         f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
     )
     host, port = system.url.removeprefix("http://").split(":")

@@ -62,7 +62,9 @@ def stream_once(port: int, key: str, tally: Tally, words: int) -> None:
     """One streamed request for so many words, read to whatever end it has."""
     asked = {"model": "auto", "stream": True, "max_tokens": words, "messages": [{"role": "user", "content": "Go."}]}
     body = json.dumps(asked).encode()
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\nconnection: close\r\n"
+    head = (
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {key}\r\nconnection: close\r\n"
+    )
     received = b""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=10) as client:

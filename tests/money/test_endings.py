@@ -55,7 +55,7 @@ class Words:
 def ask(running, *, stream: bool) -> socket.socket:
     """A request whose answer is read by hand."""
     content = json.dumps({**BODY, "stream": stream}).encode()
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {running.api_key}\r\n"
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {running.api_key}\r\n"
     client = socket.create_connection(("127.0.0.1", int(running.url.rpartition(":")[2])), timeout=10)
     client.sendall(f"{head}connection: close\r\ncontent-length: {len(content)}\r\n\r\n".encode() + content)
     return client

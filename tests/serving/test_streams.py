@@ -46,7 +46,7 @@ def raw_post(running, body: dict) -> socket.socket:
     """A request whose answer is read, or not, by hand."""
     content = json.dumps(body).encode()
     head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {running.api_key}\r\n"
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {running.api_key}\r\n"
         f"content-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
     )
     host, port = running.url.removeprefix("http://").split(":")
@@ -74,7 +74,7 @@ def test_a_client_that_leaves_ends_the_work(start_server, stream, first):
 
 def test_a_client_that_leaves_while_it_sends_is_no_fault_of_ours(start_server, caplog):
     running = start_server(plugin_of(ScriptedBackend(says("x"))))
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {running.api_key}\r\n"
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {running.api_key}\r\n"
     host, port = running.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=10) as client:
         client.sendall(head.encode() + b'content-length: 100\r\n\r\n{"model":')

@@ -16,9 +16,7 @@ from lightphon_core.settings import LogSettings
 
 @pytest.fixture
 def logged():
-    """Configures logging; its value gives what was logged since. Puts the process's logging back as it was."""
-    names = ("", "lightphon", "alembic", "httpcore", "httpx", "sqlalchemy", "websockets")
-    levels = {name: logging.getLogger(name).level for name in names}
+    """Configures logging; its value gives what was logged since. Then all tests log as before."""
     stream = io.StringIO()
 
     def start(**settings):
@@ -26,12 +24,7 @@ def logged():
         return stream.getvalue
 
     yield start
-    structlog.reset_defaults()
-    root = logging.getLogger()
-    for handler in [each for each in root.handlers if isinstance(each, log_setup._Handler)]:
-        root.removeHandler(handler)
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
+    configure(LogSettings(level="debug"))
 
 
 class Opaque:
@@ -122,7 +115,8 @@ def test_levels(logged):
     for name in ("websockets.server", "uvicorn.error", "sqlalchemy.engine"):
         logging.getLogger(name).debug("what they said to one another")
     logging.getLogger("sqlalchemy.engine").info("SELECT")
-    logging.getLogger("uvicorn.error").info("started")
+    logging.getLogger("uvicorn.error").info("a WebSocket's URL")
+    logging.getLogger("asyncio").info("started")
     assert [json.loads(line)["event"] for line in read().splitlines()] == ["ours", "ours too", "started"]
 
 

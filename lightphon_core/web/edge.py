@@ -1,0 +1,36 @@
+"""What stands between the wire and the routes, outermost first: who the client is, the request's id and its line in the
+log, whether the request is for us, who may read the answer, and how long its body may be and take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from litestar import Litestar
+
+from lightphon_core.serving.gateway import Gateway
+from lightphon_core.settings import Settings
+from lightphon_core.web.access_log import AccessLog, words_of
+from lightphon_core.web.bodies import BoundedBodies
+from lightphon_core.web.cors import Cors
+from lightphon_core.web.hosts import HostCheck, host_rule
+from lightphon_core.web.proxies import ClientAddress, networks
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp
+
+
+def edge(app: Litestar) -> ASGIApp:
+    """The application of `create_app` as it is served. Litestar's own middleware would see no request for an unknown
+    path."""
+    settings: Settings = app.state.settings
+    gateway: Gateway = app.state.gateway
+    server = settings.server
+    chain: ASGIApp = BoundedBodies(app, limit=server.max_body_bytes, timeout_s=server.body_timeout_s)
+    chain = Cors(chain)
+    if (rule := host_rule(server)) is not None:
+        chain = HostCheck(chain, rule)
+    words = words_of([route.path for route in app.routes])
+    chain = AccessLog(chain, gateway.log, gateway.clock, app.state.metrics, words)
+    if trusted := networks(server.trusted_proxies):
+        chain = ClientAddress(chain, trusted)
+    return chain
