@@ -28,6 +28,12 @@ LightPhonError
     └── TimedOut               this offer is too slow
 """
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lightphon_core.types import Standing
+
 
 class LightPhonError(Exception):
     """Base of the tree. `message` is one sentence or two, fit to be shown to whoever caused or must mend it."""
@@ -147,9 +153,13 @@ class BalanceOnHold(TemporaryError):
 
 
 class RateLimited(TemporaryError):
-    """Asked for too often, or too much at once."""
+    """Asked for too often, or too much at once. `standings` are those of the limits a minute that were looked at."""
 
     code = "rate_limit_exceeded"
+
+    def __init__(self, message: str, *, retry_after: float, standings: "Sequence[Standing]" = ()) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.standings = standings
 
 
 class NoNodesAvailable(TemporaryError):

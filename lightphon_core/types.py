@@ -202,6 +202,17 @@ class RateLimits:
 
 
 @frozen
+class Standing:
+    """How much is left of a limit a minute on `unit` ("requests", "tokens"): `remaining` of `limit` now, and all of it
+    in `reset_s` seconds, if no more is asked for."""
+
+    unit: str
+    limit: int
+    remaining: int
+    reset_s: float
+
+
+@frozen
 class Principal:
     """Who a request acts for. `credential_id` is the key or token that was shown, not its secret.
 

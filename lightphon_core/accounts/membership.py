@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from attrs import field, frozen
 from sqlalchemy import Connection, select, update
 
-from lightphon_core.accounts.attempts import Limited, count_attempt, forget_attempts
 from lightphon_core.accounts.invites import is_invite, use_invite
+from lightphon_core.accounts.limits import Limiter
 from lightphon_core.accounts.passwords import Passwords, bounded_password, check_password
 from lightphon_core.accounts.people import (
     Account,
@@ -18,6 +18,7 @@ from lightphon_core.accounts.people import (
     find_account,
     is_account_name,
 )
+from lightphon_core.accounts.rates import Draw, Rate
 from lightphon_core.accounts.sessions import end_session, end_sessions, open_session
 from lightphon_core.errors import InvalidRequest, PermissionDenied, Unauthenticated
 from lightphon_core.host import Clock
@@ -63,12 +64,14 @@ class Membership:
         settings: AccountSettings,
         clock: Clock,
         obligations: Obligations,
+        limiter: Limiter,
     ) -> None:
         self._database = database
         self._passwords = passwords
         self._settings = settings
         self._clock = clock
         self._obligations = obligations
+        self._limiter = limiter
 
     async def register(
         self, name: str, password: str, *, invite: str | None, client: str | None, old_token: str | None
@@ -83,7 +86,7 @@ class Membership:
             raise PermissionDenied("Registration is closed here. Ask the operator.", code="registration_closed")
         check_password(password)
         name, now = name.lower(), self._clock.now()
-        await self._database.write(lambda connection: count_attempt(connection, self._address(client), now=now))
+        await self._limiter.admit([self._address(client)])
         if self._settings.registration == "invite":
             code = invite or ""
             if not await self._database.read(lambda connection: is_invite(connection, code, now=now)):
@@ -106,10 +109,8 @@ class Membership:
             PermissionDenied: both are right, and the account is blocked.
         """
         bounded_password(password)
-        by_name, now = self._name(name), self._clock.now()
-        await self._database.write(
-            lambda connection: count_attempt(connection, by_name, self._address(client), now=now)
-        )
+        by_name = self._name(name)
+        await self._limiter.admit([by_name, self._address(client)])
         found = await self._database.read(lambda connection: _find_login(connection, name))
         right = await self._passwords.verify(password, found.password_hash if found else None)
         if not right or found is None:
@@ -119,10 +120,11 @@ class Membership:
 
         def enter(connection: Connection) -> Entered:
             _require_unchanged(connection, found)
-            forget_attempts(connection, by_name)
             return self._enter(connection, found.account, old_token)
 
-        return await self._database.write(enter)
+        entered = await self._database.write(enter)
+        await self._limiter.forget(by_name.rate)  # whoever has shown the right password starts anew
+        return entered
 
     async def log_out(self, token: str) -> None:
         """End the session of this token; nothing where there is none."""
@@ -142,8 +144,7 @@ class Membership:
         check_password(new)
         found = await self._login_of(account_id)
         # Not by name: who has used up the name's attempts must not keep its owner from a new password.
-        limit, now = Limited(f"account:{account_id}", self._settings.logins_per_minute), self._clock.now()
-        await self._database.write(lambda connection: count_attempt(connection, limit, now=now))
+        await self._limiter.admit([self._attempt(f"account:{account_id}", self._settings.logins_per_minute, "you")])
         if not await self._passwords.verify(current, found.password_hash):
             raise Unauthenticated("The current password is wrong.", code="invalid_login")
         hashed = await self._passwords.hash(new)
@@ -187,11 +188,15 @@ class Membership:
             raise _ended()
         return found
 
-    def _name(self, name: str) -> Limited:
-        return Limited(f"name:{name.lower()}", self._settings.logins_per_minute)
+    def _name(self, name: str) -> Draw:
+        return self._attempt(f"name:{name.lower()}", self._settings.logins_per_minute, "this name")
 
-    def _address(self, client: str | None) -> Limited:
-        return Limited(f"address:{client}", self._settings.logins_per_minute_per_address)
+    def _address(self, client: str | None) -> Draw:
+        return self._attempt(f"address:{client}", self._settings.logins_per_minute_per_address, "your address")
+
+    @staticmethod
+    def _attempt(name: str, per_minute: int, whose: str) -> Draw:
+        return Draw(Rate(name, "log-in attempts", per_minute, whose))
 
 
 def _find_login(connection: Connection, name: str) -> _Login | None:

@@ -6,6 +6,7 @@ from lightphon_core.errors import (
     BackendError,
     LightPhonError,
     PermissionDenied,
+    RateLimited,
     Refused,
     RequestError,
     TemporaryError,
@@ -25,6 +26,8 @@ def error_fields(error: LightPhonError) -> dict[str, str | None]:
         case RequestError() | Refused():
             kind = "permission_error" if isinstance(error, PermissionDenied) else "invalid_request_error"
             return _fields(error.message, kind, error.param, error.code)
+        case RateLimited():
+            return _fields(error.message, "rate_limit_error", None, error.code)
         case TemporaryError():
             return _fields(error.message, "server_error", None, error.code)
         case TimedOut():

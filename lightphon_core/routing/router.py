@@ -14,6 +14,7 @@ from lightphon_core.errors import (
     ModelNotAvailable,
     ModelNotFound,
     NoNodesAvailable,
+    PermissionDenied,
 )
 from lightphon_core.ports import Scorer
 from lightphon_core.routing.catalogue import Catalogue, Entry
@@ -23,6 +24,8 @@ RETRY_AFTER_S = 5.0
 """What a client is told to wait when no node is online: about one reconnect of a node."""
 NO_OPINION = 0.5
 """What a scorer counts as that has nothing to say: neither for nor against."""
+MODELS_NAMED = 5
+"""How many of the models that a key may use an error names."""
 
 NEED_IN_WORDS = {
     Capability.CHAT: "chat",
@@ -53,18 +56,27 @@ class Ranked:
 
 
 def rank(
-    catalogue: Catalogue, needs: Needs, scorers: Sequence[Weighted], stats: Callable[[Entry], Stats]
+    catalogue: Catalogue,
+    needs: Needs,
+    scorers: Sequence[Weighted],
+    stats: Callable[[Entry], Stats],
+    *,
+    allowed: frozenset[str] | None = None,
 ) -> list[Ranked]:
-    """The offers that can serve the request, best first; never empty.
+    """The offers that can serve the request, best first; never empty. Only models of `allowed`, None for all.
 
-    Raises `ModelNotFound` (nobody ever had it), `NoNodesAvailable` (its nodes are offline), `InvalidRequest` or
-    `ContextLengthExceeded` (no offer can do what the request needs).
+    Raises `PermissionDenied` (a model that is not allowed), `ModelNotFound` (nobody ever had it), `NoNodesAvailable`
+    (its nodes are offline), `InvalidRequest` or `ContextLengthExceeded` (no offer can do what the request needs).
     """
-    entries = catalogue.entries()
+    if allowed is not None and needs.model is not None and needs.model not in allowed:
+        raise _not_allowed(needs.model, allowed)
+    entries = [entry for entry in catalogue.entries() if allowed is None or entry.offer.model.id in allowed]
     if needs.model is None:
         if not entries:
+            which = "" if allowed is None else f" that has a model which this key may use ({_some(allowed)})"
             raise NoNodesAvailable(
-                "No node is online. Nodes reconnect by themselves; try again shortly.", retry_after=RETRY_AFTER_S
+                f"No node is online{which}. Nodes reconnect by themselves; try again shortly.",
+                retry_after=RETRY_AFTER_S,
             )
         named: Sequence[Entry] = entries
     else:
@@ -102,6 +114,21 @@ def _scored(entry: Entry, needs: Needs, scorers: Sequence[Weighted], stats: Stat
         total += each.weight * parts.get(each.scorer.name, NO_OPINION)
         weights += each.weight
     return Ranked(entry, total / weights if weights else 0.0, parts)
+
+
+def _not_allowed(model: str, allowed: frozenset[str]) -> PermissionDenied:
+    """Whether anybody has the model is not said."""
+    return PermissionDenied(
+        f'This key may not use the model {model[:200]!r}. It may use {_some(allowed)}; "auto" picks among them.',
+        param="model",
+        code="model_not_allowed",
+    )
+
+
+def _some(allowed: frozenset[str]) -> str:
+    named = ", ".join(sorted(allowed)[:MODELS_NAMED]) or "no model"
+    more = len(allowed) - MODELS_NAMED
+    return f"{named} and {more} more" if more > 0 else named
 
 
 def _missing(catalogue: Catalogue, model: str) -> LightPhonError:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define
 
+from lightphon_core.accounts.limits import Limiter
 from lightphon_core.host import Clock, Tasks
 from lightphon_core.ledger.ledger import Ledger
 from lightphon_core.ports import Authenticator
@@ -16,7 +17,7 @@ from lightphon_core.routing.router import Weighted
 from lightphon_core.serving.keeper import Keeper
 from lightphon_core.serving.outcome import Outcome, ignore
 from lightphon_core.settings import LimitSettings, PricingSettings
-from lightphon_core.types import Stats
+from lightphon_core.types import RateLimits, Stats
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
@@ -35,6 +36,7 @@ class Gateway:
     scorers: Sequence[Weighted]
     observations: Observations
     limits: LimitSettings
+    limiter: Limiter
     pricing: PricingSettings
     ledger: Ledger
     keeper: Keeper
@@ -50,6 +52,12 @@ class Gateway:
     def stats(self, entry: Entry) -> Stats:
         """What is known of an offer now."""
         return self.observations.stats(entry.key, entry.load())
+
+    @property
+    def account_limits(self) -> RateLimits:
+        """Those that hold for each account, over all its keys."""
+        limits = self.limits
+        return RateLimits(limits.requests_per_minute, limits.tokens_per_minute, limits.concurrent_requests)
 
     async def close(self, grace_s: float) -> None:
         """Begin no more journeys, and give those under way `grace_s` seconds to end before they are cancelled."""

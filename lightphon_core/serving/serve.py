@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Sequence
 
 from lightphon_core.errors import LightPhonError, NoNodesAvailable, StorageUnavailable, TimedOut, Unavailable
 from lightphon_core.ledger.commands import HoldLost
@@ -16,6 +17,7 @@ from lightphon_core.openai.chunks import Envelope, usage_fields
 from lightphon_core.openai.errors import error_chunk
 from lightphon_core.openai.request import AUTO, InferenceRequest
 from lightphon_core.routing.router import RETRY_AFTER_S, Ranked, rank
+from lightphon_core.serving.admission import Admission, admit
 from lightphon_core.serving.attempt import Started, close_tab, first_output, judge
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.serving.outcome import Outcome
@@ -23,18 +25,23 @@ from lightphon_core.serving.outlet import ClientTooSlow, Outlet
 from lightphon_core.serving.relay import relay
 from lightphon_core.serving.sinks import Sink, StreamSink, WholeSink
 from lightphon_core.serving.tab import hold_lost
-from lightphon_core.types import Principal
+from lightphon_core.types import Principal, Standing
 
 
-def begin(gateway: Gateway, request: InferenceRequest, principal: Principal, request_id: str) -> Exchange:
-    """Rank the offers, and set the journey going. Needs a running event loop.
+async def begin(gateway: Gateway, request: InferenceRequest, principal: Principal, request_id: str) -> Exchange:
+    """Count the request under its limits, rank the offers, and set the journey going.
 
-    Raises what `routing.router.rank` raises, before anything was sent anywhere.
+    Raises what `serving.admission.admit` and `routing.router.rank` raise, before anything was sent anywhere.
     """
-    if gateway.closing:
-        raise _stopping()
-    ranked = rank(gateway.catalogue, request.needs, gateway.scorers, gateway.stats)
-    return Exchange(gateway, request, principal, request_id, ranked)
+    admission = await admit(gateway.limiter, principal, gateway.account_limits, request.needs.prompt_tokens)
+    try:
+        if gateway.closing:
+            raise _stopping()
+        ranked = rank(gateway.catalogue, request.needs, gateway.scorers, gateway.stats, allowed=principal.models)
+        return Exchange(gateway, request, principal, request_id, admission, ranked)
+    except BaseException:
+        admission.end()
+        raise
 
 
 class Exchange:
@@ -50,12 +57,14 @@ class Exchange:
         request: InferenceRequest,
         principal: Principal,
         request_id: str,
+        admission: Admission,
         ranked: list[Ranked],
     ) -> None:
         self._gateway = gateway
         self._request = request
         self._principal = principal
         self._request_id = request_id
+        self._admission = admission
         self._ranked = ranked
         self._began = gateway.clock.monotonic()
         self._envelope = Envelope("chatcmpl-" + secrets.token_hex(12), request.model or AUTO, int(gateway.clock.now()))
@@ -74,6 +83,13 @@ class Exchange:
                 abandon=self.abandon,
             )
         self._task = gateway.tasks.spawn(self._journey(), name=request_id)
+        # Not in the journey, which may be cancelled before its first step.
+        self._task.add_done_callback(lambda _: self._end_admission())
+
+    @property
+    def standings(self) -> Sequence[Standing]:
+        """What is left of the limits a minute that the request was counted under."""
+        return self._admission.standings
 
     def abandon(self) -> None:
         """The client has gone. Does nothing to an exchange that is over."""
@@ -146,6 +162,8 @@ class Exchange:
         # not reach it: whoever is told of a time-out has not been charged.
         await sink.drained()
         self._charged = await self._committed(self._settle(started))
+        # Before the client hears of the end: its next request may need the place.
+        self._end_admission()
         sink.finish(self._usage(started), _routing_info(started))
         self._body = whole.body
 
@@ -206,6 +224,13 @@ class Exchange:
         if self._error is None:
             return self._settle(started)
         return close_tab(self._gateway, started.tab)
+
+    def _end_admission(self) -> None:
+        """As with money, what failed counts no tokens, and a client that left has had what it received."""
+        tokens = 0
+        if self._error is None and self._started is not None:
+            tokens = self._started.meter.measured().usage.total_tokens
+        self._admission.end(tokens)
 
     def _usage(self, started: Started) -> dict[str, object]:
         cost = {"cost_msat": self._charged, "cost": sats(self._charged), "cost_currency": "sat"}

@@ -16,6 +16,7 @@ import lightphon_core
 from lightphon_core.accounts.authenticators import BuiltinAuthenticators
 from lightphon_core.accounts.membership import Membership
 from lightphon_core.accounts.passwords import Passwords
+from lightphon_core.accounts.stored_limiter import StoredLimiter
 from lightphon_core.errors import SettingsError
 from lightphon_core.host import Clock, Host, SystemClock, Tasks
 from lightphon_core.ledger.ledger import Ledger
@@ -105,12 +106,14 @@ def create_app(
     routes: list[Any] = plugins.collect("register_routes", object)
     ledger = Ledger(database)
     counted = metrics.Metrics()
+    limiter = StoredLimiter(database)
     gateway = Gateway(
         authenticators=assembly.authenticators,
         catalogue=assembly.catalogue,
         scorers=weighted(scorers, settings.routing.weights),
         observations=Observations(clock.monotonic),
         limits=settings.limits,
+        limiter=limiter,
         pricing=settings.pricing,
         ledger=ledger,
         keeper=Keeper(ledger, settings.ledger, settings.usage, log),
@@ -124,7 +127,7 @@ def create_app(
     )
 
     passwords = Passwords()
-    membership = Membership(database, passwords, settings.accounts, clock, obligations_of)
+    membership = Membership(database, passwords, settings.accounts, clock, obligations_of, limiter)
 
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncGenerator[None, None]:
@@ -133,12 +136,14 @@ def create_app(
         background.spawn(gateway.keeper.keep(), name="keep holds")
         background.spawn(gateway.keeper.mature(), name="mature earnings")
         background.spawn(gateway.keeper.prune(), name="remove old usage")
+        background.spawn(limiter.keep(), name="keep limits")
         try:
             yield
         finally:
             await gateway.close(0)
             await background.stop()
             await ledger.close()
+            await limiter.close()
             for error in await plugins.stop():
                 log.warning("plugin did not stop cleanly", error=error.message)
             for tasks in assembly.tasks:

@@ -12,6 +12,7 @@ from litestar.types import ExceptionHandlersMap
 
 from lightphon_core import errors
 from lightphon_core.openai.errors import error_body
+from lightphon_core.openai.ratelimits import rate_limit_headers
 from lightphon_core.web.access_log import shown_path
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def error_headers(error: errors.LightPhonError) -> dict[str, str]:
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:
         headers["retry-after"] = str(max(1, math.ceil(retry_after)))
+    if isinstance(error, errors.RateLimited):
+        headers |= rate_limit_headers(error.standings)
     if isinstance(error, errors.Unauthenticated):
         headers["www-authenticate"] = "Bearer"
     if isinstance(error, errors.TimedOut):

@@ -11,6 +11,7 @@ from litestar.types import ASGIApp, Receive
 
 from lightphon_core.errors import BodyTooLarge
 from lightphon_core.openai import request as wire
+from lightphon_core.openai.ratelimits import rate_limit_headers
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.serving.serve import begin
 from lightphon_core.types import Scope
@@ -33,14 +34,15 @@ async def chat_completions(request: Request[None, None, State]) -> ASGIApp:
     if body is None:
         return ASGIResponse(status_code=CLIENT_GONE)
     asked = wire.parse("/v1/chat/completions", body, max_output_tokens=gateway.limits.max_output_tokens)
-    exchange = begin(gateway, asked, principal, request_id(request.scope))
+    exchange = await begin(gateway, asked, principal, request_id(request.scope))
     request.scope["state"][LOGGED] = True
+    headers = rate_limit_headers(exchange.standings)
     gone = asyncio.create_task(_until_gone(request.receive))
     gone.add_done_callback(lambda _: exchange.abandon())
     try:
         if exchange.outlet is not None:
             await exchange.outlet.opened()
-            return EventStream(exchange.outlet, {}, done=gone.cancel)
+            return EventStream(exchange.outlet, headers, done=gone.cancel)
         answer = await exchange.whole()
     except BaseException:
         exchange.abandon()
@@ -49,7 +51,7 @@ async def chat_completions(request: Request[None, None, State]) -> ASGIApp:
     gone.cancel()
     if answer is None:
         return ASGIResponse(status_code=CLIENT_GONE)
-    return ASGIResponse(body=answer, media_type="application/json")
+    return ASGIResponse(body=answer, media_type="application/json", headers=headers)
 
 
 async def read_body(request: Request[None, None, State], limit: int) -> bytes | None:

@@ -7,7 +7,6 @@ import pytest
 from argon2 import PasswordHasher
 
 from lightphon_core.accounts import passwords as passwords_module
-from lightphon_core.accounts.attempts import Limited, count_attempt, forget_attempts
 from lightphon_core.accounts.authenticators import ApiKeys, Sessions
 from lightphon_core.accounts.credentials import create_credential
 from lightphon_core.accounts.invites import create_invite, is_invite, use_invite
@@ -17,6 +16,7 @@ from lightphon_core.accounts.passwords import MAX_LENGTH, PARALLEL, Passwords, c
 from lightphon_core.accounts.people import create_account, find_account, get_account, set_blocked
 from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.sessions import COOKIE, SECURE_COOKIE, end_session, find_session, open_session
+from lightphon_core.accounts.stored_limiter import StoredLimiter
 from lightphon_core.errors import InvalidRequest, PermissionDenied, RateLimited, Unauthenticated
 from lightphon_core.ledger import adjustment
 from lightphon_core.ledger.commands import Post, Posting, TakeHold
@@ -24,6 +24,7 @@ from lightphon_core.ledger.obligations import obligations_of
 from lightphon_core.ledger.store import carry_out
 from lightphon_core.log import redact
 from lightphon_core.settings import AccountSettings
+from lightphon_core.storage.schema import microseconds
 from lightphon_core.types import Credentials, Scope
 
 NOW = 1_800_000_000.0
@@ -77,8 +78,19 @@ def passwords():
 
 
 @pytest.fixture
-def membership(database, passwords, clock):
-    return Membership(database, passwords, AccountSettings(registration="open"), clock, obligations_of)
+def member_of(database, passwords, clock):
+    limiter = StoredLimiter(database, clock=lambda _: microseconds(clock.time))
+
+    def build(registration):
+        settings = AccountSettings(registration=registration)
+        return Membership(database, passwords, settings, clock, obligations_of, limiter)
+
+    return build
+
+
+@pytest.fixture
+def membership(member_of):
+    return member_of("open")
 
 
 def register(membership, name="alice", **options):
@@ -285,14 +297,14 @@ class TestChangeAndLeave:
 
 
 class TestRegistration:
-    async def test_closed(self, database, passwords, argon2, clock):
-        closed = Membership(database, passwords, AccountSettings(), clock, obligations_of)
+    async def test_closed(self, member_of, argon2):
+        closed = member_of("closed")
         with pytest.raises(PermissionDenied, match="closed"):
             await register(closed)
         assert argon2.spent == 0
 
-    async def test_an_invitation_admits_one(self, database, passwords, argon2, clock):
-        by_invite = Membership(database, passwords, AccountSettings(registration="invite"), clock, obligations_of)
+    async def test_an_invitation_admits_one(self, member_of, database, argon2):
+        by_invite = member_of("invite")
         with database.transaction() as connection:
             code = create_invite(connection, now=NOW, lifetime_s=60)
         for wrong in (None, "", "li_" + "x" * 36, "é"):
@@ -358,24 +370,3 @@ class TestSessions:
             assert find_session(connection, odd, now=NOW) is None
             end_session(connection, odd)
             assert not is_invite(connection, odd, now=NOW)
-
-
-def test_one_limit_that_refuses_counts_under_none(database):
-    tight, wide = Limited("name:a", 1), Limited("address:b", 3)
-
-    def count(*limits, now=NOW):
-        with database.transaction() as connection:
-            count_attempt(connection, *limits, now=now)
-
-    count(tight, wide)
-    for _ in range(5):
-        with pytest.raises(RateLimited):
-            count(wide, tight)
-    count(wide)
-    count(wide)
-    with pytest.raises(RateLimited) as refused:
-        count(wide, now=NOW + 5)
-    assert refused.value.retry_after == pytest.approx(15)
-    with database.transaction() as connection:
-        forget_attempts(connection, wide)
-    count(wide)

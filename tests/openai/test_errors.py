@@ -21,6 +21,7 @@ CASES = [
     (errors.ModelNotAvailable("m"), "invalid_request_error", None, "model_not_available"),
     (errors.Refused("m", param="tools", code="c"), "invalid_request_error", "tools", "c"),
     (errors.NoNodesAvailable("m", retry_after=1), "server_error", None, "no_nodes_available"),
+    (errors.RateLimited("m", retry_after=1), "rate_limit_error", None, "rate_limit_exceeded"),
     (errors.StorageUnavailable("m", retry_after=1), "server_error", None, "storage_unavailable"),
     (errors.Overloaded("m"), "server_error", None, "no_nodes_available"),
     (errors.Unavailable("m"), "server_error", None, "no_nodes_available"),
