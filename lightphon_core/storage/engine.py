@@ -18,7 +18,8 @@ from typing import Any, Self, TypeVar
 
 import structlog
 from attrs import define, field
-from sqlalchemy import URL, Connection, inspect, make_url
+from sqlalchemy import URL, inspect, make_url
+from sqlalchemy import Connection as Connection  # also what others call the one they are handed
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, InternalError, OperationalError
 
 from lightphon_core.errors import StorageError, StorageUnavailable

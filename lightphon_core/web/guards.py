@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Request
 from litestar.connection import ASGIConnection
-from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler
 
-from lightphon_core.accounts.sessions import session_token
+from lightphon_core.accounts.sessions import is_session, session_token
 from lightphon_core.errors import PermissionDenied, Unauthenticated
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.settings import Settings
@@ -18,9 +16,6 @@ from lightphon_core.web.authentication import authenticate, credentials_of, requ
 from lightphon_core.web.origin import check_origin, origin_of
 
 Connection = ASGIConnection[Any, Any, Any, Any]
-Asked = Request[Principal, None, State]
-"""A request that passed a `Requires`: `user` is whom it acts for."""
-
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
@@ -32,7 +27,7 @@ async def same_origin(connection: Connection, _: BaseRouteHandler) -> None:
     """
     if connection.scope.get("method") not in SAFE_METHODS:
         settings: Settings = connection.app.state.settings
-        own = origin_of(settings.server.public_url, connection.headers.get("host"))
+        own = origin_of(settings.server.public_url, connection.headers.get("host"), connection.scope["scheme"])
         check_origin(connection.headers.get("origin"), own, cookie="cookie" in connection.headers)
 
 
@@ -54,7 +49,7 @@ class Requires:
             await same_origin(connection, handler)
             connection.scope["user"] = principal = await _who(connection)
         if principal.scopes.isdisjoint(self.any_of):
-            if self.any_of == (Scope.MANAGE,) and Scope.ACCOUNT in principal.scopes and _is_session(connection):
+            if self.any_of == (Scope.MANAGE,) and Scope.ACCOUNT in principal.scopes and is_session(principal):
                 raise PermissionDenied("Log in again first: this needs your password anew.", code="password_required")
             require(principal, self.any_of[0])
 
@@ -68,7 +63,3 @@ async def _who(connection: Connection) -> Principal:
         )
     gateway: Gateway = connection.app.state.gateway
     return await authenticate(gateway.authenticators, credentials)
-
-
-def _is_session(connection: Connection) -> bool:
-    return credentials_of(connection).bearer is None

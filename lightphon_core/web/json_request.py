@@ -17,7 +17,7 @@ from lightphon_core.web.inference import read_body
 MAX_BODY_BYTES = 32_768
 
 
-class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Base of what a route takes as its `data`."""
 
 
@@ -51,7 +51,9 @@ class JsonRequest(Request[Principal, None, State]):
         """
         body = await self.body()
         object_fields(body)  # refuses what is no object, or has a field twice
-        return typed(body, _decoder(self.route_handler.parsed_data_field.annotation), {})
+        field = self.route_handler.parsed_data_field
+        assert field is not None, "Litestar asks for JSON where a route has `data`"
+        return typed(body, _decoder(field.annotation), {})
 
 
 @cache
