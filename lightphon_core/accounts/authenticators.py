@@ -42,7 +42,7 @@ class _StoredCredentials(Authenticator):
         if not is_well_formed(self.kind, secret):
             raise Unauthenticated(f"This {self.kind.words} has a typo or was cut off. Copy the whole of it again.")
         look_up = partial(find_by_secret, kind=self.kind, secret=secret)
-        return await self._lookups.principal(secret, look_up, self._principal)
+        return await self._lookups.principal(secret, look_up, self._principal, client=credentials.client)
 
     def _principal(self, found: Credential | None) -> Principal:
         words, create = self.kind.words, f"Create one with `lightphon {self.command} create`."
@@ -106,10 +106,11 @@ class Sessions(Authenticator):
         if token is None:
             return None
         now = self._clock.now()
+        judge = partial(_person, now=now)
         if not is_token(token):
-            return _person(None, now=now)
+            return judge(None)
         look_up = partial(find_session, token=token, now=now)
-        return await self._lookups.principal(token, look_up, partial(_person, now=now))
+        return await self._lookups.principal(token, look_up, judge, client=credentials.client)
 
 
 def _person(session: Session | None, now: float) -> Principal:

@@ -2,14 +2,15 @@
 
 The database is asked every time, so what was revoked opens nothing from then on. Secrets that opened something lately
 are looked up as they come. All others, which anybody can make up by the thousand, take turns: one reader at a time, a
-bounded number that wait, and the rest is turned away before it costs a look-up.
+bounded number that wait, few of them from one address, and the rest is turned away before it costs a look-up.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -22,6 +23,7 @@ from lightphon_core.types import Principal
 T = TypeVar("T")
 
 WAITING_LIMIT = 64
+WAITING_LIMIT_PER_ADDRESS = 8
 FAMILIAR_LIMIT = 10_000
 
 
@@ -31,14 +33,20 @@ class SecretLookups:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._turn = asyncio.Semaphore(1)
-        self._strange: set[asyncio.Task[Any]] = set()
+        self._waiting: Counter[str | None] = Counter()
+        self._turns: set[asyncio.Task[Any]] = set()
         # By hash, the one that was seen last at the end. Only a hint: it says how to ask, never what the answer is.
         self._familiar: OrderedDict[str, None] = OrderedDict()
 
     async def principal(
-        self, secret: str, look_up: Callable[[Connection], T], judge: Callable[[T], Principal]
+        self,
+        secret: str,
+        look_up: Callable[[Connection], T],
+        judge: Callable[[T], Principal],
+        *,
+        client: str | None = None,
     ) -> Principal:
-        """What `judge` makes of what `look_up` finds in the database.
+        """What `judge` makes of what `look_up` finds in the database. `client` is the address that asks.
 
         Raises:
             Unauthenticated: `judge` did.
@@ -47,7 +55,7 @@ class SecretLookups:
         """
         digest = hash_secret(secret)
         familiar = digest in self._familiar
-        found = await (self._database.read(look_up) if familiar else self._in_turn(look_up))
+        found = await (self._database.read(look_up) if familiar else self._in_turn(look_up, client))
         try:
             principal = judge(found)
         except Unauthenticated:
@@ -59,14 +67,19 @@ class SecretLookups:
             self._familiar.popitem(last=False)
         return principal
 
-    async def _in_turn(self, look_up: Callable[[Connection], T]) -> T:
-        if len(self._strange) >= WAITING_LIMIT:
+    async def _in_turn(self, look_up: Callable[[Connection], T], client: str | None) -> T:
+        if self._waiting.total() >= WAITING_LIMIT or self._waiting[client] >= WAITING_LIMIT_PER_ADDRESS:
             raise RateLimited("Too many unknown keys are being tried at the moment. Try again.", retry_after=1)
         # A task of its own: a reader that has begun goes on when its client has gone, and its turn ends only then.
         task = asyncio.create_task(self._take_turn(look_up))
-        self._strange.add(task)
-        task.add_done_callback(self._strange.discard)
+        self._waiting[client] += 1
+        self._turns.add(task)
+        task.add_done_callback(partial(self._ended, client))
         return await asyncio.shield(task)
+
+    def _ended(self, client: str | None, task: asyncio.Task[Any]) -> None:
+        self._turns.discard(task)
+        self._waiting -= Counter([client])  # drops those at zero
 
     async def _take_turn(self, look_up: Callable[[Connection], T]) -> T:
         async with self._turn:

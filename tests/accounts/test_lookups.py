@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from lightphon_core.accounts import lookups as lookups_module
-from lightphon_core.accounts.lookups import WAITING_LIMIT, SecretLookups
+from lightphon_core.accounts.lookups import WAITING_LIMIT, WAITING_LIMIT_PER_ADDRESS, SecretLookups
 from lightphon_core.errors import RateLimited, StorageUnavailable, Unauthenticated
 from lightphon_core.storage.engine import READERS
 from lightphon_core.types import Principal
@@ -59,7 +59,8 @@ def lookups(database):
 
 
 def start(lookups, count, look):
-    return [asyncio.create_task(lookups.principal(f"bad {number}", look, judge)) for number in range(count)]
+    """So many bad keys under way, each from an address of its own."""
+    return [asyncio.create_task(lookups.principal(f"bad {n}", look, judge, client=f"{n}")) for n in range(count)]
 
 
 async def test_good_keys_do_not_wait_for_bad_ones(lookups):
@@ -83,6 +84,26 @@ async def test_good_keys_do_not_wait_for_bad_ones(lookups):
     assert {type(each) for each in answers} == {Unauthenticated}
     assert (bad.ran, bad.most) == (WAITING_LIMIT, 1)
     assert await lookups.principal("new and good", late, judge) is ALICE
+
+
+async def test_one_address_does_not_take_every_turn(lookups):
+    bad, good = Look(), Quick(ALICE)
+
+    def ask(client, look):
+        return asyncio.create_task(lookups.principal(f"new {client}", look, judge, client=client))
+
+    trying = [ask("10.0.0.1", bad) for _ in range(WAITING_LIMIT_PER_ADDRESS)]
+    await bad.has_started()
+    with pytest.raises(RateLimited):
+        await ask("10.0.0.1", bad)
+    other = ask("10.0.0.2", good)
+    bad.go.set()
+    assert await other is ALICE
+    answers = await asyncio.gather(*trying, return_exceptions=True)
+    assert {type(each) for each in answers} == {Unauthenticated}
+    assert (bad.ran, good.ran) == (WAITING_LIMIT_PER_ADDRESS, 1)
+    with pytest.raises(Unauthenticated):  # its places are free again
+        await ask("10.0.0.1", bad)
 
 
 async def test_what_is_refused_is_familiar_no_longer(lookups):
