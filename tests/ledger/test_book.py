@@ -193,7 +193,7 @@ SMALL = st.integers(0, 60)
 PEOPLE = st.sampled_from(["a", "b"])
 HOLDS = st.sampled_from(["h1", "h2", "h3", "h4"])
 LEASES = st.sampled_from([0, HOUR_US])
-KEYS = st.sampled_from(["k1", "k2"])
+KEYS = st.sampled_from(["k1", "k1", "k2"])
 USAGE = st.fixed_dictionaries({"credential_id": KEYS, "model": st.sampled_from(["m1", "m2"])})
 
 
@@ -227,6 +227,10 @@ COMMANDS = st.one_of(
 )
 
 
+BATCHES = st.lists(COMMANDS, min_size=1, max_size=8)
+LATER = st.sampled_from([0, 1, HOUR_US + 1, DAY_US, 20 * DAY_US])
+
+
 class BooksMachine(RuleBasedStateMachine):
     """Each example has people, holds and ids of its own in the same database; only the house is everybody's."""
 
@@ -249,12 +253,19 @@ class BooksMachine(RuleBasedStateMachine):
         for who in "ab":
             postings = (Posting("clearing", f"wallet:{who}:{origin}", amount) for origin, amount in start.items())
             self.do(Post("start", "test", who, tuple(postings)))
+        self.limit("k1", {Period.DAY: 30, Period.MONTH: 60})
 
-    @rule(commands=st.lists(COMMANDS, min_size=1, max_size=8))
-    def batch(self, commands):
+    @rule(commands=BATCHES, later=LATER)
+    def batch(self, commands, later):
+        self.books.now += later
         self.do(*commands)
 
-    @rule(key=KEYS, amounts=st.dictionaries(st.sampled_from(Period), st.integers(0, 90)))
+    @rule(commands=BATCHES, others=BATCHES, later=LATER)
+    def two_batches(self, commands, others, later):
+        self.batch(commands, 0)
+        self.batch(others, later)
+
+    @rule(key=KEYS, amounts=st.dictionaries(st.sampled_from(Period), st.integers(0, 60)))
     def limit(self, key, amounts):
         if (key := self.own + key) in self.keys:
             with self.books.database.transaction() as connection:
@@ -270,17 +281,10 @@ class BooksMachine(RuleBasedStateMachine):
             connection.execute(delete(credentials).where(credentials.c.id == self.own + key))
 
     @rule()
-    def prune(self):
+    def tidy_up(self):
+        self.do(ReapExpired())
         with self.books.database.transaction() as connection:
             prune_usage(connection, before=self.books.now, limit=3)
-
-    @rule(later=st.sampled_from([1, HOUR_US + 1, DAY_US, 20 * DAY_US]))
-    def wait(self, later):
-        self.books.now += later
-
-    @rule()
-    def end_what_expired(self):
-        self.do(ReapExpired())
 
     def do(self, *commands):
         # What earlier examples left expired is reaped along with this one's, so nothing is left by any: see `teardown`.
