@@ -23,6 +23,10 @@ test-core:
 test-npm:
     .ci/npm-tests
 
+# The documented configuration of nginx, in front of a live server.
+test-nginx:
+    .ci/nginx-tests
+
 bench *ARGS:
     uv run python benchmarks/overhead.py {{ARGS}}
 

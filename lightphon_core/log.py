@@ -26,8 +26,8 @@ MASK = "[redacted]"
 _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
     # Our own keys and tokens (accounts/secrets.py, sessions.py, invites.py), cut short or misspelt ones too.
     (re.compile(r"(?<![A-Za-z0-9])(lp|at|np|ls|li)_[A-Za-z0-9]{10}[A-Za-z0-9_-]*"), rf"\1_{MASK}"),
-    # Whatever stands where an agent token belongs.
-    (re.compile(r"(/api/agent/)(?!\[)[^/\s\"'?#\\]+"), rf"\1{MASK}"),
+    # Whatever stands where an agent token belongs, but for what the access log has there.
+    (re.compile(r"(/api/agent/)(?!\[|\{token\}/|-/)[^/\s\"'?#\\]+"), rf"\1{MASK}"),
     # An Authorization header in any notation: as text, JSON, a dict or a pair of bytes.
     (
         re.compile(
@@ -162,12 +162,13 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     level = getattr(logging, settings.level.upper())
     root.setLevel(max(level, logging.INFO))
     logging.getLogger(ROOT).setLevel(level)
-    for name in ("alembic", "httpcore", "httpx", "sqlalchemy", "uvicorn.error", "websockets"):
+    for name in ("alembic", "httpcore", "httpx", "sqlalchemy", "uvicorn.access", "uvicorn.error", "websockets"):
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access", "uvicorn.asgi"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
-        logger.propagate = True
+        # Its access log has whole URLs; where nothing takes them, it does not even put them together.
+        logger.propagate = name != "uvicorn.access"
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -16,7 +16,7 @@ HEAD_TIMEOUT_S = 20.0
 """Seconds a connection may go on without a request: until its first head is whole, and from each answer to the next
 head, the rest of a body that nobody wanted included. Idle connections end sooner, by uvicorn's keep-alive time."""
 HEAD_BYTES = 65_536
-"""The most that may come without a piece of a body: a head, or trailers."""
+"""The most that may come without a piece of a body (a head, or trailers), beside what is read at once."""
 
 
 class BoundedHeads(HttpToolsProtocol):

@@ -66,6 +66,8 @@ def test_secrets_are_masked_wherever_they_are(logged, format_, kind):
     ("text", "masked"),
     [
         ("GET /api/agent/whatever-it-is/v1 200", "GET /api/agent/[redacted]/v1 200"),
+        ("GET /api/agent/{token}/v1 200", "GET /api/agent/{token}/v1 200"),
+        ("GET /api/agent/-/v1 200", "GET /api/agent/-/v1 200"),
         ("Authorization: Bearer abc", "Authorization: [redacted]"),
         ('{"authorization": "Basic abc"}', '{"authorization": "[redacted]"}'),
         ("[(b'authorization', b'Bearer abc')]", "[(b'authorization', b'[redacted]')]"),

@@ -1,0 +1,216 @@
+"""Attacks on the wire: bodies too large, bodies and heads that trickle, heads without end. And a database that is
+locked or gone."""
+
+import asyncio
+import contextlib
+import json
+import shutil
+import sqlite3
+import threading
+
+import httpx
+import pytest
+from litestar import Request, WebSocket, post, websocket
+from websockets.sync.client import connect
+
+from lightphon_core.settings import ServerSettings, StorageSettings
+from lightphon_core.storage import sqlite
+from lightphon_core.storage.engine import Database
+from lightphon_core.storage.migrate import migrate
+from lightphon_core.testing import ScriptedBackend, plugin_of
+from lightphon_core.testing.scripted import chunk, says
+from lightphon_core.web import protocol
+
+PATIENCE_S = 20
+HELLO = {"model": "auto", "messages": [{"role": "user", "content": "Hello!"}]}
+
+
+@post("/api/plugin/body", status_code=200)
+async def body_route(request: Request) -> str:
+    return str(len(await request.body()))
+
+
+@websocket("/api/echo")
+async def echo_route(socket: WebSocket) -> None:
+    await socket.accept()
+    await socket.send_text(await socket.receive_text())
+    await socket.close()
+
+
+def head(running, path="/v1/chat/completions", *more):
+    lines = [f"POST {path} HTTP/1.1", "host: localhost", f"authorization: Bearer {running.api_key}", *more]
+    return "\r\n".join(lines) + "\r\n\r\n"
+
+
+def ask(running):
+    headers = {"authorization": f"Bearer {running.api_key}"}
+    return httpx.post(f"{running.url}/v1/chat/completions", json=HELLO, headers=headers, timeout=PATIENCE_S)
+
+
+class TestBodies:
+    READERS = ("/v1/chat/completions", "/api/account/login", "/api/account/register", "/api/plugin/body")
+
+    @pytest.fixture
+    def start(self, start_server, routes):
+        def start(**settings):
+            backend = ScriptedBackend(says("x"))
+            running = start_server(plugin_of(backend), routes(body_route), server=ServerSettings(**settings))
+            return running, backend
+
+        return start
+
+    def test_too_large_at_every_route_that_reads_one(self, start, wire):
+        running, backend = start(max_body_bytes=20_000)
+        for path in self.READERS:
+            declared = wire(running.url)
+            declared.send(head(running, path, "content-length: 20001") + "x" * 20_001)
+            chunked = wire(running.url)
+            chunked.send(head(running, path, "transfer-encoding: chunked") + f"4e20\r\n{'x' * 20_000}\r\n1\r\nx\r\n")
+            for connection in (declared, chunked):
+                assert "request_too_large" in (answer := connection.answer()), path
+                assert answer.startswith("HTTP/1.1 413 "), path
+        assert httpx.post(f"{running.url}/api/plugin/body", content=b"x" * 20_000).text == "20000"
+        assert backend.jobs == []
+
+    def test_one_that_trickles_is_given_up_and_costs_nobody_else_anything(self, start, wire):
+        running, backend = start(body_timeout_s=0.3)
+        connections = []
+        for path in self.READERS:
+            connections.append(wire(running.url))
+            connections[-1].send(head(running, path, "content-length: 1000") + '{"m')
+        assert ask(running).status_code == 200
+        for connection in connections:
+            connection.trickle(b"x" * 900)
+            answer = connection.rest().decode()
+            assert answer.startswith("HTTP/1.1 408 ")
+            assert "connection: close" in answer
+            assert "request_timeout" in answer
+            assert "x-request-id: req_" in answer
+        assert len(backend.jobs) == 1
+
+
+class TestHeads:
+    @pytest.fixture
+    def running(self, start_server, monkeypatch):
+        monkeypatch.setattr(protocol, "HEAD_TIMEOUT_S", 0.3)
+        return start_server(plugin_of(ScriptedBackend(says("x"))))
+
+    def test_one_that_trickles_is_given_up(self, running, wire):
+        connection = wire(running.url)
+        connection.send("POST /v1/chat/completions HTTP/1.1\r\nhost: loc")
+        connection.trickle(b"a" * 900)
+        assert connection.rest().startswith(b"HTTP/1.1 408 ")
+        assert ask(running).status_code == 200
+
+    def test_a_connection_that_says_nothing_is_closed(self, running, wire):
+        assert wire(running.url).rest() == b""
+
+    def test_the_second_on_a_connection_too(self, running, wire):
+        connection = wire(running.url)
+        connection.send("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert "200 OK" in connection.answer()
+        connection.trickle(b"GET /healthz HTTP/1.1\r\nx: " + b"a" * 900)
+        assert connection.rest().startswith(b"HTTP/1.1 408 ")
+
+    def test_a_body_that_nobody_wanted_cannot_go_on_for_ever(self, running, wire):
+        connection = wire(running.url)
+        connection.send("POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n\r\n")
+        assert "401 Unauthorized" in connection.answer()
+        connection.trickle(b"x" * 900)
+        assert connection.rest() == b""
+
+    def test_answers_and_sockets_may_take_longer(self, start_server, monkeypatch, wire, routes):
+        monkeypatch.setattr(protocol, "HEAD_TIMEOUT_S", 0.3)
+        go = threading.Event()
+
+        async def reply(job):
+            assert await asyncio.to_thread(go.wait, PATIENCE_S)
+            yield chunk({"content": "late"}, finish="stop")
+
+        running = start_server(plugin_of(ScriptedBackend(reply)), routes(echo_route))
+        asked = wire(running.url)
+        asked.send(
+            head(running, "/v1/chat/completions", f"content-length: {len(json.dumps(HELLO))}") + json.dumps(HELLO)
+        )
+        with connect(running.url.replace("http:", "ws:") + "/api/echo") as socket:
+            assert wire(running.url).rest() == b""  # one that came later and said nothing is closed by now
+            socket.send("still here")
+            assert socket.recv(PATIENCE_S) == "still here"
+        go.set()
+        assert "late" in asked.answer()
+
+    def test_without_end(self, start_server, wire):
+        running = start_server(plugin_of(ScriptedBackend(says("x"))))
+        connection = wire(running.url)
+        connection.send(f"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: {'a' * 60_000}\r\n\r\n")
+        assert "200 OK" in connection.answer()
+        for endless in ("GET /healthz HTTP/1.1\r\nx: ", "GET /"):
+            connection = wire(running.url)
+            connection.send(endless + "a" * 70_000)
+            assert connection.rest().startswith(b"HTTP/1.1 431 ")
+        trailers = wire(running.url)
+        trailers.send(head(running, "/v1/chat/completions", "transfer-encoding: chunked") + "1\r\n{\r\n0\r\n")
+        with contextlib.suppress(ConnectionError):
+            trailers.send("x: y\r\n" * 500_000)
+        assert trailers.rest() == b""
+        assert ask(running).status_code == 200
+
+
+def unavailable(running):
+    """Whether requests and readiness say that the database is away."""
+    reply, ready = ask(running), httpx.get(f"{running.url}/readyz", timeout=PATIENCE_S)
+    assert ready.status_code == reply.status_code, (ready.text, reply.text)
+    if reply.status_code == 200:
+        return False
+    assert (reply.status_code, reply.json()["error"]["code"]) == (503, "storage_unavailable")
+    assert int(reply.headers["retry-after"]) >= 1
+    assert ready.json()["error"]["code"] == "not_ready"
+    assert httpx.get(f"{running.url}/healthz").status_code == 200
+    return True
+
+
+class TestDatabase:
+    def test_locked_by_another_program(self, start_server, monkeypatch):
+        monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 10)
+        running = start_server(plugin_of(ScriptedBackend(says("x"))))
+        assert not unavailable(running)
+        other = sqlite3.connect(running.server.database.path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        assert unavailable(running)
+        other.execute("ROLLBACK")
+        other.close()
+        assert not unavailable(running)
+
+    def test_its_directory_moved_away_and_back(self, start_server):
+        running = start_server(plugin_of(ScriptedBackend(says("x"))))
+        data = running.server.database.path.parent
+        assert not unavailable(running)
+        data.rename(data.with_name("away"))
+        assert unavailable(running)
+        assert not data.exists()
+        data.with_name("away").rename(data)
+        assert not unavailable(running)
+
+    def test_its_file_replaced(self, start_server):
+        running = start_server(plugin_of(ScriptedBackend(says("x"))))
+        path = running.server.database.path
+        path.rename(path.with_name("original"))
+        shutil.copyfile(path.with_name("original"), path)
+        assert unavailable(running)
+        path.with_name("original").replace(path)
+        assert not unavailable(running)
+
+    def test_a_postgresql_that_went_away(self, start_server, postgres):
+        url = postgres.create()
+        with Database(url) as database:
+            migrate(database)
+        running = start_server(plugin_of(ScriptedBackend(says("x"))), storage=StorageSettings(url=url))
+        assert not unavailable(running)
+        postgres.stop()
+        try:
+            assert unavailable(running)
+        finally:
+            postgres.start()
+        assert not unavailable(running)
+        running.server.stop()
+        postgres.drop(url)
