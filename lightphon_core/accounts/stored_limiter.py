@@ -41,8 +41,8 @@ class StoredLimiter(Limiter):
     """Rates and leases run on `clock`, in microseconds since 1970: the database's, which everybody shares.
 
     An admission is one write, and its end another, in the order in which they were asked for. While the database does
-    not answer, what is over waits for the next beat. Where it does not for as long as a lease, a place may come free
-    before its request has ended.
+    not answer, what is over waits for the next beat, and where nobody knows whether it was written, tokens may count
+    twice. Where it does not answer for as long as a lease, a place may come free before its request has ended.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class StoredLimiter(Limiter):
             self._spawn(self._write_over())
 
     async def forget(self, rate: Rate) -> None:
-        await self._database.write(lambda connection: connection.execute(delete(rates).where(rates.c.key == rate.key)))
+        await self._database.write(partial(_forget, key=rate.key))
 
     async def keep(self) -> None:
         """A few times in each lease."""
@@ -136,8 +136,8 @@ def _admit(
     waits = [(wait(draw.share, until.get(draw.rate.key, now), now), str(draw.rate)) for draw in draws]
     if rooms:
         connection.execute(delete(places).where(places.c.lease_until <= now))
-        full = select(places.c.key, func.count()).where(places.c.key.in_([room.key for room in rooms]))
-        taken: dict[str, int] = dict(connection.execute(full.group_by(places.c.key)).tuples().all())
+        query = select(places.c.key, func.count().label("taken")).where(places.c.key.in_([room.key for room in rooms]))
+        taken = {row.key: row.taken for row in connection.execute(query.group_by(places.c.key))}
         waits += [(FULL_US, str(room)) for room in rooms if taken.get(room.key, 0) >= room.places]
     longest, limit = max(waits, default=(0, ""))
     if longest:
@@ -167,17 +167,21 @@ def _end(connection: Connection, *, over: Sequence[_Over], clock: Callable[[Conn
         connection.execute(delete(places).where(places.c.id == bindparam("place")), left)
 
 
+def _forget(connection: Connection, *, key: str) -> None:
+    connection.execute(delete(rates).where(rates.c.key == key))
+
+
 def _untils(connection: Connection, draws: Iterable[Draw]) -> dict[str, int]:
     keys = {draw.rate.key for draw in draws}
     if not keys:
         return {}
     query = select(rates.c.key, rates.c.until).where(rates.c.key.in_(keys))
-    return dict(connection.execute(query).tuples().all())
+    return {row.key: row.until for row in connection.execute(query)}
 
 
 def _store(connection: Connection, until: dict[str, int], now: int) -> None:
     """Write these down, and remove all that is paid back."""
-    connection.execute(delete(rates).where(or_(rates.c.until <= now, rates.c.key.in_(until))))
+    connection.execute(delete(rates).where(or_(rates.c.until <= now, rates.c.key.in_(list(until)))))
     if rows := [{"key": key, "until": time} for key, time in until.items() if time > now]:
         connection.execute(insert(rates), rows)
 

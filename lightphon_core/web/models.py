@@ -24,7 +24,7 @@ Asked = Request[None, None, State]
 @route(with_prefixes("/models"), http_method=["GET", "HEAD"], name="list_models")
 async def list_models(request: Asked) -> ASGIApp:
     """Every model on offer that the key may use, `auto` first."""
-    return _json(request, model_list(await _allowed(request), _gateway(request).started_at))
+    return _json(model_list(await _allowed(request), _gateway(request).started_at))
 
 
 @route(with_prefixes("/models/{model_id:path}"), http_method=["GET", "HEAD"], name="get_model")
@@ -33,10 +33,10 @@ async def get_model(request: Asked) -> ASGIApp:
     models = await _allowed(request)
     name = str(request.path_params["model_id"]).removeprefix("/")
     if name == AUTO:
-        return _json(request, auto_entry(models, _gateway(request).started_at))
+        return _json(auto_entry(models, _gateway(request).started_at))
     for listed in models:
         if listed.model.id == name:
-            return _json(request, model_entry(listed))
+            return _json(model_entry(listed))
     raise ModelNotFound(
         f"The model {name[:200]!r} is not on offer. GET /v1/models lists those that are.", param="model"
     )
@@ -57,7 +57,6 @@ def _gateway(request: Asked) -> Gateway:
     return gateway
 
 
-def _json(request: Asked, content: object) -> ASGIResponse:
-    return ASGIResponse(
-        body=msgspec.json.encode(content), media_type="application/json", is_head_response=request.method == "HEAD"
-    )
+def _json(content: object) -> ASGIResponse:
+    """To HEAD too: the server leaves the body out."""
+    return ASGIResponse(body=msgspec.json.encode(content), media_type="application/json")

@@ -13,6 +13,7 @@ from lightphon_core.errors import (
     ModelNotAvailable,
     ModelNotFound,
     NoNodesAvailable,
+    PermissionDenied,
 )
 from lightphon_core.routing.catalogue import Catalogue
 from lightphon_core.routing.observations import HALF_LIFE_S, Observations
@@ -92,6 +93,26 @@ def test_what_is_missing_says_so():
     with pytest.raises(ContextLengthExceeded, match="1000") as error:
         ranked(shelf, evolve(NEEDS, prompt_tokens=1000))
     assert error.value.code == "context_length_exceeded"
+
+
+def test_only_what_is_allowed():
+    shelf = Shelf(offer("a", "x"), offer("b", "y"), offer("c", "z"))
+
+    def allowed(*models, model=None):
+        catalogue = Catalogue([shelf], lambda: 7.0)
+        needs = evolve(NEEDS, model=model)
+        return set(ids(rank(catalogue, needs, [], lambda entry: Stats(), allowed=frozenset(models))))
+
+    assert allowed("x", "z", "gone") == {"a", "c"}
+    assert allowed("x", "z", model="z") == {"c"}
+    for missing in ("y", "never"):
+        with pytest.raises(PermissionDenied, match="It may use x, z;") as error:
+            allowed("x", "z", model=missing)
+        assert (error.value.code, error.value.param) == ("model_not_allowed", "model")
+    with pytest.raises(ModelNotFound):
+        allowed("gone", model="gone")
+    with pytest.raises(NoNodesAvailable, match="gone"):
+        allowed("gone")
 
 
 def test_needs_pick_the_node_that_can():
