@@ -14,7 +14,7 @@ from lightphon_core.openai.body import object_fields, typed
 from lightphon_core.types import Principal
 from lightphon_core.web.inference import read_body
 
-MAX_BODY_BYTES = 32_768
+MAX_BODY_BYTES = 16_384
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

@@ -66,6 +66,7 @@ def openapi_config(version: str) -> OpenAPIConfig:
                     description="Set by POST /api/account/login; with https its name begins with __Host-.",
                 ),
                 "key": SecurityScheme(type="http", scheme="bearer", description="An API key: lp_..."),
+                "metrics": SecurityScheme(type="http", scheme="bearer", description="`metrics_token` of [server]."),
             }
         ),
     )
