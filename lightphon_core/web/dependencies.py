@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias, TypeVar
+
 from litestar import Request
 from litestar.datastructures import State
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
+from litestar.params import SkipValidation
 
 from lightphon_core.accounts.membership import Membership
 from lightphon_core.accounts.passwords import Passwords
@@ -12,6 +15,11 @@ from lightphon_core.serving.gateway import Gateway
 from lightphon_core.settings import Settings
 from lightphon_core.storage.engine import Database
 from lightphon_core.types import Principal
+
+T = TypeVar("T")
+
+Given: TypeAlias = NamedDependency[SkipValidation[T]]
+"""The type of a handler's parameter that is provided here, under the parameter's name."""
 
 
 def _principal(request: Request[Principal, None, State]) -> Principal:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 from litestar import Response, delete, get, post
-from litestar.di import NamedDependency as Given
 from litestar.params import JSONBody
 
 from lightphon_core.accounts.membership import Entered, Membership
@@ -12,6 +11,7 @@ from lightphon_core.accounts.people import Account
 from lightphon_core.accounts.sessions import COOKIE, SECURE_COOKIE, session_token
 from lightphon_core.settings import Settings
 from lightphon_core.types import Principal, Scope
+from lightphon_core.web.dependencies import Given
 from lightphon_core.web.guards import Requires, same_origin
 from lightphon_core.web.json_request import Body, JsonRequest
 from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, TAKES_BODY, refusals

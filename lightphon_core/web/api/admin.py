@@ -11,7 +11,6 @@ from typing import Annotated
 import msgspec
 from attrs import evolve
 from litestar import Controller, get, post
-from litestar.di import NamedDependency as Given
 from litestar.params import HeaderParameter, JSONBody, PathParameter, QueryParameter
 
 from lightphon_core.accounts.credentials import list_credentials
@@ -33,6 +32,7 @@ from lightphon_core.web.api.account import AccountInfo, account_info
 from lightphon_core.web.api.terms import CredentialInfo, credential_info
 from lightphon_core.web.api.usage import Usage, span, used_by
 from lightphon_core.web.api.wallet import Balance, balance_of
+from lightphon_core.web.dependencies import Given
 from lightphon_core.web.guards import Requires
 from lightphon_core.web.json_request import Body
 from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, TAKES_BODY, refusals

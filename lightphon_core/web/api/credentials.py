@@ -6,7 +6,6 @@ from typing import Annotated, ClassVar
 
 import msgspec
 from litestar import Controller, delete, get, patch, post
-from litestar.di import NamedDependency as Given
 from litestar.params import JSONBody, PathParameter
 
 from lightphon_core.accounts.credentials import (
@@ -37,6 +36,7 @@ from lightphon_core.web.api.terms import (
     made_credential,
     new_terms,
 )
+from lightphon_core.web.dependencies import Given
 from lightphon_core.web.guards import Requires
 from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, TAKES_BODY, refusals
 

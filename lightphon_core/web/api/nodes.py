@@ -5,7 +5,6 @@ from __future__ import annotations
 import attrs
 import msgspec
 from litestar import get
-from litestar.di import NamedDependency as Given
 
 import lightphon_core
 from lightphon_core.ledger.pricing import effective_price
@@ -13,6 +12,7 @@ from lightphon_core.routing.catalogue import Entry
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.settings import PricingSettings
 from lightphon_core.types import Principal, Scope
+from lightphon_core.web.dependencies import Given
 from lightphon_core.web.guards import Requires
 from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, refusals
 

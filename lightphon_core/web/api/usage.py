@@ -7,7 +7,6 @@ from typing import Annotated
 
 import msgspec
 from litestar import get
-from litestar.di import NamedDependency as Given
 from litestar.params import QueryParameter
 
 from lightphon_core.accounts.credentials import list_credentials
@@ -16,6 +15,7 @@ from lightphon_core.ledger.usage import SUMS_AT_ONCE, Dimension, UsageSum, usage
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.types import Principal, Scope
+from lightphon_core.web.dependencies import Given
 from lightphon_core.web.guards import Requires
 from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, refusals
 
