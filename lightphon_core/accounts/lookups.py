@@ -23,7 +23,7 @@ from lightphon_core.types import Principal
 T = TypeVar("T")
 
 WAITING_LIMIT = 64
-WAITING_LIMIT_PER_ADDRESS = 8
+WAITING_LIMIT_PER_ADDRESS = 16
 FAMILIAR_LIMIT = 10_000
 
 
@@ -34,7 +34,7 @@ class SecretLookups:
         self._database = database
         self._turn = asyncio.Semaphore(1)
         self._waiting: Counter[str | None] = Counter()
-        self._turns: set[asyncio.Task[Any]] = set()
+        self._turns: dict[str, asyncio.Task[Any]] = {}  # by hash
         # By hash, the one that was seen last at the end. Only a hint: it says how to ask, never what the answer is.
         self._familiar: OrderedDict[str, None] = OrderedDict()
 
@@ -54,8 +54,15 @@ class SecretLookups:
             StorageUnavailable: the database does not answer.
         """
         digest = hash_secret(secret)
+        if (under_way := self._turns.get(digest)) is not None:
+            # A program that begins with many requests at once takes one turn. What it finds was looked up before this
+            # request came: enough to refuse it, and to let it ask for itself.
+            self._judged(digest, judge, await asyncio.shield(under_way))
         familiar = digest in self._familiar
-        found = await (self._database.read(look_up) if familiar else self._in_turn(look_up, client))
+        found = await (self._database.read(look_up) if familiar else self._in_turn(digest, look_up, client))
+        return self._judged(digest, judge, found)
+
+    def _judged(self, digest: str, judge: Callable[[T], Principal], found: T) -> Principal:
         try:
             principal = judge(found)
         except Unauthenticated:
@@ -67,18 +74,18 @@ class SecretLookups:
             self._familiar.popitem(last=False)
         return principal
 
-    async def _in_turn(self, look_up: Callable[[Connection], T], client: str | None) -> T:
+    async def _in_turn(self, digest: str, look_up: Callable[[Connection], T], client: str | None) -> T:
         if self._waiting.total() >= WAITING_LIMIT or self._waiting[client] >= WAITING_LIMIT_PER_ADDRESS:
             raise RateLimited("Too many unknown keys are being tried at the moment. Try again.", retry_after=1)
         # A task of its own: a reader that has begun goes on when its client has gone, and its turn ends only then.
         task = asyncio.create_task(self._take_turn(look_up))
         self._waiting[client] += 1
-        self._turns.add(task)
-        task.add_done_callback(partial(self._ended, client))
+        self._turns[digest] = task
+        task.add_done_callback(partial(self._ended, digest, client))
         return await asyncio.shield(task)
 
-    def _ended(self, client: str | None, task: asyncio.Task[Any]) -> None:
-        self._turns.discard(task)
+    def _ended(self, digest: str, client: str | None, _: asyncio.Task[Any]) -> None:
+        del self._turns[digest]
         self._waiting -= Counter([client])  # drops those at zero
 
     async def _take_turn(self, look_up: Callable[[Connection], T]) -> T:

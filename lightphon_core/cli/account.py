@@ -105,6 +105,21 @@ def unblock(name: str, settings: Settings) -> None:
     click.echo(f"{name} is no longer blocked.")
 
 
+@account.command()
+@click.argument("name")
+@click.option("--remove", is_flag=True, help="Take it back.")
+@settings_options
+def admin(name: str, remove: bool, settings: Settings) -> None:
+    """Make the account NAME an administrator's, who may see and change what is everybody's."""
+    with open_database(settings) as database, database.transaction() as connection:
+        found = people.get_account(connection, name)
+        if remove:
+            people.set_admin(connection, found, None)
+        elif found.admin_since is None:
+            people.set_admin(connection, found, microseconds(time.time()))
+    click.echo(f"{name} is {'no longer' if remove else 'now'} an administrator.")
+
+
 @account.command(name="list")
 @json_option
 @settings_options
@@ -115,8 +130,7 @@ def list_(as_json: bool, settings: Settings) -> None:
     if as_json:
         print_json({"accounts": [_as_json(each) for each in found]})
     elif found:
-        rows = [(each.id, each.name, iso_time(each.created_at) or "") for each in found]
-        print_table(("ID", "NAME", "CREATED"), rows)
+        print_table(("ID", "NAME", "CREATED", "ADMIN SINCE", "BLOCKED SINCE"), [_row(each) for each in found])
     else:
         click.echo(f"No accounts in {database.name}.", err=True)
 
@@ -160,6 +174,11 @@ def _adjust(
 
 def _first_line() -> str:
     return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
+
+
+def _row(account: people.Account) -> tuple[str, ...]:
+    times = (account.created_at, account.admin_since, account.blocked_at)
+    return (account.id, account.name, *(iso_time(each) or "" for each in times))
 
 
 def _as_json(account: people.Account) -> dict[str, Any]:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from lightphon_core.accounts import credentials, people
+from lightphon_core.accounts.credentials import Credential
 from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.terms import Terms
 from lightphon_core.cli.options import json_option, open_database, print_json, settings_options
 from lightphon_core.cli.report import iso_time, print_table
+from lightphon_core.cli.terms import terms_as_json, terms_in_words, terms_options
+from lightphon_core.ledger.budgets import Budget, budgets_of, set_budgets
+from lightphon_core.ledger.periods import Period
 from lightphon_core.settings import Settings
+from lightphon_core.storage.schema import microseconds
+
+HEAD = ("ID", "ACCOUNT", "NAME", "ENDS IN", "CREATED", "STATE", "FOR")
 
 
 def credential_group(kind: Kind, name: str, purpose: str) -> click.Group:
@@ -24,17 +32,20 @@ def credential_group(kind: Kind, name: str, purpose: str) -> click.Group:
 
     @group.command(help=f"Create a new {kind.words}. It is shown once.")
     @click.option("--account", "account_name", required=True, metavar="NAME", help="Account that it acts for.")
-    @click.option("--name", "label", default="", metavar="LABEL", help="A note to tell it from others.")
+    @terms_options(kind)
     @json_option
     @settings_options
-    def create(account_name: str, label: str, as_json: bool, settings: Settings) -> None:
+    def create(account_name: str, terms: Terms, budgets: dict[Period, int], as_json: bool, settings: Settings) -> None:
         with open_database(settings) as database, database.transaction() as connection:
             account = people.get_account(connection, account_name)
-            made, secret = credentials.create_credential(connection, account, kind, now=time.time(), terms=Terms(label))
+            made, secret = credentials.create_credential(connection, account, kind, now=time.time(), terms=terms)
+            set_budgets(connection, made.id, budgets)
+            standing = budgets_of(connection, [made.id])
         if as_json:
-            print_json({**_as_json(made), "secret": secret, **_path(kind, secret)})
+            print_json({**_as_json(made, standing), "secret": secret, **_path(kind, secret)})
             return
-        click.echo(f"New {kind.words} of {made.account} ({made.id}):\n\n    {secret}\n")
+        use = terms_in_words(made, standing[made.id])
+        click.echo(f"New {kind.words} of {made.account} ({made.id}), for {use}:\n\n    {secret}\n")
         if path := _path(kind, secret):
             click.echo(f"As the path of a base URL:\n\n    {path['path']}\n")
         click.echo("This is the only time it is shown. Keep it somewhere safe.")
@@ -48,10 +59,12 @@ def credential_group(kind: Kind, name: str, purpose: str) -> click.Group:
             account = None if account_name is None else people.get_account(connection, account_name)
             account_id = None if account is None else account.id
             found = credentials.list_credentials(connection, kind=kind, account_id=account_id)
+            standing = budgets_of(connection, [each.id for each in found])
         if as_json:
-            print_json({"credentials": [_as_json(each) for each in found]})
+            print_json({"credentials": [_as_json(each, standing) for each in found]})
         elif found:
-            print_table(("ID", "ACCOUNT", "NAME", "ENDS IN", "CREATED", "REVOKED"), [_row(each) for each in found])
+            now = microseconds(time.time())
+            print_table(HEAD, [_row(each, standing[each.id], now) for each in found])
         else:
             click.echo(f"No {kind.words}s in {database.name}.", err=True)
 
@@ -62,8 +75,9 @@ def credential_group(kind: Kind, name: str, purpose: str) -> click.Group:
     def revoke(id_: str, as_json: bool, settings: Settings) -> None:
         with open_database(settings) as database, database.transaction() as connection:
             revoked = credentials.revoke_credential(connection, kind, id_, now=time.time())
+            standing = budgets_of(connection, [revoked.id])
         if as_json:
-            print_json(_as_json(revoked))
+            print_json(_as_json(revoked, standing))
         else:
             click.echo(f"The {kind.words} {revoked.id} of {revoked.account} is revoked.")
 
@@ -74,28 +88,40 @@ def _path(kind: Kind, secret: str) -> dict[str, str]:
     return {"path": f"/api/agent/{secret}"} if kind is Kind.AGENT_TOKEN else {}
 
 
-def _as_json(credential: credentials.Credential) -> dict[str, Any]:
+def _as_json(credential: Credential, standing: Mapping[str, list[Budget]]) -> dict[str, Any]:
     return {
         "id": credential.id,
         "kind": credential.kind.value,
         "account": credential.account,
         "account_id": credential.account_id,
-        "name": credential.terms.name,
         "hint": credential.hint,
         "created_at": iso_time(credential.created_at),
         "revoked_at": iso_time(credential.revoked_at),
+        **terms_as_json(credential, standing[credential.id]),
     }
 
 
-def _row(credential: credentials.Credential) -> tuple[str, ...]:
+def _row(credential: Credential, budgets: Sequence[Budget], now: int) -> tuple[str, ...]:
     return (
         credential.id,
         credential.account,
         credential.terms.name,
         credential.hint,
         iso_time(credential.created_at) or "",
-        iso_time(credential.revoked_at) or "",
+        _state(credential, now),
+        terms_in_words(credential, budgets),
     )
+
+
+def _state(credential: Credential, now: int) -> str:
+    if credential.revoked_at is not None:
+        return f"revoked {iso_time(credential.revoked_at)}"
+    if credential.blocked_at is not None:
+        return "account blocked"
+    ends = credential.terms.expires_at
+    if ends is None:
+        return "valid"
+    return f"valid until {iso_time(ends)}" if ends > now else f"expired {iso_time(ends)}"
 
 
 key = credential_group(Kind.API_KEY, "key", "what clients send as a bearer token")

@@ -89,21 +89,53 @@ async def test_good_keys_do_not_wait_for_bad_ones(lookups):
 async def test_one_address_does_not_take_every_turn(lookups):
     bad, good = Look(), Quick(ALICE)
 
-    def ask(client, look):
-        return asyncio.create_task(lookups.principal(f"new {client}", look, judge, client=client))
+    def ask(client, number, look):
+        return asyncio.create_task(lookups.principal(f"new {client} {number}", look, judge, client=client))
 
-    trying = [ask("10.0.0.1", bad) for _ in range(WAITING_LIMIT_PER_ADDRESS)]
+    trying = [ask("10.0.0.1", number, bad) for number in range(WAITING_LIMIT_PER_ADDRESS)]
     await bad.has_started()
     with pytest.raises(RateLimited):
-        await ask("10.0.0.1", bad)
-    other = ask("10.0.0.2", good)
+        await ask("10.0.0.1", "one more", bad)
+    other = ask("10.0.0.2", 0, good)
     bad.go.set()
     assert await other is ALICE
     answers = await asyncio.gather(*trying, return_exceptions=True)
     assert {type(each) for each in answers} == {Unauthenticated}
     assert (bad.ran, good.ran) == (WAITING_LIMIT_PER_ADDRESS, 1)
     with pytest.raises(Unauthenticated):  # its places are free again
-        await ask("10.0.0.1", bad)
+        await ask("10.0.0.1", "one more", bad)
+
+
+async def test_many_requests_at_once_with_one_new_key_take_one_turn(lookups):
+    first, others, bad = Look(ALICE), Quick(ALICE), Look()
+
+    def burst(secret, leading, following):
+        looks = [leading] + [following] * WAITING_LIMIT * 2
+        return [asyncio.create_task(lookups.principal(secret, look, judge)) for look in looks]
+
+    asking, trying = burst("good", first, others), burst("bad", bad, bad)
+    await first.has_started()
+    assert (first.ran, others.ran, bad.ran) == (1, 0, 0)
+    first.go.set()
+    assert set(await asyncio.gather(*asking)) == {ALICE}
+    assert (first.ran, others.ran) == (1, WAITING_LIMIT * 2)  # each has asked the database itself
+    bad.go.set()
+    answers = await asyncio.gather(*trying, return_exceptions=True)
+    assert {type(each) for each in answers} == {Unauthenticated}
+    assert bad.ran == 1
+
+
+async def test_a_key_that_was_revoked_while_it_waited_is_refused(lookups):
+    before, after = Look(ALICE), Quick(None)
+    first = asyncio.create_task(lookups.principal("good", before, judge))
+    await before.has_started()
+    second = asyncio.create_task(lookups.principal("good", after, judge))
+    await asyncio.sleep(0)
+    before.go.set()
+    assert await first is ALICE
+    with pytest.raises(Unauthenticated):
+        await second
+    assert (before.ran, after.ran) == (1, 1)
 
 
 async def test_what_is_refused_is_familiar_no_longer(lookups):

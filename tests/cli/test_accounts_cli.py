@@ -12,8 +12,11 @@ from argon2 import PasswordHasher
 from click.testing import CliRunner
 from sqlalchemy import text
 
+from lightphon_core.accounts.credentials import find_by_secret
 from lightphon_core.accounts.secrets import Kind, hash_secret, is_well_formed
 from lightphon_core.cli import build
+from lightphon_core.cli.terms import parse_expiry
+from lightphon_core.ledger.budgets import budgets_of
 from lightphon_core.storage.engine import Database
 
 GROUPS = {"key": Kind.API_KEY, "agent-token": Kind.AGENT_TOKEN, "node-token": Kind.NODE_TOKEN}
@@ -33,7 +36,7 @@ def test_accounts(run, data_dir):
     assert listed[1] == bob
     assert bob["created_at"].endswith("Z")
     table = run("account", "list").stdout.splitlines()
-    assert table[0].split() == ["ID", "NAME", "CREATED"]
+    assert table[0].split() == ["ID", "NAME", "CREATED", "ADMIN", "SINCE", "BLOCKED", "SINCE"]
     assert table[2].split() == [bob["id"], "bob", bob["created_at"]]
     assert data_dir.stat().st_mode & 0o777 == 0o700
     assert (data_dir / "lightphon.db").stat().st_mode & 0o777 == 0o600
@@ -67,6 +70,92 @@ def test_a_credential_from_creation_to_revocation(run, data_dir, group):
     assert revoked["revoked_at"] is not None
     assert revoked == {**made, "revoked_at": revoked["revoked_at"]}
     assert f"{made['id']} of alice is revoked" in run(group, "revoke", made["id"]).stdout
+
+
+TERMS = [
+    *("--name", "ci", "--expires", "2031-01-01", "--model", "b/two", "--model", "a"),
+    *("--requests-per-minute", "60", "--tokens-per-minute", "5000", "--concurrent", "2"),
+    *("--budget", "day=0.5", "--budget", "total=5000"),
+]
+
+
+def test_a_key_with_terms(run, data_dir):
+    run("account", "create", "alice")
+    options = [*TERMS, "--scope", "manage", "--scope", "inference"]
+    made = as_json(run("key", "create", "--account", "alice", *options, "--json"))
+    secret = made.pop("secret")
+    assert {
+        "scopes": ["inference", "manage"],
+        "expires_at": "2031-01-01T00:00:00Z",
+        "models": ["a", "b/two"],
+        "limits": {"requests_per_minute": 60, "tokens_per_minute": 5000, "concurrent_requests": 2},
+    }.items() <= made.items()
+    assert made["budgets"]["month"] is None
+    assert made["budgets"]["day"].pop("resets_at").endswith("T00:00:00Z")
+    assert made["budgets"]["day"] == {"amount_msat": 500, "spent_msat": 0, "held_msat": 0}
+    assert made["budgets"]["total"] == {"amount_msat": 5_000_000, "spent_msat": 0, "held_msat": 0, "resets_at": None}
+    with Database(f"sqlite:///{data_dir}/lightphon.db") as database, database.snapshot() as connection:
+        found = find_by_secret(connection, Kind.API_KEY, secret)
+        assert (found.id, found.terms.models) == (made["id"], {"a", "b/two"})
+        assert budgets_of(connection, [found.id])[found.id][0].amount == 500
+
+    line = run("key", "list").stdout.splitlines()[1]
+    assert "valid until 2031-01-01T00:00:00Z" in line
+    assert line.endswith(
+        "inference, manage; models a, b/two; 60 requests/min; 5000 tokens/min; 2 at once;"
+        " 0 of 0.5 sats a day; 0 of 5000 sats in all"
+    )
+    run("account", "block", "alice")
+    assert "account blocked" in run("key", "list").stdout
+    run("key", "revoke", made["id"])
+    assert "revoked 2" in run("key", "list").stdout
+    assert "agent token" in run("agent-token", "create", "--account", "alice", *TERMS).stdout
+
+
+def test_when_a_credential_ends():
+    now = 1_800_000_000.0
+    assert parse_expiry("30d", now) == 1_800_000_000_000_000 + 30 * 86_400_000_000
+    assert parse_expiry("12h", now) == 1_800_000_000_000_000 + 43_200_000_000
+    assert parse_expiry("1970-01-02", now) == 86_400_000_000
+    assert parse_expiry("1970-01-02T01:00:00+01:00", now) == 86_400_000_000
+    assert parse_expiry("1970-01-02T00:00:00Z", now) == 86_400_000_000
+
+
+@pytest.mark.parametrize(
+    ("group", "options", "message"),
+    [
+        ("key", ["--expires", "soon"], "It is written as 30d, 12h, or a date"),
+        ("key", ["--expires", "2020-01-01"], "It expires in the future"),
+        ("key", ["--expires", "99999d"], "within ten years"),
+        ("key", ["--budget", "week=5"], "one of day, month, total"),
+        ("key", ["--budget", "day"], "one of day, month, total"),
+        ("key", ["--budget", "day=1e3"], "is written as 12 or 0.5"),
+        ("key", ["--budget", "day=1", "--budget", "day=2"], "Each period has one budget"),
+        ("key", ["--concurrent", "0"], "0 is not in the range"),
+        ("key", ["--tokens-per-minute", "99999999999"], "tokens_per_minute is from 1 to"),
+        ("key", ["--scope", "node"], "'node' is not one of"),
+        ("key", ["--scope", "admin"], "Only an administrator's key"),
+        ("agent-token", ["--scope", "inference"], "No such option"),
+        ("node-token", ["--model", "a"], "No such option"),
+    ],
+)
+def test_terms_that_are_none(run, group, options, message):
+    run("account", "create", "alice")
+    assert message in run(group, "create", "--account", "alice", *options, status=2).stderr
+    assert as_json(run(group, "list", "--json")) == {"credentials": []}
+
+
+def test_administrators(run):
+    run("account", "create", "alice")
+    assert "is now an administrator" in run("account", "admin", "alice").stdout
+    (alice,) = as_json(run("account", "list", "--json"))["accounts"]
+    assert alice["is_admin"] is True
+    assert len(run("account", "list").stdout.splitlines()[1].split()) == 4
+    key = as_json(run("key", "create", "--account", "alice", "--scope", "admin", "--json"))
+    assert key["scopes"] == ["admin"]
+    assert "no longer an administrator" in run("account", "admin", "alice", "--remove").stdout
+    assert as_json(run("account", "list", "--json"))["accounts"][0]["is_admin"] is False
+    assert "no account named 'bob'" in run("account", "admin", "bob", status=2).stderr
 
 
 def test_people_see_the_secret_once_and_are_told_so(run):
