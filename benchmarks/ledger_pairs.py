@@ -58,7 +58,8 @@ async def measure(ledger: Ledger, run: str, clients: int, seconds: float) -> Res
         while time.perf_counter() - began < seconds:
             number = next(numbers)
             hold, user, owner = f"{run}_{number}", f"acc_user{number % USERS}", f"acc_owner{number % OWNERS}"
-            await ledger.do(TakeHold(hold, user, 1_000, 100, owner, 500, LEASE_US, note="a model"))
+            # Of a key, as all are, and without a budget, as most are: that there is none must be found out.
+            await ledger.do(TakeHold(hold, user, 1_000, 100, owner, 500, LEASE_US, "a model", f"cred_{user}"))
             await ledger.do(Capture(hold, 700))
             pairs += 1
         return pairs

@@ -4,8 +4,9 @@ import pytest
 from sqlalchemy import delete, insert, text, update
 
 from lightphon_core.ledger.audit import correct, verify
+from lightphon_core.ledger.budgets import Period, set_budgets
 from lightphon_core.ledger.commands import Capture
-from lightphon_core.storage.schema import balances, entries, holds, postings
+from lightphon_core.storage.schema import accounts, balances, budgets, credentials, entries, holds, postings
 
 TAMPERED = [
     (update(balances).where(balances.c.account == "house").values(amount=11), "house: the balance is 11 msat, but"),
@@ -29,6 +30,11 @@ TAMPERED = [
     (delete(holds), "wallet:u:card: 300 msat are marked as held, but its holds sum to 0"),
     (update(holds).values(card=301), "wallet:u:card: 300 msat are marked as held, but its holds sum to 301"),
     (update(holds).values(earned=7), "wallet:u:earned: 0 msat are marked as held, but its holds sum to 7"),
+    (update(budgets).values(held=1), "k: 1 msat of its day budget are marked as held, but its holds sum to 300"),
+    (
+        update(holds).values(credential_id=None),
+        "k: 300 msat of its day budget are marked as held, but its holds sum to 0",
+    ),
     (update(holds).values(account_id="y"), "wallet:y:card: 0 msat are marked as held, but its holds sum to 300"),
 ]
 BEHIND_THE_TRIGGERS = [
@@ -42,11 +48,16 @@ BEHIND_THE_TRIGGERS = [
 
 @pytest.fixture
 def traded(books, take):
-    """Books with a deposit of 1,000, a charge of 100 and a hold of 300."""
+    """Books with a deposit of 1,000, a charge of 100 and a hold of 300, whose key has a budget."""
+    with books.database.transaction() as connection:
+        connection.execute(insert(accounts).values(id="u", name="u", created_at=1))
+        key = {"id": "k", "account_id": "u", "kind": "api_key", "name": "", "secret_hash": "k", "hint": ""}
+        connection.execute(insert(credentials).values(**key, created_at=1))
+        set_budgets(connection, "k", {Period.DAY: 900}, clock=books.clock)
     books.fund("u", 1_000, "card")
     books.one(take("h1", 100))
     books.one(Capture("h1", 100))
-    books.one(take("h2", 300))
+    books.one(take("h2", 300, credential="k"))
     return books
 
 

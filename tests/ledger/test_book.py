@@ -385,8 +385,8 @@ def test_any_commands_keep_the_books_right(books, database_kind):
 
     Machine.books = books
     limits = settings(
-        max_examples=50 if database_kind == "sqlite" else 20,
-        stateful_step_count=12,
+        max_examples=40 if database_kind == "sqlite" else 15,
+        stateful_step_count=10,
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )

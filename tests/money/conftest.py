@@ -11,9 +11,12 @@ from attrs import frozen
 from sqlalchemy import func, select
 
 from lightphon_core import Price
+from lightphon_core.accounts.credentials import find_by_secret
 from lightphon_core.accounts.people import create_account, get_account
+from lightphon_core.accounts.secrets import Kind
 from lightphon_core.ledger import chart
 from lightphon_core.ledger.audit import verify
+from lightphon_core.ledger.budgets import Period, budgets_of, set_budgets
 from lightphon_core.ledger.chart import Origin
 from lightphon_core.ledger.commands import Post, Posting
 from lightphon_core.ledger.store import carry_out
@@ -65,6 +68,25 @@ class Books:
         with self.database.transaction() as connection:
             query = select(func.count()).select_from(entries).where(entries.c.kind == "charge")
             return int(connection.execute(query).scalar_one())
+
+    def set_budgets(self, running: Any, **amounts: int) -> None:
+        """What the server's API key may spend: `day=5_000`."""
+        key = self._key(running)
+        with self.database.transaction() as connection:
+            set_budgets(connection, key, {Period(name): msat for name, msat in amounts.items()})
+
+    def budgets(self, running: Any) -> dict[str, tuple[int, int]]:
+        """What is spent and held of each budget of the server's API key."""
+        key = self._key(running)
+        with self.database.transaction() as connection:
+            found = budgets_of(connection, [key])[key]
+        return {budget.period.value: (budget.spent, budget.held) for budget in found}
+
+    def _key(self, running: Any) -> str:
+        with self.database.transaction() as connection:
+            found = find_by_secret(connection, Kind.API_KEY, running.api_key)
+        assert found is not None
+        return found.id
 
     def usage(self) -> list[Any]:
         with self.database.transaction() as connection:

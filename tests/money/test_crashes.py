@@ -19,10 +19,11 @@ from lightphon_core.accounts.people import create_account
 from lightphon_core.accounts.secrets import Kind
 from lightphon_core.ledger import chart
 from lightphon_core.ledger.audit import verify
+from lightphon_core.ledger.budgets import Period, budgets_of, set_budgets
 from lightphon_core.ledger.commands import Post, Posting
 from lightphon_core.ledger.store import carry_out
 from lightphon_core.storage.engine import Database
-from lightphon_core.storage.schema import entries, holds, postings
+from lightphon_core.storage.schema import credentials, entries, holds, postings
 
 CLIENTS = 6
 LEASE_S = 1.0
@@ -85,10 +86,11 @@ def stream_once(port: int, key: str, tally: Tally, words: int) -> None:
 
 @pytest.fixture
 def key(database_url):
-    """The key of one rich account in the database."""
+    """The key of one rich account in the database. It has a budget, which is ample."""
     with Database(database_url) as database, database.transaction() as connection:
         account = create_account(connection, "test", now=time.time())
-        _, key = create_credential(connection, account, Kind.API_KEY, now=time.time())
+        credential, key = create_credential(connection, account, Kind.API_KEY, now=time.time())
+        set_budgets(connection, credential.id, {Period.TOTAL: FUNDS})
         wallet = chart.wallet(account.id, chart.Origin.LIGHTNING)
         carry_out(connection, [Post("deposit", "test", "1", (Posting("clearing:test", wallet, FUNDS),))])
     return key
@@ -98,6 +100,14 @@ def charged(database: Database) -> int:
     with database.transaction() as connection:
         query = select(func.coalesce(func.sum(postings.c.amount), 0)).join(entries).where(entries.c.kind == "charge")
         return int(connection.execute(query).scalar_one())
+
+
+def budget_in(database: Database) -> tuple[int, int]:
+    """What is spent and held of the key's budget."""
+    with database.transaction() as connection:
+        (key,) = connection.scalars(select(credentials.c.id))
+        (budget,) = budgets_of(connection, [key])[key]
+    return budget.spent, budget.held
 
 
 def holds_in(database: Database) -> int:
@@ -143,6 +153,7 @@ def test_the_books_survive_kills(tmp_path, database_url, database_kind, key, req
         until(lambda: not holds_in(database), 3 * LEASE_S + 2, "holds are stuck after their lease")
         gateway.end(signal.SIGTERM)
         total = charged(database)
+        assert budget_in(database) == (total, 0)
         with database.transaction() as connection:
             assert verify(connection) == []
     print(f"{tally.finished} answers finished; {tally.words} words arrived, {total // PRICE} were charged")
