@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from attrs import Attribute, field, frozen
 from attrs.validators import and_, ge, gt, le, min_len, optional
 
 from lightphon_core.money import Amount
+from lightphon_core.settings.network import are_hosts, are_networks, is_long
 from lightphon_core.settings.structuring import Secret
 from lightphon_core.types import Price
 
@@ -23,33 +23,6 @@ DEFAULT_DATA_DIR = Path("~/.local/share/lightphon")
 def _is_url(_: object, attribute: Attribute[Any], url: str | None) -> None:
     if url is not None and not _URL.fullmatch(url):
         raise ValueError(f"'{attribute.name}' must be a URL such as https://your.host")
-
-
-def _are_networks(_: object, attribute: Attribute[Any], texts: tuple[str, ...]) -> None:
-    for text in texts:
-        try:
-            ipaddress.ip_network(text, strict=False)
-        except ValueError:
-            raise ValueError(
-                f"'{attribute.name}' must be addresses such as 10.0.0.1 or networks such as 10.0.0.0/8"
-            ) from None
-
-
-_HOST = re.compile(r"(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*|\[?[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*\]?")
-
-
-def _are_hosts(_: object, attribute: Attribute[Any], texts: tuple[str, ...]) -> None:
-    for text in texts:
-        if not _HOST.fullmatch(text):
-            raise ValueError(f"'{attribute.name}' must be host names without scheme and port, such as ai.example.org")
-
-
-MIN_TOKEN = 16
-
-
-def _is_long(_: object, attribute: Attribute[Any], token: Secret | None) -> None:
-    if token is not None and len(token.reveal()) < MIN_TOKEN:
-        raise ValueError(f"'{attribute.name}' must have {MIN_TOKEN} characters or more")
 
 
 @frozen
@@ -67,19 +40,19 @@ class ServerSettings:
     )
     trusted_proxies: tuple[str, ...] = field(
         default=(),
-        validator=_are_networks,
+        validator=are_networks,
         metadata={
             "help": "Addresses or networks of reverse proxies in front; their X-Forwarded-For and -Proto are believed."
         },
     )
     allowed_hosts: tuple[str, ...] = field(
         default=(),
-        validator=_are_hosts,
+        validator=are_hosts,
         metadata={"help": "Host names that are served besides that of public_url; *.example.org for all below one."},
     )
     metrics_token: Secret | None = field(
         default=None,
-        validator=_is_long,
+        validator=is_long,
         metadata={"help": "Bearer token that opens /metrics, of 16 characters or more; off unless told."},
     )
     max_body_bytes: int = field(

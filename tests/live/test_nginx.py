@@ -1,4 +1,4 @@
-"""docs/deploy/nginx.conf as it is, but for ports and paths, in front of a live server. `.ci/nginx-tests` brings nginx."""
+"""docs/deploy/nginx.conf, with other ports and paths, in front of a live server. `.ci/nginx-tests` installs nginx."""
 
 import asyncio
 import json
@@ -184,7 +184,8 @@ def test_a_hang_up_is_noticed(proxied):
     proxied.backend.reply = reply
     body = {"model": "m", "stream": True, "messages": HELLO}
     with proxied.client() as client, client.stream("POST", "/v1/chat/completions", json=body) as stream:
-        assert "begun" in next(stream.iter_lines())
+        lines = stream.iter_lines()  # which closes the stream when it is forgotten
+        assert "begun" in next(lines)
         assert not closed.is_set()
     assert closed.wait(PATIENCE_S)
 

@@ -1,74 +1,93 @@
-"""A live server on each kind of database, which the tests of a module share, and people who are logged in to it."""
+"""Bytes on a socket, for what no HTTP client would send, and plugins that are routes alone."""
 
-import time
+import select
+import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from typing import Any
 
-import httpx
 import pytest
-from sqlalchemy import update
 
-from lightphon_core.accounts.people import create_account
-from lightphon_core.accounts.sessions import COOKIE, open_session
-from lightphon_core.settings import StorageSettings
-from lightphon_core.storage.schema import accounts
-from lightphon_core.testing import ScriptedBackend, plugin_of
-from lightphon_core.testing.scripted import says
+from lightphon_core import hookimpl
+from lightphon_core.plugins import Source
+
+PATIENCE_S = 20
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def shared(request, run_server, tmp_path_factory):
-    """The server, and what it has on offer."""
-    url = None
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres").create(request.getfixturevalue("_migrated_postgres"))
-    backend = ScriptedBackend(says("Hello"))
-    folder = tmp_path_factory.mktemp("shared")
-    with run_server(folder, plugin_of(backend), storage=StorageSettings(url=url)) as running:
-        yield running, backend
-    if url is not None:
-        request.getfixturevalue("postgres").drop(url)
+class Wire:
+    """One connection to a server, by hand."""
+
+    def __init__(self, url: str) -> None:
+        host, port = url.removeprefix("http://").split(":")
+        self.socket = socket.create_connection((host, int(port)), timeout=PATIENCE_S)
+
+    def send(self, text: str | bytes) -> None:
+        self.socket.sendall(text if isinstance(text, bytes) else text.encode())
+
+    def trickle(self, data: bytes, every_s: float = 0.02) -> None:
+        """Send a byte now and then until the server answers or hangs up."""
+        for byte in data:
+            if select.select([self.socket], [], [], every_s)[0]:
+                return
+            try:
+                self.send(bytes([byte]))
+            except OSError:
+                return
+        raise AssertionError("the server took all of it")
+
+    def answer(self) -> str:
+        """One answer with a declared length: its head and its body."""
+        read = b""
+        while b"\r\n\r\n" not in read:
+            read += self._more()
+        head, _, body = read.partition(b"\r\n\r\n")
+        length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        while len(body) < length:
+            body += self._more()
+        return (head + b"\r\n\r\n" + body).decode()
+
+    def rest(self) -> bytes:
+        """What comes until the server hangs up, however it does."""
+        read = b""
+        try:
+            while more := self.socket.recv(65536):
+                read += more
+        except ConnectionError:
+            pass
+        return read
+
+    def _more(self) -> bytes:
+        more = self.socket.recv(65536)
+        assert more, "the server hung up"
+        return more
 
 
 @pytest.fixture
-def people(shared) -> Iterator[Callable[..., httpx.Client]]:
-    """`people("alice", admin=True)` is a client with a session whose password is recent; `account` is whose it is.
+def wire() -> Iterator[Callable[[str], Wire]]:
+    """`wire(url)`: a connection, closed as the test ends."""
+    opened: list[Wire] = []
 
-    `people.running` is the server, `people.backend` what it offers. Afterwards names are free again, nobody is an
-    administrator, and the backend is as it was.
-    """
-    running, backend = shared
-    before = dict(vars(backend))
-    made = []
-    with ExitStack() as stack:
+    def connect(url: str) -> Wire:
+        opened.append(Wire(url))
+        return opened[-1]
 
-        def person(name: str, *, admin: bool = False) -> httpx.Client:
-            with running.server.database.transaction() as connection:
-                account = create_account(connection, name, now=time.time(), admin=admin)
-                token = open_session(connection, account.id, now=time.time(), lifetime_s=600, recent_s=600)
-            made.append(account)
-            headers = {"origin": running.url}
-            client = httpx.Client(base_url=running.url, headers=headers, cookies={COOKIE: token}, timeout=30)
-            client.account = account
-            return stack.enter_context(client)
-
-        person.running, person.backend = running, backend
-        yield person
-    vars(backend).update(before)
-    backend.changed()
-    with running.server.database.transaction() as connection:
-        for number, account in enumerate(made):
-            gone = {"name": f"{time.time_ns()}{number}", "admin_since": None}
-            connection.execute(update(accounts).where(accounts.c.id == account.id).values(gone))
+    yield connect
+    for each in opened:
+        each.socket.close()
 
 
-@pytest.fixture
-def code() -> Callable[[httpx.Response], tuple[int, str | None]]:
-    """Status and code of an answer that is an error, in OpenAI's shape."""
+@pytest.fixture(scope="session")
+def routes() -> Callable[..., Source]:
+    """`routes(*handlers)`: a plugin that has these."""
 
-    def code(answer: httpx.Response) -> tuple[int, str | None]:
-        error = answer.json()["error"]
-        assert set(error) == {"message", "type", "param", "code"}
-        return answer.status_code, error["code"]
+    def plugin(*handlers: Any) -> Source:
+        class Routed:
+            def __init__(self, host: Any) -> None:
+                pass
 
-    return code
+            @hookimpl
+            def register_routes(self) -> list[Any]:
+                return list(handlers)
+
+        return Source("routed", "tests", "0", lambda: Routed)
+
+    return plugin

@@ -52,9 +52,17 @@ def ask(running, path="/v1/chat/completions", **headers):
     return httpx.post(running.url + path, json=HELLO, headers=headers, timeout=PATIENCE_S)
 
 
+@pytest.fixture(scope="module")
+def plain(run_server, routes, tmp_path_factory):
+    """A server with no settings of its own, which tests leave as it was."""
+    source = plugin_of(ScriptedBackend(says("x")))
+    with run_server(tmp_path_factory.mktemp("plain"), source, routes(socket_route)) as running:
+        yield running
+
+
 class TestHosts:
-    def test_a_name_that_is_not_ours(self, start_server, routes, wire):
-        running = start_server(plugin_of(ScriptedBackend(says("x"))), routes(socket_route))
+    def test_a_name_that_is_not_ours(self, plain, wire):
+        running = plain
         for path in ("/v1/models", "/api/account", "/metrics", "/nothing"):
             reply = httpx.get(running.url + path, headers={"host": "rebound.example"})
             assert (reply.status_code, reply.json()["error"]["code"]) == (400, "unknown_host"), path
@@ -70,23 +78,21 @@ class TestHosts:
             assert "does not say which host" in answer
         assert ask(running, host="localhost:9").status_code == 200
 
-    def test_websockets_too(self, start_server, routes):
-        running = start_server(routes(socket_route))
-        url = running.url.replace("http:", "ws:") + "/api/socket"
+    def test_websockets_too(self, plain):
+        url = plain.url.replace("http:", "ws:") + "/api/socket"
         with connect(url) as opened:
             assert opened.response.headers["x-request-id"].startswith("req_")
             assert opened.recv(PATIENCE_S) == "127.0.0.1"
-        to_it = socket.create_connection(("127.0.0.1", int(running.url.rpartition(":")[2])), timeout=PATIENCE_S)
+        to_it = socket.create_connection(("127.0.0.1", int(plain.url.rpartition(":")[2])), timeout=PATIENCE_S)
         with to_it, pytest.raises(InvalidStatus) as refused:
             connect("ws://rebound.example/api/socket", sock=to_it)
         assert refused.value.response.status_code == 400
         assert b"'rebound.example'" in refused.value.response.body
 
-    def test_a_page_of_a_rebound_name_cannot_log_in(self, start_server):
-        running = start_server(accounts=AccountSettings(registration="open"))
+    def test_a_page_of_a_rebound_name_cannot_log_in(self, plain):
         rebound = {"host": "rebound.example", "origin": "http://rebound.example"}
         body = {"name": "eve", "password": "correct horse battery"}
-        reply = httpx.post(f"{running.url}/api/account/register", json=body, headers=rebound)
+        reply = httpx.post(f"{plain.url}/api/account/login", json=body, headers=rebound)
         assert (reply.status_code, reply.json()["error"]["code"]) == (400, "unknown_host")
 
 
@@ -132,8 +138,8 @@ class TestProxies:
 
 
 class TestCors:
-    def test_inference_is_open_and_nothing_else(self, start_server):
-        running = start_server(plugin_of(ScriptedBackend(says("x"))))
+    def test_inference_is_open_and_nothing_else(self, plain):
+        running = plain
         origin = {"origin": "https://app.example"}
         for reply in (ask(running, **origin), httpx.get(f"{running.url}/models", headers=origin)):
             assert reply.headers["access-control-allow-origin"] == "*"
@@ -154,8 +160,8 @@ class TestCors:
             ):
                 assert not [name for name in reply.headers if name.startswith("access-control-")], path
 
-    def test_preflights_are_answered_without_a_key_and_kept(self, start_server):
-        running = start_server()
+    def test_preflights_are_answered_without_a_key_and_kept(self, plain):
+        running = plain
         for path in ("/v1/chat/completions", "/api/agent/at_x/chat/completions", "/models"):
             headers = {
                 "origin": "https://app.example",
@@ -197,9 +203,9 @@ def test_every_answer_has_an_id_and_a_line(start_server, routes, wire, caplog):
 
 class TestReadiness:
     def test_it_follows_the_database_and_asks_it_once(self, start_server, monkeypatch):
-        monkeypatch.setattr(health, "TIMEOUT_S", 0.05)
         running = start_server()
         assert httpx.get(f"{running.url}/readyz").json() == {"status": "ready"}
+        monkeypatch.setattr(health, "TIMEOUT_S", 0.05)
         entered, opened = threading.Event(), threading.Event()
         writes = []
 

@@ -73,7 +73,7 @@ class TestBodies:
         assert backend.jobs == []
 
     def test_one_that_trickles_is_given_up_and_costs_nobody_else_anything(self, start, wire):
-        running, backend = start(body_timeout_s=0.3)
+        running, backend = start(body_timeout_s=0.4)
         connections = []
         for path in self.READERS:
             connections.append(wire(running.url))
@@ -89,71 +89,75 @@ class TestBodies:
         assert len(backend.jobs) == 1
 
 
-class TestHeads:
-    @pytest.fixture
-    def running(self, start_server, monkeypatch):
-        monkeypatch.setattr(protocol, "HEAD_TIMEOUT_S", 0.3)
-        return start_server(plugin_of(ScriptedBackend(says("x"))))
+patient = ScriptedBackend(says("x"))
 
-    def test_one_that_trickles_is_given_up(self, running, wire):
-        connection = wire(running.url)
+
+@pytest.fixture(scope="class")
+def impatient(run_server, routes, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(protocol, "HEAD_TIMEOUT_S", 0.4)
+        with run_server(tmp_path_factory.mktemp("heads"), plugin_of(patient), routes(echo_route)) as running:
+            yield running
+
+
+class TestHeads:
+    def test_one_that_trickles_is_given_up(self, impatient, wire):
+        connection = wire(impatient.url)
         connection.send("POST /v1/chat/completions HTTP/1.1\r\nhost: loc")
         connection.trickle(b"a" * 900)
         assert connection.rest().startswith(b"HTTP/1.1 408 ")
-        assert ask(running).status_code == 200
+        assert ask(impatient).status_code == 200
 
-    def test_a_connection_that_says_nothing_is_closed(self, running, wire):
-        assert wire(running.url).rest() == b""
+    def test_a_connection_that_says_nothing_is_closed(self, impatient, wire):
+        assert wire(impatient.url).rest() == b""
 
-    def test_the_second_on_a_connection_too(self, running, wire):
-        connection = wire(running.url)
+    def test_the_second_on_a_connection_too(self, impatient, wire):
+        connection = wire(impatient.url)
         connection.send("GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
         assert "200 OK" in connection.answer()
         connection.trickle(b"GET /healthz HTTP/1.1\r\nx: " + b"a" * 900)
         assert connection.rest().startswith(b"HTTP/1.1 408 ")
 
-    def test_a_body_that_nobody_wanted_cannot_go_on_for_ever(self, running, wire):
-        connection = wire(running.url)
+    def test_a_body_that_nobody_wanted_cannot_go_on_for_ever(self, impatient, wire):
+        connection = wire(impatient.url)
         connection.send("POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n\r\n")
         assert "401 Unauthorized" in connection.answer()
         connection.trickle(b"x" * 900)
         assert connection.rest() == b""
 
-    def test_answers_and_sockets_may_take_longer(self, start_server, monkeypatch, wire, routes):
-        monkeypatch.setattr(protocol, "HEAD_TIMEOUT_S", 0.3)
+    def test_answers_and_sockets_may_take_longer(self, impatient, wire, monkeypatch):
         go = threading.Event()
 
         async def reply(job):
             assert await asyncio.to_thread(go.wait, PATIENCE_S)
             yield chunk({"content": "late"}, finish="stop")
 
-        running = start_server(plugin_of(ScriptedBackend(reply)), routes(echo_route))
-        asked = wire(running.url)
+        monkeypatch.setattr(patient, "reply", reply)
+        asked = wire(impatient.url)
         asked.send(
-            head(running, "/v1/chat/completions", f"content-length: {len(json.dumps(HELLO))}") + json.dumps(HELLO)
+            head(impatient, "/v1/chat/completions", f"content-length: {len(json.dumps(HELLO))}") + json.dumps(HELLO)
         )
-        with connect(running.url.replace("http:", "ws:") + "/api/echo") as socket:
-            assert wire(running.url).rest() == b""  # one that came later and said nothing is closed by now
+        with connect(impatient.url.replace("http:", "ws:") + "/api/echo") as socket:
+            assert wire(impatient.url).rest() == b""  # one that came later and said nothing is closed by now
             socket.send("still here")
             assert socket.recv(PATIENCE_S) == "still here"
         go.set()
         assert "late" in asked.answer()
 
-    def test_without_end(self, start_server, wire):
-        running = start_server(plugin_of(ScriptedBackend(says("x"))))
-        connection = wire(running.url)
+    def test_without_end(self, impatient, wire):
+        connection = wire(impatient.url)
         connection.send(f"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: {'a' * 60_000}\r\n\r\n")
         assert "200 OK" in connection.answer()
         for endless in ("GET /healthz HTTP/1.1\r\nx: ", "GET /"):
-            connection = wire(running.url)
+            connection = wire(impatient.url)
             connection.send(endless + "a" * 70_000)
             assert connection.rest().startswith(b"HTTP/1.1 431 ")
-        trailers = wire(running.url)
-        trailers.send(head(running, "/v1/chat/completions", "transfer-encoding: chunked") + "1\r\n{\r\n0\r\n")
+        trailers = wire(impatient.url)
+        trailers.send(head(impatient, "/v1/chat/completions", "transfer-encoding: chunked") + "1\r\n{\r\n0\r\n")
         with contextlib.suppress(ConnectionError):
             trailers.send("x: y\r\n" * 500_000)
         assert trailers.rest() == b""
-        assert ask(running).status_code == 200
+        assert ask(impatient).status_code == 200
 
 
 def unavailable(running):
@@ -169,36 +173,41 @@ def unavailable(running):
     return True
 
 
+@pytest.fixture(scope="class")
+def on_sqlite(run_server, tmp_path_factory):
+    """On SQLite; each test leaves it as it was."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite, "BUSY_TIMEOUT_MS", 10)
+        with run_server(tmp_path_factory.mktemp("database") / "data", plugin_of(ScriptedBackend(says("x")))) as running:
+            yield running
+
+
 class TestDatabase:
-    def test_locked_by_another_program(self, start_server, monkeypatch):
-        monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 10)
-        running = start_server(plugin_of(ScriptedBackend(says("x"))))
-        assert not unavailable(running)
-        other = sqlite3.connect(running.server.database.path, isolation_level=None)
+    def test_locked_by_another_program(self, on_sqlite):
+        assert not unavailable(on_sqlite)
+        other = sqlite3.connect(on_sqlite.server.database.path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        assert unavailable(running)
+        assert unavailable(on_sqlite)
         other.execute("ROLLBACK")
         other.close()
-        assert not unavailable(running)
+        assert not unavailable(on_sqlite)
 
-    def test_its_directory_moved_away_and_back(self, start_server):
-        running = start_server(plugin_of(ScriptedBackend(says("x"))))
-        data = running.server.database.path.parent
-        assert not unavailable(running)
+    def test_its_directory_moved_away_and_back(self, on_sqlite):
+        data = on_sqlite.server.database.path.parent
+        assert not unavailable(on_sqlite)
         data.rename(data.with_name("away"))
-        assert unavailable(running)
+        assert unavailable(on_sqlite)
         assert not data.exists()
         data.with_name("away").rename(data)
-        assert not unavailable(running)
+        assert not unavailable(on_sqlite)
 
-    def test_its_file_replaced(self, start_server):
-        running = start_server(plugin_of(ScriptedBackend(says("x"))))
-        path = running.server.database.path
+    def test_its_file_replaced(self, on_sqlite):
+        path = on_sqlite.server.database.path
         path.rename(path.with_name("original"))
         shutil.copyfile(path.with_name("original"), path)
-        assert unavailable(running)
+        assert unavailable(on_sqlite)
         path.with_name("original").replace(path)
-        assert not unavailable(running)
+        assert not unavailable(on_sqlite)
 
     def test_a_postgresql_that_went_away(self, start_server, postgres):
         url = postgres.create()
