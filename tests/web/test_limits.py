@@ -12,7 +12,9 @@ import openai
 import pytest
 from sqlalchemy import func, select
 
-from lightphon_core import Authenticator, Principal
+from lightphon_core import Authenticator, Price, Principal
+from lightphon_core.accounts.people import get_account
+from lightphon_core.ledger.adjustment import credit
 from lightphon_core.openai.ratelimits import UNITS
 from lightphon_core.openai.request import parse
 from lightphon_core.serving.serve import begin
@@ -264,6 +266,32 @@ class TestAtOnce:
                     assert answer.status_code == 200
                     text = "".join(part for part in answer.iter_text())
             assert json.loads(text)["choices"] if not stream else "[DONE]" in text
+
+    def test_an_answer_that_is_cut_off_takes_no_place_while_its_node_tidies_up(self, start):
+        tidied = threading.Event()
+
+        async def endless(job):
+            try:
+                while True:
+                    yield chunk({"content": " word"})
+                    await asyncio.sleep(0)
+            finally:
+                assert await asyncio.to_thread(tidied.wait, 20)
+
+        backend = ScriptedBackend(endless, price=Price(per_mtok_completion=10**9, per_minute=60_000))
+        running = start(backend, limits={"concurrent_requests": 1})
+        with running.server.database.snapshot() as connection:
+            account = get_account(connection, "test").id
+        running.server.call(running.server.gateway.ledger.do(credit(account, 50_000, "test")))
+        headers = {"authorization": f"Bearer {running.api_key}"}
+        where = ("POST", f"{running.url}/v1/chat/completions")
+        with httpx.stream(*where, json={**BODY, "stream": True}, headers=headers, timeout=30) as answer:
+            stream = answer.iter_lines()  # to forget it would be to hang up
+            lines = [line for line in iter(stream.__next__, "data: [DONE]") if line]
+            assert '"finish_reason":"length"' in lines[-1]
+            next_one = ask(running).status_code  # there is room for it, and no money
+            tidied.set()
+        assert next_one == 402
 
     def test_who_hangs_up_leaves_the_place_and_pays_for_what_came(self, start):
         ended = threading.Event()
