@@ -17,7 +17,7 @@ from lightphon_core.serving.gateway import Gateway
 from lightphon_core.types import ListedModel, Scope
 from lightphon_core.web.authentication import authenticate, credentials_of, require
 from lightphon_core.web.openapi import GUARDED, KEY
-from lightphon_core.web.operations import ModelObject, ModelObjects, answers
+from lightphon_core.web.operations import ModelObject, ModelObjects, OneModel, answers
 from lightphon_core.web.paths import with_prefixes
 
 Asked = Request[None, None, State]
@@ -39,6 +39,7 @@ async def list_models(request: Asked) -> ASGIApp:
     with_prefixes("/models/{model_id:path}"),
     http_method=["GET", "HEAD"],
     name="get_model",
+    operation_class=OneModel,
     security=KEY,
     responses=answers(ModelObject, *GUARDED, 404),
 )

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 
 import msgspec
 from litestar.openapi import ResponseSpec
-from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, OpenAPIType, Operation, RequestBody, Schema
+from litestar.openapi.spec import (
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    OpenAPIType,
+    Operation,
+    Parameter,
+    RequestBody,
+    Schema,
+)
 
 from lightphon_core.web.openapi import GUARDED, TAKES_BODY, refusals
 
@@ -66,7 +74,17 @@ class ChatCompletions(Operation):
         )
 
 
-def _text(**more: str) -> Schema:
+@dataclass
+class OneModel(Operation):
+    """The rest of the path is the id."""
+
+    def __post_init__(self) -> None:
+        for parameter in self.parameters or []:
+            if isinstance(parameter, Parameter) and parameter.name == "model_id":
+                parameter.schema = _text(description="A model's id, which may have slashes.", min_length=1)
+
+
+def _text(**more: str | int) -> Schema:
     return Schema(type=OpenAPIType.STRING, **more)  # type: ignore[arg-type]
 
 
