@@ -8,7 +8,8 @@ LightPhonError
 ├── RequestError               the client's to mend; trying again unchanged fails again
 │   ├── InvalidRequest         the body is not what the endpoint takes
 │   │   ├── BodyTooLarge
-│   │   └── ContextLengthExceeded
+│   │   ├── ContextLengthExceeded
+│   │   └── NotFound           what an id of the request names is not there, or not theirs
 │   ├── BodyTooSlow            the body did not arrive in time
 │   ├── InsufficientBalance    the wallet does not cover the request
 │   │   └── BudgetExceeded     the wallet might, but the key may not spend so much
@@ -86,6 +87,12 @@ class BodyTooLarge(InvalidRequest):
     """The body is over the operator's limit."""
 
     code = "request_too_large"
+
+
+class NotFound(InvalidRequest):
+    """What the request names by its id is not there, or is not for whoever asks: both are told in the same words."""
+
+    code = "not_found"
 
 
 class BodyTooSlow(RequestError):

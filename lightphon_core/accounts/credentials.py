@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 from lightphon_core.accounts.people import Account
 from lightphon_core.accounts.secrets import Kind, hash_secret, hint, new_secret, random_text
 from lightphon_core.accounts.terms import OWN_SCOPES, Terms, valid_terms
-from lightphon_core.errors import InvalidRequest
+from lightphon_core.errors import InvalidRequest, NotFound
 from lightphon_core.storage.schema import accounts, credentials, microseconds
 from lightphon_core.types import RateLimits, Scope
 
@@ -95,8 +95,8 @@ def change_credential(
     """Give it other terms, all of them; its secret stays. One that has expired may be given another expiry.
 
     Raises:
-        InvalidRequest: the account has none of this kind and id (`not_found`), it is revoked (`credential_revoked`), or
-            the kind cannot have these terms.
+        NotFound: the account has none of this kind and id.
+        InvalidRequest: it is revoked (`credential_revoked`), or the kind cannot have these terms.
     """
     found = get_credential(connection, account_id, kind, credential_id)
     if found.revoked_at is not None:
@@ -113,16 +113,16 @@ def get_credential(connection: Connection, account_id: str | None, kind: Kind, c
     """The credential of this id; with an account, only if it is that one's.
 
     Raises:
-        InvalidRequest: there is none (`not_found`). Another account's and none at all are told in the same words.
+        NotFound: there is none. Another account's and none at all are told in the same words.
     """
     query = _WITH_ACCOUNT.where(credentials.c.id == credential_id)
     # Not every text can be asked a database for; and what is taken for an id may be a secret, so nothing repeats it.
     row = connection.execute(query).one_or_none() if _ID.fullmatch(credential_id) else None
     if row is None or (account_id is not None and row.account_id != account_id):
-        raise InvalidRequest(f"There is no {kind.words} with this id.", param="id", code="not_found")
+        raise NotFound(f"There is no {kind.words} with this id.", param="id")
     found = _credential(row)
     if found.kind is not kind:
-        raise InvalidRequest(f"{found.id} is the id of {found.kind.one}, not {kind.one}.", param="id", code="not_found")
+        raise NotFound(f"{found.id} is the id of {found.kind.one}, not {kind.one}.", param="id")
     return found
 
 
@@ -147,7 +147,7 @@ def revoke_credential(
     credential with the time of the first.
 
     Raises:
-        InvalidRequest: there is none, as `get_credential` says it.
+        NotFound: there is none, as `get_credential` says it.
     """
     found = get_credential(connection, account_id, kind, credential_id)
     if found.revoked_at is not None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import secrets
 
+from sqlalchemy import Connection, select
+
 from lightphon_core.errors import InvalidRequest
 from lightphon_core.ledger import chart
 from lightphon_core.ledger.chart import Origin
 from lightphon_core.ledger.commands import Post, Posting
+from lightphon_core.storage.schema import entries, postings
 
 ADJUSTMENT = "adjustment"
 LONGEST_REASON = 200
@@ -26,6 +29,17 @@ def credit(account: str, amount: int, reason: str) -> Post:
 def debit(account: str, amount: int, reason: str) -> Post:
     """Take `amount` msat of granted money back. Raises as `credit` does; posting it raises `Overdrawn`."""
     return _adjust(Posting(chart.wallet(account, Origin.GRANTED), chart.ADJUSTMENTS, amount), reason)
+
+
+def is_same(connection: Connection, entry: str, adjustment: Post) -> bool:
+    """Whether this entry is what the adjustment would write: the same posting, for the same reason."""
+    query = (
+        select(entries.c.note, postings.c.debit, postings.c.credit, postings.c.amount)
+        .join(postings)
+        .where(entries.c.id == entry)
+    )
+    written = [(row.note, Posting(row.debit, row.credit, row.amount)) for row in connection.execute(query)]
+    return written == [(adjustment.note, posting) for posting in adjustment.postings]
 
 
 def _adjust(posting: Posting, reason: str) -> Post:

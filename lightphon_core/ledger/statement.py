@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from attrs import frozen
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, true, tuple_
 
+from lightphon_core.errors import NotFound
 from lightphon_core.ledger import chart
 from lightphon_core.ledger.chart import SPENDING_ORDER, Origin
 from lightphon_core.storage.schema import balances, entries, postings
@@ -55,12 +56,19 @@ def wallet_of(connection: Connection, account: str) -> Wallet:
     return Wallet(sum(by_origin.values()) - held, held, by_origin, pending)
 
 
-def statement(connection: Connection, names: Sequence[str], *, limit: int = LINES) -> list[Line]:
-    """The latest entries that changed these ledger accounts together, the newest first.
+def statement(
+    connection: Connection, names: Sequence[str], *, limit: int = LINES, before: str | None = None
+) -> list[Line]:
+    """The latest entries that changed these ledger accounts together, the newest first; only those before the entry
+    `before`, if there is one.
 
     An entry that only moves money between them is listed with the amount 0.
+
+    Raises:
+        NotFound: there is no entry `before`.
     """
-    latest = [entry for _, entry in sorted(_latest(connection, names, limit), reverse=True)[:limit]]
+    end = None if before is None else (_time_of(connection, before), before)
+    latest = [entry for _, entry in sorted(_latest(connection, names, limit, end), reverse=True)[:limit]]
     amounts: Counter[str] = Counter()
     for row in connection.execute(select(postings).where(postings.c.entry_id.in_(latest))):
         amounts[row.entry_id] += row.amount * ((row.credit in names) - (row.debit in names))
@@ -69,19 +77,31 @@ def statement(connection: Connection, names: Sequence[str], *, limit: int = LINE
     return sorted(lines, key=lambda line: (line.at, line.id), reverse=True)
 
 
-def overview(connection: Connection, account: str) -> tuple[Wallet, list[Line]]:
-    """What the account of this id has, and the latest entries of its wallet."""
-    return wallet_of(connection, account), statement(connection, chart.wallets(account))
+def overview(
+    connection: Connection, account: str, *, limit: int = LINES, before: str | None = None
+) -> tuple[Wallet, list[Line]]:
+    """What the account of this id has, and the latest entries of its wallet, as `statement` has them."""
+    return wallet_of(connection, account), statement(connection, chart.wallets(account), limit=limit, before=before)
 
 
-def _latest(connection: Connection, names: Sequence[str], limit: int) -> set[tuple[int, str]]:
+def _time_of(connection: Connection, entry: str) -> int:
+    at: int | None = connection.scalar(select(entries.c.at).where(entries.c.id == entry))
+    if at is None:
+        raise NotFound("There is no entry with this id.", param="before")
+    return at
+
+
+def _latest(
+    connection: Connection, names: Sequence[str], limit: int, end: tuple[int, str] | None
+) -> set[tuple[int, str]]:
     """Time and id of at least the latest entries. Each query reads its index from the end: the journal is long."""
     found: set[tuple[int, str]] = set()
+    until = true() if end is None else tuple_(postings.c.at, postings.c.entry_id) < end
     for name in names:
         for side in (postings.c.debit, postings.c.credit):
             query = (
                 select(postings.c.at, postings.c.entry_id)
-                .where(side == name)
+                .where(side == name, until)
                 .group_by(postings.c.at, postings.c.entry_id)
                 .order_by(postings.c.at.desc(), postings.c.entry_id.desc())
                 .limit(limit)

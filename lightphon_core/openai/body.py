@@ -17,6 +17,7 @@ MAX_FIELDS = 256
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _KEY = re.compile(rb'[ \t\n\r]*"[^"\\]*(?:\\.[^"\\]*)*"[ \t\n\r]*:[ \t\n\r]*', re.DOTALL)
 _NEXT = re.compile(rb"[ \t\n\r]*([,}])")
+_SHOWN_PATH = 100
 _TOKEN = re.compile(r"[^ \t\n\r]")
 _PROBLEM = re.compile(r"(?P<what>.*?)(?: - at (?:`key` in )?`\$\.?(?P<path>[^`]*)`)?", re.DOTALL)
 _WORDS = {
@@ -120,20 +121,24 @@ def typed(raw: bytes, decoder: "msgspec.json.Decoder[T]", allowed: Mapping[str, 
         problem = str(error)
     except RecursionError:
         raise InvalidRequest("The body is nested too deeply.") from None
-    raise _explained(problem, allowed, param)
+    raise explained(problem, param, allowed)
 
 
-def _explained(problem: str, allowed: Mapping[str, str], param: str) -> InvalidRequest:
+def explained(problem: str, param: str = "", allowed: Mapping[str, str] | None = None) -> InvalidRequest:
+    """The error that msgspec's words for a problem are to a client. `allowed` and `param` as for `typed`."""
     match = _PROBLEM.fullmatch(problem)
     what, path = (match["what"], match["path"] or "") if match else (problem, "")
     path = (f"{param}.{path}" if path and param else path or param).removesuffix("[...]")
     if missing := re.fullmatch(r"Object missing required field `(\w+)`", what):
         path = f"{path}.{missing[1]}" if path else missing[1]
         return InvalidRequest(f"Missing required parameter: '{path}'.", param=path)
+    if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", what, re.DOTALL):
+        path = f"{path}.{unknown[1]}" if path else unknown[1]
+        return InvalidRequest(f"Unknown parameter: {path[:_SHOWN_PATH]!r}.", param=path[:_SHOWN_PATH])
     if what.startswith("Expected"):
         what = re.sub(r"`([^`]+)`", lambda found: _in_words(found[1]), what) + "."
     else:  # msgspec would repeat the value, which is the client's own text
-        expected = allowed.get(path.rpartition(".")[2])
+        expected = (allowed or {}).get(path.rpartition(".")[2])
         what = f"It must be one of: {expected}." if expected else "The value is not one that is accepted here."
     return InvalidRequest(f"Invalid value for '{path}'. {what}" if path else what, param=path or None)
 

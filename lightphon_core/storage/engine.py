@@ -18,7 +18,8 @@ from typing import Any, Self, TypeVar
 
 import structlog
 from attrs import define, field
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection as Connection  # also what others call the one they are handed
+from sqlalchemy import inspect
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 
 from lightphon_core.errors import StorageError, StorageUnavailable

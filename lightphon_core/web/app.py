@@ -14,6 +14,7 @@ from litestar.datastructures import State
 
 import lightphon_core
 from lightphon_core.accounts.authenticators import BuiltinAuthenticators
+from lightphon_core.accounts.directory import duties_of
 from lightphon_core.accounts.membership import Membership
 from lightphon_core.accounts.passwords import Passwords
 from lightphon_core.accounts.stored_limiter import StoredLimiter
@@ -30,11 +31,14 @@ from lightphon_core.routing.scorers import BuiltinScorers
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.serving.keeper import Keeper
 from lightphon_core.settings import Settings, plugin_settings
+from lightphon_core.storage.engine import Connection as Transaction
 from lightphon_core.storage.engine import Database
 from lightphon_core.types import Principal
-from lightphon_core.web import account, health, inference, metrics, models, wallet
+from lightphon_core.web import health, inference, metrics, models
+from lightphon_core.web.api.routes import api
 from lightphon_core.web.authentication import Connection, authenticate, credentials_of
 from lightphon_core.web.errors import HANDLERS
+from lightphon_core.web.openapi import openapi_config
 
 log = structlog.stdlib.get_logger("lightphon")
 
@@ -127,7 +131,7 @@ def create_app(
     )
 
     passwords = Passwords()
-    membership = Membership(database, passwords, settings.accounts, clock, obligations_of, limiter)
+    membership = Membership(database, passwords, settings.accounts, clock, _obligations, limiter)
 
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncGenerator[None, None]:
@@ -159,8 +163,7 @@ def create_app(
             models.list_models,
             models.get_model,
             inference.chat_completions,
-            wallet.wallet,
-            *account.ROUTES,
+            api(),
             *routes,
         ],
         lifespan=[running],
@@ -170,13 +173,14 @@ def create_app(
                 "gateway": gateway,
                 "database": database,
                 "membership": membership,
+                "passwords": passwords,
                 "settings": settings,
                 "metrics": counted,
                 "readiness": health.Readiness(gateway, database),
                 "plugin_schemas": plugins.schemas(),
             }
         ),
-        openapi_config=None,
+        openapi_config=openapi_config(lightphon_core.__version__),
         request_max_body_size=None,  # web/inference.py counts, and answers in OpenAI's shape
         logging_config=None,
     )
@@ -189,6 +193,10 @@ def weighted(scorers: Sequence[Scorer], weights: Mapping[str, float]) -> list[We
         names = ", ".join(sorted(scorer.name for scorer in scorers))
         raise SettingsError(f"[routing.weights] names {unknown[0]!r}, which is no scorer. The scorers are {names}.")
     return [Weighted(scorer, weights.get(scorer.name, 1.0)) for scorer in scorers]
+
+
+def _obligations(connection: Transaction, account_id: str) -> list[str]:
+    return [*obligations_of(connection, account_id), *duties_of(connection, account_id)]
 
 
 def _builtin(database: Database) -> list[Source]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from litestar import Request, Response
 from litestar.enums import ScopeType
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
 from lightphon_core import errors
+from lightphon_core.openai.body import explained
 from lightphon_core.openai.errors import error_body
 from lightphon_core.openai.ratelimits import rate_limit_headers
 from lightphon_core.web.access_log import shown_path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 STATUS: dict[type[errors.LightPhonError], int] = {
     errors.BodyTooLarge: 413,
     errors.BodyTooSlow: 408,
+    errors.NotFound: 404,
     errors.InvalidRequest: 400,
     errors.Unauthenticated: 401,
     errors.InsufficientBalance: 402,
@@ -107,6 +109,9 @@ def _on_litestar_error(request: Request[Any, Any, Any], error: HTTPException) ->
         return error_response(RouteNotFound(message), status=error.status_code)
     if error.status_code >= 500:
         return _on_fault(request, error)
+    if isinstance(error, ValidationException) and isinstance(error.extra, list) and error.extra:
+        problem = error.extra[0]  # its own `detail` has the whole URL, an agent's token too
+        return error_response(explained(problem["message"], problem.get("key", "")))
     return error_response(errors.InvalidRequest(error.detail), status=max(error.status_code, 400))
 
 

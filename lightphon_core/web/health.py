@@ -13,6 +13,7 @@ from lightphon_core.errors import LightPhonError, TemporaryError
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.probe import write_probe
+from lightphon_core.web.operations import Health, answers
 
 TIMEOUT_S = 2.0
 
@@ -60,13 +61,13 @@ def _heard(probe: asyncio.Task[None]) -> None:
         probe.exception()
 
 
-@get("/healthz", name="healthz")
+@get("/healthz", name="healthz", responses=answers(Health))
 async def healthz() -> ASGIApp:
     """The process answers. Says nothing about nodes or the database."""
     return ASGIResponse(body=b'{"status":"ok"}', media_type="application/json")
 
 
-@get("/readyz", name="readyz")
+@get("/readyz", name="readyz", responses=answers(Health))
 async def readyz(request: Request[None, None, State]) -> ASGIApp:
     """The server can take requests; otherwise 503, and what is wrong."""
     readiness: Readiness = request.app.state.readiness

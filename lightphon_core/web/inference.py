@@ -17,6 +17,8 @@ from lightphon_core.serving.serve import begin
 from lightphon_core.types import Scope
 from lightphon_core.web.access_log import LOGGED, request_id
 from lightphon_core.web.authentication import authenticate, credentials_of, require
+from lightphon_core.web.openapi import KEY, refusals
+from lightphon_core.web.operations import INFERENCE, ChatCompletions
 from lightphon_core.web.paths import with_prefixes
 from lightphon_core.web.stream import EventStream
 
@@ -24,7 +26,14 @@ CLIENT_GONE = 499
 """nginx's status for a client that hung up; nobody sees it."""
 
 
-@post(with_prefixes("/chat/completions"), name="chat_completions", status_code=200)
+@post(
+    with_prefixes("/chat/completions"),
+    name="chat_completions",
+    status_code=200,
+    operation_class=ChatCompletions,
+    security=KEY,
+    responses=refusals(*INFERENCE),
+)
 async def chat_completions(request: Request[None, None, State]) -> ASGIApp:
     """One chat completion, streamed or whole."""
     gateway: Gateway = request.app.state.gateway

@@ -25,6 +25,7 @@ from lightphon_core.serving.outcome import Outcome
 from lightphon_core.settings import Settings
 from lightphon_core.storage.engine import Database
 from lightphon_core.web.authentication import credentials_of
+from lightphon_core.web.operations import answers
 from lightphon_core.web.prometheus import CONTENT_TYPE, Counter, Histogram, gauge
 
 MOST_MODELS = 200
@@ -120,7 +121,12 @@ class Metrics:
             series.keep(lambda labels: labels[0] in kept)
 
 
-@get("/metrics", name="metrics")
+@get(
+    "/metrics",
+    name="metrics",
+    security=[{"metrics": []}],
+    responses=answers(str, 401, 404, media_type=CONTENT_TYPE),
+)
 async def metrics(request: Request[None, None, State]) -> ASGIApp:
     """Counters and gauges for Prometheus, for whoever has `metrics_token` of `[server]`; no key opens it."""
     settings: Settings = request.app.state.settings

@@ -16,18 +16,33 @@ from lightphon_core.openai.request import AUTO
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.types import ListedModel, Scope
 from lightphon_core.web.authentication import authenticate, credentials_of, require
+from lightphon_core.web.openapi import GUARDED, KEY
+from lightphon_core.web.operations import ModelObject, ModelObjects, OneModel, answers
 from lightphon_core.web.paths import with_prefixes
 
 Asked = Request[None, None, State]
 
 
-@route(with_prefixes("/models"), http_method=["GET", "HEAD"], name="list_models")
+@route(
+    with_prefixes("/models"),
+    http_method=["GET", "HEAD"],
+    name="list_models",
+    security=KEY,
+    responses=answers(ModelObjects, *GUARDED),
+)
 async def list_models(request: Asked) -> ASGIApp:
     """Every model on offer that the key may use, `auto` first."""
     return _json(model_list(await _allowed(request), _gateway(request).started_at))
 
 
-@route(with_prefixes("/models/{model_id:path}"), http_method=["GET", "HEAD"], name="get_model")
+@route(
+    with_prefixes("/models/{model_id:path}"),
+    http_method=["GET", "HEAD"],
+    name="get_model",
+    operation_class=OneModel,
+    security=KEY,
+    responses=answers(ModelObject, *GUARDED, 404),
+)
 async def get_model(request: Asked) -> ASGIApp:
     """One model. Ids contain slashes, so the rest of the path is the id."""
     models = await _allowed(request)

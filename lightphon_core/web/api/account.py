@@ -1,0 +1,182 @@
+"""/api/account: register, log in and out, and one's own account."""
+
+from __future__ import annotations
+
+import msgspec
+from litestar import Response, delete, get, post
+from litestar.params import JSONBody
+
+from lightphon_core.accounts.membership import Entered, Membership
+from lightphon_core.accounts.people import Account
+from lightphon_core.accounts.sessions import COOKIE, SECURE_COOKIE, session_token
+from lightphon_core.settings import Settings
+from lightphon_core.types import Principal, Scope
+from lightphon_core.web.dependencies import Given
+from lightphon_core.web.guards import Requires, same_origin
+from lightphon_core.web.json_request import Body, JsonRequest
+from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, TAKES_BODY, refusals
+
+
+class Registration(Body):
+    """`invite` is the code of an invitation, where one is needed."""
+
+    name: str
+    password: str
+    invite: str | None = None
+
+
+class Login(Body):
+    """A name and its password."""
+
+    name: str
+    password: str
+
+
+class PasswordChange(Body):
+    """The password as it is, and as it shall be."""
+
+    current_password: str
+    new_password: str
+
+
+class AccountInfo(msgspec.Struct, frozen=True):
+    """`created_at` is in seconds since 1970."""
+
+    id: str
+    name: str
+    created_at: int
+    is_admin: bool
+
+
+class OwnAccount(AccountInfo, frozen=True):
+    """`recent_password`: whether this session or key may do now what cannot be undone."""
+
+    recent_password: bool
+
+
+class LoggedOut(msgspec.Struct, frozen=True):
+    """There is no session any more."""
+
+    logged_out: bool = True
+
+
+class Deleted(msgspec.Struct, frozen=True):
+    """The account is gone."""
+
+    deleted: bool = True
+
+
+@post(
+    "/account/register",
+    name="register",
+    status_code=200,
+    guards=[same_origin],
+    responses=refusals(401, 403, 429, *TAKES_BODY),
+)
+async def register(
+    request: JsonRequest,
+    data: JSONBody[Registration],
+    membership: Given[Membership],
+    settings: Given[Settings],
+) -> Response[AccountInfo]:
+    """A new account, logged in by a cookie."""
+    entered = await membership.register(
+        data.name, data.password, invite=data.invite, client=_client(request), old_token=_token(request)
+    )
+    return _entered(entered, settings)
+
+
+@post("/account/login", name="login", status_code=200, guards=[same_origin], responses=refusals(*GUARDED, *TAKES_BODY))
+async def login(
+    request: JsonRequest,
+    data: JSONBody[Login],
+    membership: Given[Membership],
+    settings: Given[Settings],
+) -> Response[AccountInfo]:
+    """A new session, by a cookie. The one before ends."""
+    entered = await membership.log_in(data.name, data.password, client=_client(request), old_token=_token(request))
+    return _entered(entered, settings)
+
+
+@post("/account/logout", name="logout", status_code=200, guards=[same_origin], responses=refusals(403))
+async def logout(request: JsonRequest, membership: Given[Membership], settings: Given[Settings]) -> Response[LoggedOut]:
+    """End the session. Without one it does nothing."""
+    if (token := _token(request)) is not None:
+        await membership.log_out(token)
+    return Response(LoggedOut(), headers=_cookie("", settings, max_age_s=0))
+
+
+@get(
+    "/account",
+    name="account",
+    guards=[Requires(Scope.ACCOUNT)],
+    security=SESSION_OR_KEY,
+    responses=refusals(*GUARDED),
+)
+async def show(principal: Given[Principal], membership: Given[Membership]) -> OwnAccount:
+    """Whose session or key this is."""
+    account = await membership.account(principal.account_id)
+    info = account_info(account)
+    return OwnAccount(info.id, info.name, info.created_at, info.is_admin, Scope.MANAGE in principal.scopes)
+
+
+@post(
+    "/account/password",
+    name="change_password",
+    status_code=200,
+    guards=[Requires(Scope.ACCOUNT)],
+    security=SESSION_OR_KEY,
+    responses=refusals(*GUARDED, *TAKES_BODY),
+)
+async def change_password(
+    data: JSONBody[PasswordChange],
+    principal: Given[Principal],
+    membership: Given[Membership],
+    settings: Given[Settings],
+) -> Response[AccountInfo]:
+    """Give the account another password. Every other session ends; this one goes on under a new token."""
+    entered = await membership.change_password(principal.account_id, data.current_password, data.new_password)
+    return _entered(entered, settings)
+
+
+@delete(
+    "/account",
+    name="delete_account",
+    status_code=200,
+    guards=[Requires(Scope.MANAGE)],
+    security=SESSION_OR_KEY,
+    responses=refusals(*GUARDED),
+)
+async def delete_account(
+    principal: Given[Principal], membership: Given[Membership], settings: Given[Settings]
+) -> Response[Deleted]:
+    """Remove the account for good, unless it has obligations. A session needs a recent password."""
+    await membership.delete(principal.account_id)
+    return Response(Deleted(), headers=_cookie("", settings, max_age_s=0))
+
+
+ROUTES = [register, login, logout, show, change_password, delete_account]
+
+
+def account_info(account: Account) -> AccountInfo:
+    """An account as everybody may see their own."""
+    return AccountInfo(account.id, account.name, account.created_at // 1_000_000, account.admin_since is not None)
+
+
+def _entered(entered: Entered, settings: Settings) -> Response[AccountInfo]:
+    cookie = _cookie(entered.token, settings, max_age_s=settings.accounts.session_lifetime_s)
+    return Response(account_info(entered.account), headers=cookie)
+
+
+def _cookie(token: str, settings: Settings, *, max_age_s: int) -> dict[str, str]:
+    secure = (settings.server.public_url or "").startswith("https:")
+    name, last = (SECURE_COOKIE, "; Secure") if secure else (COOKIE, "")
+    return {"set-cookie": f"{name}={token}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{last}"}
+
+
+def _client(request: JsonRequest) -> str | None:
+    return request.client.host if request.client else None
+
+
+def _token(request: JsonRequest) -> str | None:
+    return session_token(request.cookies)

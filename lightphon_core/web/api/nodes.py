@@ -1,0 +1,97 @@
+"""/api/nodes: one's own nodes that are online. /api/status: how much there is in all, for everybody."""
+
+from __future__ import annotations
+
+import attrs
+import msgspec
+from litestar import get
+
+import lightphon_core
+from lightphon_core.ledger.pricing import effective_price
+from lightphon_core.routing.catalogue import Entry
+from lightphon_core.serving.gateway import Gateway
+from lightphon_core.settings import PricingSettings
+from lightphon_core.types import Principal, Scope
+from lightphon_core.web.dependencies import Given
+from lightphon_core.web.guards import Requires
+from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, refusals
+
+
+class PriceMsat(msgspec.Struct, frozen=True):
+    """What an answer costs, in msat: for a minute of inference, a million tokens, and each request."""
+
+    per_minute: int
+    per_mtok_prompt: int
+    per_mtok_completion: int
+    per_request: int
+
+
+class OfferedModel(msgspec.Struct, frozen=True):
+    """A model as one node offers it: `busy` of its `slots` are taken, and `queued` requests wait."""
+
+    id: str
+    capabilities: list[str]
+    context_length: int | None
+    quantization: str | None
+    price_msat: PriceMsat
+    slots: int
+    busy: int
+    queued: int
+
+
+class OwnNode(msgspec.Struct, frozen=True):
+    """A node that is online."""
+
+    id: str
+    name: str
+    models: list[OfferedModel]
+
+
+class Nodes(msgspec.Struct, frozen=True):
+    """By name."""
+
+    data: list[OwnNode]
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The version of LightPhon, and how many nodes and models are online."""
+
+    version: str
+    nodes_online: int
+    models_online: int
+
+
+@get("/nodes", name="nodes", guards=[Requires(Scope.ACCOUNT)], security=SESSION_OR_KEY, responses=refusals(*GUARDED))
+async def nodes(principal: Given[Principal], gateway: Given[Gateway]) -> Nodes:
+    """The account's own nodes that are online, and what they offer."""
+    own = [entry for entry in gateway.catalogue.entries() if entry.offer.node.owner == principal.account_id]
+    by_node = {entry.offer.node.id: entry.offer.node for entry in own}
+    data = [
+        OwnNode(node.id, node.name, [_model(each, gateway.pricing) for each in own if each.offer.node.id == node.id])
+        for node in sorted(by_node.values(), key=lambda node: (node.name, node.id))
+    ]
+    return Nodes(data)
+
+
+@get("/status", name="status", responses=refusals())
+async def status(gateway: Given[Gateway]) -> Status:
+    """What anybody may know."""
+    online = {entry.offer.node.id for entry in gateway.catalogue.entries()}
+    return Status(lightphon_core.__version__, len(online), len(gateway.catalogue.models()))
+
+
+ROUTES = [nodes, status]
+
+
+def _model(entry: Entry, pricing: PricingSettings) -> OfferedModel:
+    offer, load = entry.offer, entry.load()
+    return OfferedModel(
+        id=offer.model.id,
+        capabilities=sorted(offer.model.capabilities),
+        context_length=offer.model.context_length,
+        quantization=offer.model.quantization,
+        price_msat=PriceMsat(**attrs.asdict(effective_price(pricing, offer))),
+        slots=offer.slots,
+        busy=load.busy,
+        queued=load.queued,
+    )

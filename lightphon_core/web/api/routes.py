@@ -1,0 +1,40 @@
+"""Everything under /api, in one router: what is common to its routes."""
+
+from __future__ import annotations
+
+from litestar import Request, Router
+from litestar.datastructures import ResponseHeader, State
+
+from lightphon_core.errors import InvalidRequest
+from lightphon_core.types import Principal
+from lightphon_core.web.api import account, admin, credentials, nodes, usage, wallet
+from lightphon_core.web.dependencies import DEPENDENCIES
+from lightphon_core.web.json_request import MAX_BODY_BYTES, JsonRequest
+
+
+async def _known_parameters(request: Request[Principal, None, State]) -> None:
+    """A misspelt parameter would otherwise be one that is not there. Runs after the guards."""
+    known = request.route_handler.parsed_fn_signature.parameters.keys() - DEPENDENCIES.keys()
+    for name in request.query_params:
+        if name not in known:
+            raise InvalidRequest(f"Unknown parameter: {name[:100]!r}.", param=name[:100])
+
+
+def api() -> Router:
+    """The router of the JSON API."""
+    return Router(
+        "/api",
+        route_handlers=[
+            *account.ROUTES,
+            wallet.wallet,
+            usage.usage,
+            *nodes.ROUTES,
+            *credentials.ROUTES,
+            admin.Administration,
+        ],
+        request_class=JsonRequest,
+        request_max_body_size=MAX_BODY_BYTES,
+        before_request=_known_parameters,
+        dependencies=DEPENDENCIES,
+        response_headers=[ResponseHeader("cache-control", value="no-store")],
+    )

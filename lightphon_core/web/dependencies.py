@@ -1,0 +1,64 @@
+"""What the handlers of the JSON API may ask for by name."""
+
+from __future__ import annotations
+
+from typing import TypeAlias, TypeVar
+
+from litestar import Request
+from litestar.datastructures import State
+from litestar.di import NamedDependency, Provide
+from litestar.params import SkipValidation
+
+from lightphon_core.accounts.membership import Membership
+from lightphon_core.accounts.passwords import Passwords
+from lightphon_core.serving.gateway import Gateway
+from lightphon_core.settings import Settings
+from lightphon_core.storage.engine import Database
+from lightphon_core.types import Principal
+
+T = TypeVar("T")
+
+Given: TypeAlias = NamedDependency[SkipValidation[T]]
+"""The type of a handler's parameter that is provided here, under the parameter's name."""
+
+
+def _principal(request: Request[Principal, None, State]) -> Principal:
+    return request.user  # set by `guards.Requires`
+
+
+def _database(state: State) -> Database:
+    database: Database = state.database
+    return database
+
+
+def _gateway(state: State) -> Gateway:
+    gateway: Gateway = state.gateway
+    return gateway
+
+
+def _membership(state: State) -> Membership:
+    membership: Membership = state.membership
+    return membership
+
+
+def _passwords(state: State) -> Passwords:
+    passwords: Passwords = state.passwords
+    return passwords
+
+
+def _settings(state: State) -> Settings:
+    settings: Settings = state.settings
+    return settings
+
+
+DEPENDENCIES = {
+    name: Provide(provide, sync_to_thread=False)
+    for name, provide in (
+        ("principal", _principal),
+        ("database", _database),
+        ("gateway", _gateway),
+        ("membership", _membership),
+        ("passwords", _passwords),
+        ("settings", _settings),
+    )
+}

@@ -1,0 +1,248 @@
+"""Who may use what: every route of the application, and every kind of credential, as one table.
+
+A request carries nothing but its credential; its body is empty. So whoever may not use a route is refused with the
+status that is written here, and whoever may gets past the guard, to what an empty request is answered there.
+"""
+
+import time
+
+import httpx
+import pytest
+from litestar import Litestar
+from litestar.routes import HTTPRoute
+from sqlalchemy import update
+
+from lightphon_core.accounts.credentials import create_credential
+from lightphon_core.accounts.people import create_account, set_blocked
+from lightphon_core.accounts.secrets import Kind
+from lightphon_core.accounts.sessions import COOKIE, open_session
+from lightphon_core.accounts.terms import Terms
+from lightphon_core.ledger import adjustment
+from lightphon_core.ledger.store import carry_out
+from lightphon_core.plugins import installed
+from lightphon_core.settings import Secret, ServerSettings
+from lightphon_core.storage.schema import accounts
+from lightphon_core.testing import ScriptedBackend, plugin_of
+from lightphon_core.testing.scripted import says
+from lightphon_core.types import Scope
+
+CREDENTIALS = (
+    "none",
+    "inference key",
+    "agent token",
+    "node token",
+    "account key",
+    "manage key",
+    "former admin key",
+    "admin key",
+    "admin manage key",
+    "old session",
+    "session",
+    "old admin session",
+    "admin session",
+    "blocked session",
+)
+"""An agent token is sent as a bearer, but in the path where the path has a place for one. "former admin key" has every
+scope, and its account is no administrator's any more. "old": the password was given too long ago."""
+
+OPEN = dict.fromkeys(CREDENTIALS, "ok")
+NOBODY = {
+    "none": 401,
+    "inference key": 403,
+    "agent token": 401,
+    "node token": 403,
+    "account key": 403,
+    "manage key": 403,
+    "former admin key": 403,
+    "admin key": 403,
+    "admin manage key": 403,
+    "old session": 403,
+    "session": 403,
+    "old admin session": 403,
+    "admin session": 403,
+    "blocked session": 401,
+}
+"""Who is known is told that it may not; who is not, or is blocked, that it is not known."""
+
+
+def only(*names):
+    return {**NOBODY, **dict.fromkeys(names, "ok")}
+
+
+INFERENCE = {
+    **only("inference key", "former admin key"),
+    # Cookies open none of it.
+    **dict.fromkeys([name for name in CREDENTIALS if "session" in name], 401),
+}
+BY_PATH = {**dict.fromkeys(CREDENTIALS, 401), "agent token": "ok"}
+"""The token in the path alone counts, whatever else is sent."""
+WALLET = only(
+    "inference key", "account key", "manage key", "former admin key", *(n for n in CREDENTIALS if "session" in n)
+) | {"blocked session": 401}
+ACCOUNT = {**WALLET, "inference key": 403}
+MANAGE = only("manage key", "former admin key", "admin manage key", "session", "admin session")
+ADMIN = only("admin key", "admin manage key", "old admin session", "admin session")
+ADMIN_MANAGE = only("admin manage key", "admin session")
+OWN_TOKEN = dict.fromkeys(CREDENTIALS, 401)
+"""A token that no account has."""
+
+INFERENCE_PATHS = [
+    ("GET", "/models", 200),
+    ("HEAD", "/models", 200),
+    ("GET", "/models/{model_id:path}", 200),
+    ("HEAD", "/models/{model_id:path}", 200),
+    ("POST", "/chat/completions", 400),
+]
+KINDS = ("keys", "agent-tokens", "node-tokens")
+
+ROUTES = {
+    # (method, path): (who may, what an empty request is answered then)
+    ("GET", "/healthz"): (OPEN, 200),
+    ("GET", "/readyz"): (OPEN, 200),
+    ("GET", "/metrics"): (OWN_TOKEN, 200),
+    ("GET", "/schema"): (OPEN, 200),
+    ("GET", "/schema/openapi.json"): (OPEN, 200),
+    ("GET", "/schema/{path:str}"): (OPEN, 404),
+    **{(verb, root + path): (INFERENCE, ok) for root in ("", "/v1") for verb, path, ok in INFERENCE_PATHS},
+    **{
+        (verb, f"/api/agent/{{token:str}}{root}{path}"): (BY_PATH, ok)
+        for root in ("", "/v1")
+        for verb, path, ok in INFERENCE_PATHS
+    },
+    ("GET", "/api/status"): (OPEN, 200),
+    ("POST", "/api/account/register"): (OPEN, 400),
+    ("POST", "/api/account/login"): (OPEN, 400),
+    ("POST", "/api/account/logout"): (OPEN, 200),
+    ("GET", "/api/account"): (ACCOUNT, 200),
+    ("POST", "/api/account/password"): (ACCOUNT, 400),
+    ("DELETE", "/api/account"): (MANAGE, 400),
+    ("GET", "/api/wallet"): (WALLET, 200),
+    ("GET", "/api/usage"): (ACCOUNT, 200),
+    ("GET", "/api/nodes"): (ACCOUNT, 200),
+    **{("GET", f"/api/{kind}"): (ACCOUNT, 200) for kind in KINDS},
+    **{("POST", f"/api/{kind}"): (MANAGE, 400) for kind in KINDS},
+    **{("GET", f"/api/{kind}/{{credential_id:str}}"): (ACCOUNT, 404) for kind in KINDS},
+    **{("PATCH", f"/api/{kind}/{{credential_id:str}}"): (MANAGE, 400) for kind in KINDS},
+    **{("DELETE", f"/api/{kind}/{{credential_id:str}}"): (MANAGE, 404) for kind in KINDS},
+    ("GET", "/api/admin/accounts"): (ADMIN, 200),
+    ("GET", "/api/admin/accounts/{account_id:str}"): (ADMIN, 404),
+    ("POST", "/api/admin/accounts"): (ADMIN_MANAGE, 400),
+    **{
+        ("POST", f"/api/admin/accounts/{{account_id:str}}/{verb}"): (ADMIN_MANAGE, answered)
+        for verb, answered in (("block", 404), ("unblock", 404), ("credit", 400), ("debit", 400))
+    },
+    ("POST", "/api/admin/invites"): (ADMIN_MANAGE, 400),
+}
+WEBSOCKETS = {"/api/node-link"}
+"""Who may open them is tested in plugins/backend_gguf/tests/hub."""
+VALUES = {
+    "{model_id:path}": "auto",
+    "{credential_id:str}": "cred_" + "x" * 16,
+    "{account_id:str}": "acc_" + "x" * 16,
+    "{path:str}": "nothing",
+}
+ALL = frozenset({Scope.INFERENCE, Scope.ACCOUNT, Scope.MANAGE, Scope.ADMIN})
+
+
+@pytest.fixture(scope="module")
+def running(run_server, tmp_path_factory):
+    sources = [plugin_of(ScriptedBackend(says("x"))), *installed()]
+    server = ServerSettings(metrics_token=Secret("a token of 16 characters"))
+    with run_server(tmp_path_factory.mktemp("scopes"), *sources, server=server) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def headers(running):
+    """What a request carries, by the name of the credential."""
+    now = time.time()
+    with running.server.database.transaction() as connection:
+
+        def account(name, **more):
+            made = create_account(connection, name, now=now, **more)
+            carry_out(connection, [adjustment.credit(made.id, 1_000, "so that it cannot be deleted")])
+            return made
+
+        def key(account, *scopes, kind=Kind.API_KEY):
+            terms = Terms(scopes=frozenset(scopes) if scopes else None)
+            _, secret = create_credential(connection, account, kind, now=now, terms=terms)
+            return {"authorization": f"Bearer {secret}"}
+
+        def session(account, recent_s=60):
+            token = open_session(connection, account.id, now=now, lifetime_s=60, recent_s=recent_s)
+            return {"cookie": f"{COOKIE}={token}", "origin": running.url}
+
+        user, admin, blocked = account("user"), account("admin", admin=True), account("blocked")
+        former = account("former", admin=True)
+        made = {
+            "none": {},
+            "inference key": key(user),
+            "agent token": key(user, kind=Kind.AGENT_TOKEN),
+            "node token": key(user, kind=Kind.NODE_TOKEN),
+            "account key": key(user, Scope.ACCOUNT),
+            "manage key": key(user, Scope.ACCOUNT, Scope.MANAGE),
+            "former admin key": key(former, *ALL),
+            "admin key": key(admin, Scope.ADMIN),
+            "admin manage key": key(admin, Scope.ADMIN, Scope.MANAGE),
+            "old session": session(user, recent_s=-1),
+            "session": session(user),
+            "old admin session": session(admin, recent_s=-1),
+            "admin session": session(admin),
+            "blocked session": session(blocked),
+        }
+        connection.execute(update(accounts).where(accounts.c.id == former.id).values(admin_since=None))
+        set_blocked(connection, blocked, 1)
+    assert tuple(made) == CREDENTIALS
+    return made
+
+
+def routes_of(app: Litestar):
+    http, websockets = set(), set()
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            http |= {(method, route.path) for method in route.methods - {"OPTIONS"}}
+        else:
+            websockets.add(route.path)
+    return http, websockets
+
+
+def test_the_table_names_every_route(running):
+    http, websockets = routes_of(running.server._app)
+    assert http == set(ROUTES)
+    assert websockets <= WEBSOCKETS
+    assert all(tuple(who) == CREDENTIALS or set(who) == set(CREDENTIALS) for who, _ in ROUTES.values())
+
+
+def test_inference_keys_read_the_wallet_and_no_more():
+    everybody = [route for route, (who, _) in ROUTES.items() if who is OPEN or who is INFERENCE]
+    for name in ("inference key", "agent token", "node token"):
+        more = {route for route, (who, _) in ROUTES.items() if who[name] == "ok"} - set(everybody)
+        more -= {route for route in more if "/api/agent/{token:str}" in route[1]}
+        assert more == ({("GET", "/api/wallet")} if name == "inference key" else set()), name
+
+
+def test_an_old_session_is_told_to_log_in_again(running, headers):
+    for method, path in (("POST", "/api/keys"), ("DELETE", "/api/account")):
+        answer = httpx.request(method, running.url + path, headers=headers["old session"])
+        assert answer.json()["error"]["code"] == "password_required"
+
+
+# The route that ends a session comes last.
+ORDER = sorted(ROUTES, key=lambda route: route[1].endswith("/logout"))
+
+
+@pytest.mark.parametrize("name", CREDENTIALS)
+def test_scopes(running, headers, name):
+    wrong = []
+    carried = headers[name]
+    token = carried["authorization"].removeprefix("Bearer ") if name == "agent token" else "at_none"
+    with httpx.Client(base_url=running.url, headers=carried, timeout=30) as client:
+        for method, path in ORDER:
+            who, answered = ROUTES[method, path]
+            expected = answered if who[name] == "ok" else who[name]
+            for place, value in {**VALUES, "{token:str}": token}.items():
+                path = path.replace(place, value)
+            answer = client.request(method, path)
+            if answer.status_code != expected:
+                wrong.append(f"{method} {path}: {answer.status_code}, not {expected} {answer.text[:200]}")
+    assert not wrong, "\n".join(wrong)
