@@ -98,7 +98,7 @@ class Site:
             "name": f"somebody{number}",
             "password": "correct horse",
             "reason": "because",
-            "amount_msat": number + 1,
+            "amount_msat": 10 ** (number % 12),
             "scopes": ["node" if "node" in case.operation.path else "inference"],
             "expires_at": None,
             "models": None,
