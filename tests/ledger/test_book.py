@@ -207,19 +207,21 @@ def posts(draw):
     return Post(draw(st.sampled_from(["deposit", "reversal"])), "test", draw(st.sampled_from("pqrstuvw")), postings)
 
 
+TAKEN = st.builds(
+    TakeHold,
+    HOLDS,
+    PEOPLE,
+    SMALL,
+    st.integers(0, 12) | SMALL,
+    st.none() | PEOPLE,
+    st.sampled_from([0, 1, 2_500, 9_999, 10_000]),
+    LEASES,
+    credential=st.sampled_from(["k1", "k1", "k1", "k2", None]),
+)
 COMMANDS = st.one_of(
     posts().filter(lambda post: post.postings),
-    st.builds(
-        TakeHold,
-        HOLDS,
-        PEOPLE,
-        SMALL,
-        SMALL,
-        st.none() | PEOPLE,
-        st.sampled_from([0, 1, 2_500, 9_999, 10_000]),
-        LEASES,
-        credential=KEYS | st.none(),
-    ),
+    TAKEN,
+    TAKEN,
     st.builds(ExtendHold, HOLDS, SMALL, SMALL, LEASES),
     st.builds(Capture, HOLDS, SMALL, USAGE | st.none()),
     st.builds(Count, USAGE),
