@@ -27,6 +27,10 @@ test-npm:
 test-nginx:
     .ci/nginx-tests
 
+# The API, fuzzed by what /schema says of it.
+test-fuzz:
+    .ci/fuzz
+
 bench *ARGS:
     uv run python benchmarks/overhead.py {{ARGS}}
 

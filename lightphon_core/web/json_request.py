@@ -12,13 +12,10 @@ from litestar.datastructures import State
 from lightphon_core.errors import InvalidRequest
 from lightphon_core.openai.body import object_fields, typed
 from lightphon_core.types import Principal
+from lightphon_core.web.api.body import Body
 from lightphon_core.web.inference import read_body
 
 MAX_BODY_BYTES = 16_384
-
-
-class Body(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Base of what a route takes as its `data`."""
 
 
 class JsonRequest(Request[Principal, None, State]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 
 import msgspec
 from litestar import MediaType, Request, Router
@@ -13,6 +14,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityRequirement, SecurityScheme
 
 from lightphon_core.accounts.sessions import COOKIE
+from lightphon_core.web.api.body import Body
 
 PATHS = ("/schema", "/schema/openapi.json")
 
@@ -47,15 +49,29 @@ def refusals(*statuses: int) -> dict[int, ResponseSpec]:
     }
 
 
+class _Document(JsonRenderPlugin):
+    """The document as JSON alone, at /schema too: no page that would load its scripts from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__(media_type=MediaType.JSON)
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        """Litestar does not say that unknown fields are refused."""
+        schemas = openapi_schema["components"]["schemas"]
+        for body in Body.__subclasses__():
+            schemas[body.__name__]["additionalProperties"] = False
+        return super().render(request, openapi_schema)
+
+
 def openapi_config(version: str) -> OpenAPIConfig:
-    """The document at /schema, as JSON alone: no page that would load its scripts from elsewhere."""
+    """The document at /schema."""
     return OpenAPIConfig(
         title="LightPhon",
         version=version,
         description="A self-hosted, OpenAI-compatible AI gateway with a prepaid wallet. Amounts are whole millisatoshi"
         " (msat), times are seconds since 1970, UTC.",
         use_handler_docstrings=True,
-        render_plugins=[JsonRenderPlugin(media_type=MediaType.JSON)],
+        render_plugins=[_Document()],
         openapi_router=Router("/schema", route_handlers=[], include_in_schema=False, before_request=_known_path),
         components=Components(
             security_schemes={

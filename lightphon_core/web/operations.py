@@ -69,7 +69,7 @@ class ChatCompletions(Operation):
             description="The answer; with `stream`, chunks of it as server-sent events, the last of them `[DONE]`.",
             content={
                 "application/json": OpenAPIMediaType(_COMPLETION),
-                "text/event-stream": OpenAPIMediaType(_text()),
+                "text/event-stream": OpenAPIMediaType(_EVENT),
             },
         )
 
@@ -92,6 +92,11 @@ def _whole(minimum: int | None = None, maximum: int | None = None) -> Schema:
     return Schema(type=OpenAPIType.INTEGER, minimum=minimum, maximum=maximum)
 
 
+_EVENT = Schema(
+    type=OpenAPIType.OBJECT,
+    properties={"data": _text(description="A chunk as OpenAI's, as JSON; `[DONE]` ends the stream.")},
+    required=["data"],
+)
 _MESSAGE = Schema(
     type=OpenAPIType.OBJECT,
     properties={

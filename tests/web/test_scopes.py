@@ -227,6 +227,36 @@ def test_an_old_session_is_told_to_log_in_again(running, headers):
         assert answer.json()["error"]["code"] == "password_required"
 
 
+CHANGING = [
+    (method, path)
+    for method, path in ROUTES
+    if method not in ("GET", "HEAD") and path.startswith("/api/") and not path.startswith("/api/agent/")
+]
+
+
+def filled(path, token="at_none"):
+    for place, value in {**VALUES, "{token:str}": token}.items():
+        path = path.replace(place, value)
+    return path
+
+
+def test_other_sites_change_nothing(running, headers):
+    assert len(CHANGING) == 20
+    for method, path in CHANGING:
+        for name in ("admin session", "admin manage key", "none"):
+            carried = {**headers[name], "origin": "https://evil.example"}
+            answer = httpx.request(method, running.url + filled(path), headers=carried)
+            assert (answer.status_code, answer.json()["error"]["code"]) == (403, "wrong_origin"), (method, path, name)
+
+
+def test_nobody_is_known_by_a_body(running):
+    """Who may is asked before anything of the body is read: it is not even JSON, and far too long."""
+    for method, path in CHANGING:
+        if ROUTES[method, path][0] is not OPEN:
+            answer = httpx.request(method, running.url + filled(path), content=b"{" * 100_000)
+            assert answer.status_code == 401, (method, path)
+
+
 # The route that ends a session comes last.
 ORDER = sorted(ROUTES, key=lambda route: route[1].endswith("/logout"))
 
@@ -240,9 +270,7 @@ def test_scopes(running, headers, name):
         for method, path in ORDER:
             who, answered = ROUTES[method, path]
             expected = answered if who[name] == "ok" else who[name]
-            for place, value in {**VALUES, "{token:str}": token}.items():
-                path = path.replace(place, value)
-            answer = client.request(method, path)
+            answer = client.request(method, filled(path, token))
             if answer.status_code != expected:
                 wrong.append(f"{method} {path}: {answer.status_code}, not {expected} {answer.text[:200]}")
     assert not wrong, "\n".join(wrong)

@@ -7,7 +7,7 @@ from litestar.datastructures import ResponseHeader, State
 
 from lightphon_core.errors import InvalidRequest
 from lightphon_core.types import Principal
-from lightphon_core.web.api import account, admin, credentials, nodes, usage, wallet
+from lightphon_core.web.api import account, adjustments, admin, credentials, nodes, usage, wallet
 from lightphon_core.web.dependencies import DEPENDENCIES
 from lightphon_core.web.json_request import MAX_BODY_BYTES, JsonRequest
 
@@ -31,6 +31,7 @@ def api() -> Router:
             *nodes.ROUTES,
             *credentials.ROUTES,
             admin.Administration,
+            adjustments.Adjustments,
         ],
         request_class=JsonRequest,
         request_max_body_size=MAX_BODY_BYTES,

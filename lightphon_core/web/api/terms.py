@@ -14,7 +14,7 @@ from lightphon_core.accounts.terms import MAX_LIMIT, MAX_MODELS, MODEL_LENGTH, N
 from lightphon_core.ledger.budgets import Budget, Period
 from lightphon_core.money import MAX_MSAT
 from lightphon_core.types import RateLimits, Scope
-from lightphon_core.web.json_request import Body
+from lightphon_core.web.api.body import Body
 
 _SECOND_US = 1_000_000
 

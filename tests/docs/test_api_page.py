@@ -1,0 +1,97 @@
+"""docs/api.md: its examples run, as they are but for the curl itself, and its tables name every route of /api."""
+
+import re
+import shlex
+import time
+from pathlib import Path
+from string import Template
+
+import httpx
+import pytest
+from argon2 import PasswordHasher
+from litestar.routes import HTTPRoute
+
+from lightphon_core.accounts import passwords
+from lightphon_core.accounts.credentials import create_credential
+from lightphon_core.accounts.membership import set_password
+from lightphon_core.accounts.people import create_account
+from lightphon_core.accounts.secrets import Kind
+from lightphon_core.accounts.terms import Terms
+from lightphon_core.settings import AccountSettings
+from lightphon_core.testing import ScriptedBackend, plugin_of
+from lightphon_core.testing.scripted import says
+from lightphon_core.types import Scope
+
+PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
+EXAMPLES = [
+    line for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE) for line in block.splitlines()
+]
+ROUTES = set(re.findall(r"^\| `([A-Z]+) (/api/[^`]*)` \|", PAGE, re.MULTILINE))
+PASSWORD = "correct horse battery"
+OWN = frozenset({Scope.INFERENCE, Scope.ACCOUNT, Scope.MANAGE})
+
+
+def request_of(line, values):
+    """Method, URL, headers and body of a curl command."""
+    words = shlex.split(Template(line).substitute(values))
+    assert words.pop(0) == "curl"
+    url, method, headers, body = words.pop(0), None, {}, None
+    while words:
+        match words.pop(0), words.pop(0):
+            case "-X", method:
+                pass
+            case "-H", header:
+                headers.update([header.split(": ")])
+            case "-d", body:
+                pass
+    return method or ("GET" if body is None else "POST"), url, headers, body
+
+
+@pytest.fixture
+def values(start_server, monkeypatch):
+    """What the page's variables stand for."""
+    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(passwords, "_hasher", cheap)
+    running = start_server(plugin_of(ScriptedBackend(says("x"))), accounts=AccountSettings(registration="open"))
+    now = time.time()
+    with running.server.database.transaction() as connection:
+
+        def key(account, *more):
+            return create_credential(connection, account, Kind.API_KEY, now=now, terms=Terms(scopes=OWN | set(more)))
+
+        alice, spare = (create_account(connection, name, now=now) for name in ("alice", "spare"))
+        root = create_account(connection, "root", now=now, admin=True)
+        set_password(connection, alice.id, cheap.hash(PASSWORD))
+        return {
+            "URL": running.url,
+            "KEY": (made := key(alice))[1],
+            "KEY_ID": key(alice)[0].id,
+            "SPARE_KEY": key(spare)[1],
+            "ADMIN_KEY": key(root, Scope.ADMIN)[1],
+            "ACCOUNT_ID": made[0].account_id,
+        }
+
+
+def test_the_examples_work(values):
+    assert len(EXAMPLES) > 20
+    done = set()
+    for line in EXAMPLES:
+        method, url, headers, body = request_of(line, values)
+        answer = httpx.request(method, url, headers=headers, content=body, timeout=30)
+        assert answer.status_code in (200, 201), (line, answer.text)
+        path = httpx.URL(url).path.replace(values["KEY_ID"], "{id}").replace(values["ACCOUNT_ID"], "{id}")
+        done.add((method, path))
+    assert done >= ROUTES
+    assert ROUTES
+
+
+def test_the_tables_have_every_route(start_server):
+    app = start_server(plugin_of(ScriptedBackend(says("x")))).server._app
+    routes = {
+        (method, re.sub(r"\{\w+:str\}", "{id}", route.path))
+        for route in app.routes
+        if isinstance(route, HTTPRoute) and route.path.startswith("/api/")
+        for method in route.methods - {"OPTIONS"}
+        if not route.path.startswith(("/api/agent/", "/api/agent-tokens", "/api/node-tokens"))
+    }
+    assert routes == ROUTES
