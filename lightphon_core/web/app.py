@@ -34,10 +34,11 @@ from lightphon_core.settings import Settings, plugin_settings
 from lightphon_core.storage.engine import Connection as Transaction
 from lightphon_core.storage.engine import Database
 from lightphon_core.types import Principal
-from lightphon_core.web import health, inference, metrics, models
+from lightphon_core.web import inference, models
 from lightphon_core.web.api.routes import api
 from lightphon_core.web.authentication import Connection, authenticate, credentials_of
 from lightphon_core.web.errors import HANDLERS
+from lightphon_core.web.monitoring import health, metrics
 from lightphon_core.web.openapi import openapi_config
 
 log = structlog.stdlib.get_logger("lightphon")

@@ -14,7 +14,7 @@ from lightphon_core import errors
 from lightphon_core.openai.body import explained
 from lightphon_core.openai.errors import error_body
 from lightphon_core.openai.ratelimits import rate_limit_headers
-from lightphon_core.web.access_log import shown_path
+from lightphon_core.web.edge.access_log import shown_path
 
 if TYPE_CHECKING:
     from litestar.types import Scope, Send

@@ -15,8 +15,8 @@ from lightphon_core.openai.ratelimits import rate_limit_headers
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.serving.serve import begin
 from lightphon_core.types import Scope
-from lightphon_core.web.access_log import LOGGED, request_id
 from lightphon_core.web.authentication import authenticate, credentials_of, require
+from lightphon_core.web.edge.access_log import LOGGED, request_id
 from lightphon_core.web.openapi import KEY, refusals
 from lightphon_core.web.operations import INFERENCE, ChatCompletions
 from lightphon_core.web.paths import with_prefixes

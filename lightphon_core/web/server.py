@@ -12,8 +12,8 @@ from litestar import Litestar
 
 from lightphon_core.errors import ConfigurationError
 from lightphon_core.serving.gateway import Gateway
-from lightphon_core.web.edge import edge
-from lightphon_core.web.protocol import BoundedHeads
+from lightphon_core.web.edge.chain import edge
+from lightphon_core.web.edge.protocol import BoundedHeads
 
 WEBSOCKET_MESSAGE_BYTES = 1 << 20
 """The largest WebSocket message anyone may send us; node links fragment what is larger."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from lightphon_core.routing.catalogue import Catalogue
 from lightphon_core.serving.outcome import Outcome
 from lightphon_core.settings import load, unknown_variables
-from lightphon_core.web.metrics import Metrics
+from lightphon_core.web.monitoring.metrics import Metrics
 
 DOCS = Path(__file__).parents[2] / "docs"
 GUIDE = (DOCS / "deployment.md").read_text("utf-8")

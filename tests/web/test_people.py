@@ -20,7 +20,7 @@ from lightphon_core.settings import AccountSettings, ServerSettings
 from lightphon_core.storage.schema import sessions
 from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.scripted import says
-from lightphon_core.web.origin import origin_of
+from lightphon_core.web.api.origin import origin_of
 
 PASSWORD = "correct horse battery"
 ALICE = {"name": "alice", "password": PASSWORD}

@@ -12,9 +12,9 @@ from lightphon_core.accounts.sessions import COOKIE, SECURE_COOKIE, session_toke
 from lightphon_core.settings import Settings
 from lightphon_core.types import Principal, Scope
 from lightphon_core.web.api.body import Body
-from lightphon_core.web.dependencies import Given
-from lightphon_core.web.guards import Requires, same_origin
-from lightphon_core.web.json_request import JsonRequest
+from lightphon_core.web.api.dependencies import Given
+from lightphon_core.web.api.guards import Requires, same_origin
+from lightphon_core.web.api.json_request import JsonRequest
 from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, TAKES_BODY, refusals
 
 

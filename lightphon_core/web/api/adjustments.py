@@ -24,8 +24,8 @@ from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.types import Principal, Scope
 from lightphon_core.web.api.admin import Id
 from lightphon_core.web.api.body import Body
-from lightphon_core.web.dependencies import Given
-from lightphon_core.web.guards import Requires
+from lightphon_core.web.api.dependencies import Given
+from lightphon_core.web.api.guards import Requires
 from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, TAKES_BODY, refusals
 
 

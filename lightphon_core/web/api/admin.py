@@ -22,11 +22,11 @@ from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.types import Scope
 from lightphon_core.web.api.account import AccountInfo, account_info
 from lightphon_core.web.api.body import Body
+from lightphon_core.web.api.dependencies import Given
+from lightphon_core.web.api.guards import Requires
 from lightphon_core.web.api.terms import CredentialInfo, credential_info
 from lightphon_core.web.api.usage import Usage, span, used_by
 from lightphon_core.web.api.wallet import Balance, balance_of
-from lightphon_core.web.dependencies import Given
-from lightphon_core.web.guards import Requires
 from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, TAKES_BODY, refusals
 
 MOST_ACCOUNTS = 200

@@ -23,6 +23,8 @@ from lightphon_core.ledger.budgets import budgets_of, set_budgets
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.types import Principal, Scope
+from lightphon_core.web.api.dependencies import Given
+from lightphon_core.web.api.guards import Requires
 from lightphon_core.web.api.terms import (
     Budgets,
     CredentialChange,
@@ -36,8 +38,6 @@ from lightphon_core.web.api.terms import (
     made_credential,
     new_terms,
 )
-from lightphon_core.web.dependencies import Given
-from lightphon_core.web.guards import Requires
 from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, TAKES_BODY, refusals
 
 Id = Annotated[str, PathParameter(pattern="^cred_[A-Za-z0-9]{16}$", description="As it was made: cred_...")]

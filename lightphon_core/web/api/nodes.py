@@ -12,8 +12,8 @@ from lightphon_core.routing.catalogue import Entry
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.settings import PricingSettings
 from lightphon_core.types import Principal, Scope
-from lightphon_core.web.dependencies import Given
-from lightphon_core.web.guards import Requires
+from lightphon_core.web.api.dependencies import Given
+from lightphon_core.web.api.guards import Requires
 from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, refusals
 
 

@@ -8,8 +8,8 @@ from litestar.datastructures import ResponseHeader, State
 from lightphon_core.errors import InvalidRequest
 from lightphon_core.types import Principal
 from lightphon_core.web.api import account, adjustments, admin, credentials, nodes, usage, wallet
-from lightphon_core.web.dependencies import DEPENDENCIES
-from lightphon_core.web.json_request import MAX_BODY_BYTES, JsonRequest
+from lightphon_core.web.api.dependencies import DEPENDENCIES
+from lightphon_core.web.api.json_request import MAX_BODY_BYTES, JsonRequest
 
 
 async def _known_parameters(request: Request[Principal, None, State]) -> None:

@@ -15,8 +15,8 @@ from lightphon_core.ledger.usage import SUMS_AT_ONCE, Dimension, UsageSum, usage
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.types import Principal, Scope
-from lightphon_core.web.dependencies import Given
-from lightphon_core.web.guards import Requires
+from lightphon_core.web.api.dependencies import Given
+from lightphon_core.web.api.guards import Requires
 from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, refusals
 
 DAYS = 30

@@ -13,8 +13,8 @@ from lightphon_core.ledger.statement import LINES, Line, Wallet, overview
 from lightphon_core.money import sats
 from lightphon_core.storage.engine import Database
 from lightphon_core.types import Principal, Scope
-from lightphon_core.web.dependencies import Given
-from lightphon_core.web.guards import Requires
+from lightphon_core.web.api.dependencies import Given
+from lightphon_core.web.api.guards import Requires
 from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, refusals
 
 MOST_LINES = 200

@@ -12,8 +12,8 @@ from lightphon_core.errors import PermissionDenied, Unauthenticated
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.settings import Settings
 from lightphon_core.types import Principal, Scope
+from lightphon_core.web.api.origin import check_origin, origin_of
 from lightphon_core.web.authentication import authenticate, credentials_of, require
-from lightphon_core.web.origin import check_origin, origin_of
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")

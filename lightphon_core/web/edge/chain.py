@@ -9,11 +9,11 @@ from litestar import Litestar
 
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.settings import Settings
-from lightphon_core.web.access_log import AccessLog, words_of
-from lightphon_core.web.bodies import BoundedBodies
-from lightphon_core.web.cors import Cors
-from lightphon_core.web.hosts import HostCheck, host_rule
-from lightphon_core.web.proxies import ClientAddress, networks
+from lightphon_core.web.edge.access_log import AccessLog, words_of
+from lightphon_core.web.edge.bodies import BoundedBodies
+from lightphon_core.web.edge.cors import Cors
+from lightphon_core.web.edge.hosts import HostCheck, host_rule
+from lightphon_core.web.edge.proxies import ClientAddress, networks
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp

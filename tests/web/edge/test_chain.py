@@ -15,7 +15,7 @@ from lightphon_core import Authenticator, Job, Principal, Scope
 from lightphon_core.settings import AccountSettings, Secret, ServerSettings
 from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.scripted import chunk, says
-from lightphon_core.web import health
+from lightphon_core.web.monitoring import health
 
 HELLO = {"model": "auto", "messages": [{"role": "user", "content": "Hello!"}]}
 PATIENCE_S = 20

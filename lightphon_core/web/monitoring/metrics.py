@@ -25,8 +25,8 @@ from lightphon_core.serving.outcome import Outcome
 from lightphon_core.settings import Settings
 from lightphon_core.storage.engine import Database
 from lightphon_core.web.authentication import credentials_of
+from lightphon_core.web.monitoring.prometheus import CONTENT_TYPE, Counter, Histogram, gauge
 from lightphon_core.web.operations import answers
-from lightphon_core.web.prometheus import CONTENT_TYPE, Counter, Histogram, gauge
 
 MOST_MODELS = 200
 LONGEST_MODEL = 200

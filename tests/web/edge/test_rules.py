@@ -12,12 +12,12 @@ from lightphon_core.settings import Secret, ServerSettings, load
 from lightphon_core.testing import ScriptedBackend
 from lightphon_core.testing.scripted import says
 from lightphon_core.types import Usage
-from lightphon_core.web.access_log import logged_path, words_of
-from lightphon_core.web.cors import preflight_headers
-from lightphon_core.web.hosts import host_rule, name_of
-from lightphon_core.web.metrics import MOST_MODELS, OTHER, Metrics
+from lightphon_core.web.edge.access_log import logged_path, words_of
+from lightphon_core.web.edge.cors import preflight_headers
+from lightphon_core.web.edge.hosts import host_rule, name_of
+from lightphon_core.web.edge.proxies import client_behind, is_trusted, networks, scheme_behind
+from lightphon_core.web.monitoring.metrics import MOST_MODELS, OTHER, Metrics
 from lightphon_core.web.paths import is_open, with_prefixes
-from lightphon_core.web.proxies import client_behind, is_trusted, networks, scheme_behind
 
 PROXIES = networks(["10.0.0.0/8", "192.0.2.7", "fd00::/8"])
 

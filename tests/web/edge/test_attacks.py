@@ -19,7 +19,7 @@ from lightphon_core.storage.engine import Database
 from lightphon_core.storage.migrate import migrate
 from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.scripted import chunk, says
-from lightphon_core.web import protocol
+from lightphon_core.web.edge import protocol
 
 PATIENCE_S = 20
 HELLO = {"model": "auto", "messages": [{"role": "user", "content": "Hello!"}]}
