@@ -10,13 +10,17 @@ from sqlalchemy import func, select
 from lightphon_core.accounts.people import set_admin, set_blocked
 from lightphon_core.accounts.sessions import COOKIE, end_sessions
 from lightphon_core.storage.schema import credentials, entries, microseconds
+from lightphon_core.web import inference
 
 
-def post_slowly(client, path, body, meanwhile):
+def post_slowly(client, path, body, meanwhile, key=None):
     """The head of a request; then, when the server asks for its body, `meanwhile()`; then the body. The answer."""
     body = json.dumps(body).encode()
     head = [f"POST {path} HTTP/1.1", f"host: {client.base_url.host}:{client.base_url.port}", "connection: close"]
-    head += [f"origin: {client.headers['origin']}", f"cookie: {COOKIE}={client.cookies[COOKIE]}"]
+    if key is None:
+        head += [f"origin: {client.headers['origin']}", f"cookie: {COOKIE}={client.cookies[COOKIE]}"]
+    else:
+        head += [f"authorization: Bearer {key}"]
     head += [f"content-length: {len(body)}", "expect: 100-continue"]
     with socket.create_connection((client.base_url.host, client.base_url.port), timeout=20) as connection:
         connection.sendall("\r\n".join([*head, "", ""]).encode())
@@ -82,3 +86,15 @@ def test_who_is_no_administrator_any_more_gives_no_money(people, does, count):
 
 def test_a_body_that_is_merely_slow_is_welcome(people):
     assert post_slowly(people("carol"), "/api/keys", {}, lambda: None) == (201, None)
+
+
+def test_a_key_that_was_revoked_asks_for_nothing(people, monkeypatch):
+    monkeypatch.setattr(inference, "KNOWN_S", 0.0)
+    dave = people("dave")
+    key = dave.post("/api/keys", json={}).json()
+    ask = {"model": "auto", "messages": [{"role": "user", "content": "Hi"}]}
+    assert post_slowly(dave, "/v1/chat/completions", ask, lambda: None, key["secret"]) == (200, None)
+    asked = len(people.backend.jobs)
+    revoke = lambda: dave.delete(f"/api/keys/{key['id']}").raise_for_status()  # noqa: E731
+    assert post_slowly(dave, "/v1/chat/completions", ask, revoke, key["secret"]) == (401, "invalid_api_key")
+    assert len(people.backend.jobs) == asked
