@@ -7,6 +7,7 @@ hold a prompt.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import sys
@@ -113,10 +114,27 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
         return redact(super().format(record))
 
 
-class _Handler(logging.StreamHandler[TextIO]):
+class _Handler(logging.Handler):
+    """Writes to `stream`, or to what is stderr at that moment: whoever redirects it may close that one again."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+            stream = self._stream or sys.stderr
+            stream.write(f"{line}\n")
+            stream.flush()
+        except Exception:  # noqa: BLE001 - whoever logs goes on, whatever becomes of the line
+            self.handleError(record)
+
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the standard library's name
-        """Never the standard report, which prints the record's arguments as they are."""
-        sys.stderr.write(f"A log record of {record.name} could not be written.\n")
+        """Never the standard report, which prints the record's arguments as they are; and never an exception, which
+        would end the database's writer where the disk is full that the log is on."""
+        with contextlib.suppress(Exception):
+            sys.stderr.write(f"A log record of {record.name} could not be written.\n")
 
 
 def _logger(*names: Any) -> logging.Logger:
@@ -126,7 +144,7 @@ def _logger(*names: Any) -> logging.Logger:
 
 
 def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
-    """Send all logging of this process to `stream` (stderr). Calling it again replaces what was set before.
+    """Send all logging of this process to `stream` (None: stderr). Calling it again replaces what was set before.
 
     Loggers of the standard library never go below "info", and the ones that show traffic not below "warning": at
     "debug" they write what clients and nodes say to one another, and uvicorn at "info" the query of every WebSocket.
@@ -148,7 +166,7 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
             colors=target.isatty(), exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
         )
     )
-    handler = _Handler(target)
+    handler = _Handler(stream)
     handler.setFormatter(
         _Formatter(
             foreign_pre_chain=shared,

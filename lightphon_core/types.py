@@ -217,6 +217,7 @@ class Principal:
     """Who a request acts for. `credential_id` is the key or token that was shown, not its secret.
 
     `models` are the ids of those it may use, None for all. `limits` are its own; its account's hold beside them.
+    `expires_at` is when it ends, in microseconds since 1970, UTC; None: nobody has said.
     """
 
     account_id: str
@@ -224,3 +225,4 @@ class Principal:
     scopes: frozenset[Scope]
     models: frozenset[str] | None = None
     limits: RateLimits = RateLimits()
+    expires_at: int | None = None

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
+from lightphon_core.accounts.addresses import counted_as
 from lightphon_core.accounts.secrets import hash_secret
 from lightphon_core.errors import RateLimited, Unauthenticated
 from lightphon_core.storage.engine import Database
@@ -53,7 +54,7 @@ class SecretLookups:
             RateLimited: the secret has opened nothing lately, and too many such wait already.
             StorageUnavailable: the database does not answer.
         """
-        digest = hash_secret(secret)
+        digest, client = hash_secret(secret), counted_as(client)
         if (under_way := self._turns.get(digest)) is not None:
             # A program that begins with many requests at once takes one turn. What it finds was looked up before this
             # request came: enough to refuse it, and to let it ask for itself.

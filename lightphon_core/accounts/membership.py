@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from attrs import field, frozen
 from sqlalchemy import Connection, select, update
 
+from lightphon_core.accounts.addresses import counted_as
 from lightphon_core.accounts.invites import is_invite, use_invite
 from lightphon_core.accounts.limits import Limiter
 from lightphon_core.accounts.passwords import Passwords, bounded_password, check_password
@@ -192,7 +193,9 @@ class Membership:
         return self._attempt(f"name:{name.lower()}", self._settings.logins_per_minute, "this name")
 
     def _address(self, client: str | None) -> Draw:
-        return self._attempt(f"address:{client}", self._settings.logins_per_minute_per_address, "your address")
+        return self._attempt(
+            f"address:{counted_as(client)}", self._settings.logins_per_minute_per_address, "your address"
+        )
 
     @staticmethod
     def _attempt(name: str, per_minute: int, whose: str) -> Draw:

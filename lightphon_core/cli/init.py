@@ -32,6 +32,8 @@ def init(config: Path | None, data_dir: Path | None, admin: str | None, password
     """
     if password_stdin and admin is None:
         raise Failure("--password-stdin needs --admin NAME: whose password it is.")
+    if admin is not None:
+        _name(admin)
     hashed = hash_password(first_line()) if password_stdin else None
     file = config or default_config(os.environ, data_dir=data_dir)
     settings = load(file if file.exists() else None, os.environ, data_dir=data_dir)

@@ -154,8 +154,11 @@ def _reap(page: Page, _: ReapExpired) -> int:
     for hold in expired:
         # One that cannot be settled must not keep the others from it.
         with contextlib.suppress(LedgerError):
-            _settle(page, hold, hold.checkpoint)
+            charged = _settle(page, hold, hold.checkpoint)
             reaped += 1
+            if charged and hold.credential is not None:
+                # A budget that the key is given later begins with the sums of these.
+                page.usage.append(hold.usage() | {"cost_msat": charged, "at": page.now})
     return reaped
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from attrs import define
 
 from lightphon_core.ledger.commands import Posting
@@ -36,6 +38,11 @@ class Hold:
     @property
     def amount(self) -> int:
         return sum(self.parts)
+
+    def usage(self) -> dict[str, Any]:
+        """All that is known of the answer, as a row of `usage`, where its gateway died. The note is the model's id."""
+        who = {"id": self.id, "account_id": self.account, "credential_id": self.credential, "model": self.note}
+        return who | {"node_id": "", "prompt_tokens": 0, "completion_tokens": 0, "ms": 0}
 
 
 @define

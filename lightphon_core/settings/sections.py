@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 from attrs import Attribute, field, frozen
 from attrs.validators import and_, ge, gt, le, min_len, optional
@@ -66,6 +67,11 @@ class ServerSettings:
     shutdown_grace_s: int = field(
         default=10, validator=ge(0), metadata={"help": "Seconds that answers under way may take when the server stops."}
     )
+
+    @property
+    def behind_https(self) -> bool:
+        """Whether browsers reach it over https alone."""
+        return self.public_url is not None and self.public_url.startswith("https:")
 
 
 @frozen
@@ -298,7 +304,7 @@ class Settings:
     @property
     def database_url(self) -> str:
         """`storage.url`, or that of the SQLite file in the data directory."""
-        return self.storage.url or f"sqlite:///{self.data_dir.absolute() / 'lightphon.db'}"
+        return self.storage.url or f"sqlite:///{quote(str(self.data_dir.absolute() / 'lightphon.db'))}"
 
     @property
     def backups(self) -> Path:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from litestar.connection import ASGIConnection
 
+from lightphon_core.accounts.sessions import COOKIE
 from lightphon_core.errors import PermissionDenied, Unauthenticated
 from lightphon_core.ports import Authenticator
+from lightphon_core.settings import Settings
 from lightphon_core.types import Credentials, Principal, Scope
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -20,10 +22,18 @@ def credentials_of(connection: Connection, *, cookies: bool = False) -> Credenti
     """
     return Credentials(
         headers={name.lower(): value for name, value in connection.headers.items()},
-        cookies=connection.cookies if cookies else {},
+        cookies=cookies_of(connection) if cookies else {},
         path_token=connection.path_params.get("token"),
         client=connection.client.host if connection.client else None,
     )
+
+
+def cookies_of(connection: Connection) -> Mapping[str, str]:
+    """Its cookies. Behind https a session's has a name that nobody else can set; one of the plain name may have been
+    planted by a neighbouring host, or by plain http, to have somebody go on in a stranger's session."""
+    settings: Settings = connection.app.state.settings
+    passed = connection.cookies.items()
+    return {name: value for name, value in passed if name != COOKIE or not settings.server.behind_https}
 
 
 async def authenticate(authenticators: Sequence[Authenticator], credentials: Credentials) -> Principal:

@@ -136,19 +136,27 @@ def test_nobody_grants_what_it_lacks(principal, scopes):
 
 
 def test_a_narrow_key_makes_no_wider_one():
-    narrow = evolve(KEY, models=frozenset({"a", "b"}), limits=RateLimits(requests_per_minute=10))
-    limits = RateLimits(requests_per_minute=10)
-    check_grant(narrow, Kind.API_KEY, Terms(models=frozenset({"a"}), limits=limits))
-    check_grant(narrow, Kind.NODE_TOKEN, Terms())
-    for wider in (
-        Terms(limits=limits),
-        Terms(models=frozenset({"a", "c"}), limits=limits),
-        Terms(models=frozenset({"a"})),
-        Terms(models=frozenset({"a"}), limits=RateLimits(requests_per_minute=11)),
+    narrow = evolve(KEY, models=frozenset({"a", "b"}), expires_at=AT)
+    check_grant(narrow, Kind.API_KEY, Terms(models=frozenset({"a"}), expires_at=AT))
+    check_grant(narrow, Kind.NODE_TOKEN, Terms(expires_at=AT))
+    for kind, wider in (
+        (Kind.API_KEY, Terms(expires_at=AT)),
+        (Kind.API_KEY, Terms(models=frozenset({"a", "c"}), expires_at=AT)),
+        (Kind.API_KEY, Terms(models=frozenset({"a"}))),
+        (Kind.API_KEY, Terms(models=frozenset({"a"}), expires_at=AT + 1)),
+        (Kind.NODE_TOKEN, Terms()),
     ):
-        check_grant(KEY, Kind.API_KEY, wider)
+        check_grant(KEY, kind, wider)
         with pytest.raises(PermissionDenied):
-            check_grant(narrow, Kind.API_KEY, wider)
+            check_grant(narrow, kind, wider)
+
+
+def test_a_limited_key_makes_none_that_ask():
+    limited = evolve(KEY, limits=RateLimits(requests_per_minute=10))
+    check_grant(limited, Kind.NODE_TOKEN, Terms())
+    for kind in (Kind.API_KEY, Kind.AGENT_TOKEN):
+        with pytest.raises(PermissionDenied, match="its own limits"):
+            check_grant(limited, kind, Terms(limits=RateLimits(requests_per_minute=1)))
 
 
 def test_times_as_people_read_them():

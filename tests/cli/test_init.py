@@ -81,16 +81,28 @@ def test_without_a_terminal_nobody_is_asked(run, data_dir):
 
 
 @pytest.mark.parametrize(
-    ("args", "message"),
+    ("args", "password", "message"),
     [
-        (["--password-stdin"], "--password-stdin needs --admin NAME"),
-        (["--admin", "root", "--password-stdin"], "at least 10"),
-        (["--admin", "a b", "--password-stdin"], "at least 10"),
+        (["--password-stdin"], PASSWORD, "--password-stdin needs --admin NAME"),
+        (["--admin", "root", "--password-stdin"], "short", "at least 10"),
+        (["--admin", "a b", "--password-stdin"], PASSWORD, "A name has 1 to 64 letters"),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_is_made(run, data_dir, args, message):
-    assert message in run("init", *args, stdin="short\n", status=2).stderr
+def test_what_is_wrong_is_said_before_anything_is_made(run, data_dir, args, password, message):
+    assert message in run("init", *args, stdin=f"{password}\n", status=2).stderr
     assert not data_dir.exists()
+
+
+@pytest.mark.parametrize("name", ["a b", "ü", "100%41", "what?", "a#b", "@host:1", "'quoted'"])
+def test_a_directory_of_any_name(run, data_dir, tmp_path, name):
+    place = tmp_path / name
+    arguments = ["init", "--admin", "root", "--password-stdin", "--json"]
+    environ = {"LIGHTPHON_DATA_DIR": str(place)}
+    made = CliRunner().invoke(build(), arguments, input=f"{PASSWORD}\n", env=environ)
+    assert made.exit_code == 0, made.output
+    assert json.loads(made.stdout)["database"] == str(place / "lightphon.db")
+    assert {each.name for each in place.iterdir()} == {"lightphon.toml", "lightphon.db"}
+    assert [each.name for each in tmp_path.iterdir()] == [name]
 
 
 def test_places_that_cannot_be_used(run, data_dir, tmp_path):

@@ -1,7 +1,7 @@
 """Budgets of keys: what they leave is all that can be set aside, by however many at once, and midnight opens no gap."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from sqlalchemy import delete, insert, select
@@ -19,6 +19,7 @@ from lightphon_core.ledger.commands import (
 )
 from lightphon_core.ledger.ledger import Ledger
 from lightphon_core.ledger.periods import DAY_US, began, ends
+from lightphon_core.ledger.usage import usage_of
 from lightphon_core.money import MoneyError
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.schema import accounts, budgets, credentials
@@ -180,6 +181,20 @@ def test_a_gateway_that_died_leaves_nothing_held_of_a_budget(keys, take):
     keys.now += 1_001
     assert keys.one(ReapExpired()) == 1
     assert spent_and_held(keys) == {DAY: (30, 0), TOTAL: (30, 0)}
+
+
+def test_what_a_gateway_that_died_had_delivered_counts_on(keys, take):
+    keys.one(take("h", 1_000, credential="k", note="m", lease_us=1_000))
+    keys.one(ExtendHold("h", 0, 400, 1_000))
+    keys.one(take("nothing", 1_000, credential="k", note="m", lease_us=1_000))
+    keys.now += 1_001
+    assert keys.one(ReapExpired()) == 2
+    limit(keys, total=1_000)  # it had none until now
+    assert spent_and_held(keys) == {TOTAL: (400, 0)}
+    with keys.database.snapshot() as connection:
+        today = date(2027, 1, 31)
+        (sums,) = usage_of(connection, "u", first=today, last=today, by={"model", "key"})
+    assert (sums.model, sums.credential_id, sums.requests, sums.cost_msat) == ("m", "k", 1, 400)
 
 
 def test_budgets_are_set_as_a_whole_and_what_was_spent_counts_on(keys, take):

@@ -1,17 +1,22 @@
 """Logging: everything through one sink, and no credential through the sink."""
 
+import asyncio
+import errno
 import io
 import json
 import logging
 
 import pytest
 import structlog
+from sqlalchemy import text
 
 from lightphon_core import PluginError
 from lightphon_core import log as log_setup
 from lightphon_core.accounts.secrets import Kind, new_secret
+from lightphon_core.errors import StorageUnavailable
 from lightphon_core.log import configure, redact
 from lightphon_core.settings import LogSettings
+from lightphon_core.storage.engine import Database
 
 
 @pytest.fixture
@@ -127,3 +132,39 @@ def test_a_record_that_cannot_be_written_is_not_shown(logged, capsys):
     handler = next(each for each in logging.getLogger().handlers if isinstance(each, log_setup._Handler))
     handler.handle(logging.LogRecord("x", logging.INFO, "", 1, "%d", ("hush",), None))
     assert capsys.readouterr().err == "A log record of x could not be written.\n"
+
+
+class Full(io.StringIO):
+    """A file on a disk that is full."""
+
+    def write(self, _):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_ends_nobody_who_logs(logged, monkeypatch, tmp_path):
+    logged()
+    monkeypatch.setattr("sys.stderr", Full())
+    configure(LogSettings())
+    structlog.stdlib.get_logger("lightphon.test").warning("lost")
+    with Database(f"sqlite:///{tmp_path}/lightphon.db") as database:
+        with pytest.raises(StorageUnavailable):
+            # The writer logs what it lost, and must live to write the next.
+            asyncio.run(_within(database.write(lambda connection: connection.execute(text("ROLLBACK")))))
+        assert asyncio.run(_within(database.write(lambda connection: connection.scalar(text("SELECT 7"))))) == 7
+
+
+async def _within(work):
+    async with asyncio.timeout(20):
+        return await work
+
+
+def test_what_is_stderr_when_something_is_logged_gets_it(logged, monkeypatch):
+    logged()
+    first, second = io.StringIO(), io.StringIO()
+    monkeypatch.setattr("sys.stderr", first)
+    configure(LogSettings())
+    monkeypatch.setattr("sys.stderr", second)
+    first.close()
+    structlog.stdlib.get_logger("lightphon.test").warning("here")
+    assert "here" in second.getvalue()
+    assert "could not be written" not in second.getvalue()

@@ -126,6 +126,15 @@ def test_behind_https_the_cookie_says_so(start):
     assert "Path=/;" in cookie
     assert "domain" not in cookie.lower()
     assert code(Browser(running).login()) == (403, "wrong_origin")  # the address behind the proxy is not ours
+    # What a neighbouring host or plain http can set stands for nobody: a stranger's session could be planted by it.
+    token = cookie.partition("=")[2].partition(";")[0]
+    planted, own = (
+        {"cookie": f"{name}={token}", "origin": "https://ai.example.org"} for name in (COOKIE, SECURE_COOKIE)
+    )
+    assert httpx.get(f"{running.url}/api/account", headers=own).json()["name"] == "alice"
+    assert code(httpx.get(f"{running.url}/api/account", headers=planted)) == (401, "not_logged_in")
+    httpx.post(f"{running.url}/api/account/logout", headers=planted)
+    assert httpx.get(f"{running.url}/api/account", headers=own).status_code == 200
 
 
 class TestEnumeration:

@@ -15,6 +15,7 @@ from lightphon_core.web.api.body import Body
 from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.api.guards import Requires, same_origin
 from lightphon_core.web.api.json_request import JsonRequest
+from lightphon_core.web.authentication import cookies_of
 from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, TAKES_BODY, refusals
 
 
@@ -170,8 +171,7 @@ def _entered(entered: Entered, settings: Settings) -> Response[AccountInfo]:
 
 
 def _cookie(token: str, settings: Settings, *, max_age_s: int) -> dict[str, str]:
-    secure = (settings.server.public_url or "").startswith("https:")
-    name, last = (SECURE_COOKIE, "; Secure") if secure else (COOKIE, "")
+    name, last = (SECURE_COOKIE, "; Secure") if settings.server.behind_https else (COOKIE, "")
     return {"set-cookie": f"{name}={token}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{last}"}
 
 
@@ -180,4 +180,4 @@ def _client(request: JsonRequest) -> str | None:
 
 
 def _token(request: JsonRequest) -> str | None:
-    return session_token(request.cookies)
+    return session_token(cookies_of(request))

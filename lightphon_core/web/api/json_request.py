@@ -41,12 +41,17 @@ class JsonRequest(Request[Principal, None, State]):
         return body
 
     async def json(self) -> Any:
-        """The body as the type of the route's `data`.
+        """The body as the type of the route's `data`, from somebody who may still send it.
 
         Raises:
             InvalidRequest: it is none; with the path to the field at fault.
+            Unauthenticated, PermissionDenied: what the guards raise now that the body is there.
         """
         body = await self.body()
+        # It may have taken its time. Who held requests back could go on with a key that was revoked meanwhile, or a
+        # session that a new password ended.
+        self.scope["user"] = None
+        await self.route_handler.authorize_connection(self)
         object_fields(body)  # refuses what is no object, or has a field twice
         field = self.route_handler.parsed_data_field
         assert field is not None, "Litestar asks for JSON where a route has `data`"

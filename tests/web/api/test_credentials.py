@@ -162,16 +162,35 @@ class TestAKeyMakesKeys:
         assert code(key.post("/api/agent-tokens", json={})) == (403, "permission_denied")
 
     def test_no_wider_than_itself(self, key_of, code):
-        narrow = key_of(scopes=["inference", "account", "manage"], models=["a"], limits={"requests_per_minute": 5})
-        within = {"models": ["a"], "limits": {"requests_per_minute": 5}}
-        made = narrow.post("/api/keys", json=within)
+        narrow = key_of(scopes=["inference", "account", "manage"], models=["a"])
+        made = narrow.post("/api/keys", json={"models": ["a"]})
         assert made.status_code == 201, made.text
-        wider = [{**within, "models": ["a", "b"]}, {**within, "models": None}, {"models": ["a"]}, {}]
-        for terms in wider:
+        for terms in ({"models": ["a", "b"]}, {"models": None}, {}):
             assert code(narrow.post("/api/keys", json=terms)) == (403, "permission_denied"), terms
-        for terms in ({"models": ["b"]}, {"models": None}, {"limits": {}}):
+        for terms in ({"models": ["b"]}, {"models": None}):
             for where in (narrow.id, made.json()["id"]):  # its own terms neither
                 assert code(narrow.patch(f"/api/keys/{where}", json=terms)) == (403, "permission_denied"), terms
+
+    def test_not_around_its_limits(self, key_of, code):
+        limits = {"requests_per_minute": 5}
+        limited = key_of(scopes=["inference", "account", "manage"], limits=limits)
+        for body in ({}, {"limits": limits}):
+            for path in ("/api/keys", "/api/agent-tokens"):  # each of them would have as many again
+                assert code(limited.post(path, json=body)) == (403, "permission_denied")
+            assert code(limited.patch(f"/api/keys/{limited.id}", json=body)) == (403, "permission_denied")
+        assert limited.post("/api/node-tokens", json={}).status_code == 201
+
+    def test_no_longer_than_itself(self, key_of, code):
+        soon = int(time.time()) + 3600
+        short = key_of(scopes=["inference", "account", "manage"], expires_at=soon)
+        for path in PATHS:
+            made = short.post(path, json={"expires_at": soon})
+            assert made.status_code == 201, made.text
+            for ends in ({"expires_at": soon + 1}, {"expires_at": None}):
+                assert code(short.post(path, json=ends)) == (403, "permission_denied"), (path, ends)
+                for where in (f"{path}/{made.json()['id']}", f"/api/keys/{short.id}"):
+                    assert code(short.patch(where, json=ends)) == (403, "permission_denied"), (where, ends)
+            assert short.patch(f"{path}/{made.json()['id']}", json={"expires_at": soon - 60}).status_code == 200
 
     def test_not_around_its_budget(self, key_of, code):
         rich = key_of(scopes=["inference", "account", "manage"])
