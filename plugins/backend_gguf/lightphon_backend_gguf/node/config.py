@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import attrs
 from attrs import field, frozen
-from attrs.validators import ge, gt, le, optional
+from attrs.validators import ge, le, optional
 
 T = TypeVar("T")
 

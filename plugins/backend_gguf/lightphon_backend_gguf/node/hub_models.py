@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from attrs import frozen
+from httpx2 import HTTPError
 from huggingface_hub import HfApi, constants, hf_hub_download, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import (
     EntryNotFoundError,
@@ -25,7 +26,6 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.file_download import http_get, repo_folder_name
 from huggingface_hub.utils import WeakFileLock, build_hf_headers
-from httpx2 import HTTPError
 
 from lightphon_backend_gguf.node.model_files import ChoiceError, choose, parts_of
 from lightphon_backend_gguf.node.sources import HubSource
@@ -52,9 +52,7 @@ class RemoteFile:
 class HubModels:
     """One hub and one cache: those of the environment, unless told. `say` gets lines for the operator."""
 
-    def __init__(
-        self, say: Callable[[str], None], *, endpoint: str | None = None, cache: Path | None = None
-    ) -> None:
+    def __init__(self, say: Callable[[str], None], *, endpoint: str | None = None, cache: Path | None = None) -> None:
         self._say = say
         self._api = HfApi(endpoint=endpoint)
         self._cache = cache or Path(constants.HF_HUB_CACHE)
@@ -110,7 +108,9 @@ class HubModels:
             )
         name = _chosen(source, here)
         if missing := [part for part in parts_of(name) if part not in here]:
-            raise HubError(f"{source.repository}: {missing[0]} is not here, and {self._api.endpoint} cannot be reached.")
+            raise HubError(
+                f"{source.repository}: {missing[0]} is not here, and {self._api.endpoint} cannot be reached."
+            )
         self._say(f"{self._api.endpoint} cannot be reached; using {name} as it was downloaded before.")
         return snapshot / name
 
@@ -200,10 +200,14 @@ def _explained(repository: str, endpoint: str) -> Iterator[None]:
             f"{repository}: there is no such repository at {endpoint}, or it is private and HF_TOKEN is not set to a token that may read it."
         ) from None
     except (EntryNotFoundError, LocalEntryNotFoundError):
-        raise HubError(f"{repository}: a file has gone from the repository while it was asked for. Try again.") from None
+        raise HubError(
+            f"{repository}: a file has gone from the repository while it was asked for. Try again."
+        ) from None
     except HfHubHTTPError as error:
         status = error.response.status_code
-        advice = " HF_TOKEN is not valid there." if status == 401 else " HF_TOKEN may not read it." if status == 403 else ""
+        advice = (
+            " HF_TOKEN is not valid there." if status == 401 else " HF_TOKEN may not read it." if status == 403 else ""
+        )
         raise HubError(f"{repository}: {endpoint} answered with status {status}.{advice}") from None
     except HTTPError as error:
         raise HubError(

@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 _PART = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
-_QUANTIZATION = re.compile(r"(?<![A-Za-z0-9])((?:UD-)?(?:I?Q\d|TQ\d|[BF]?F16|F32|MXFP4|NVFP4)[A-Za-z0-9_]*)", re.IGNORECASE)
+_QUANTIZATION = re.compile(
+    r"(?<![A-Za-z0-9])((?:UD-)?(?:I?Q\d|TQ\d|[BF]?F16|F32|MXFP4|NVFP4)[A-Za-z0-9_]*)", re.IGNORECASE
+)
 
 
 class ChoiceError(Exception):
@@ -14,7 +16,9 @@ class ChoiceError(Exception):
 
 def models_among(names: Iterable[str]) -> list[str]:
     """The names that are a model of their own: GGUF files, of a split model the first part, and no projectors."""
-    return sorted(name for name in names if name.lower().endswith(".gguf") and _is_first(name) and not is_projector(name))
+    return sorted(
+        name for name in names if name.lower().endswith(".gguf") and _is_first(name) and not is_projector(name)
+    )
 
 
 def is_projector(name: str) -> bool:

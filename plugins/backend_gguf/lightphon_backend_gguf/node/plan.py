@@ -1,16 +1,17 @@
-"""What a node is going to serve: from the operator's files and wishes to offers and engines."""
+"""What a node is going to serve: from the operator's models and wishes to offers and engines."""
 
 from collections import Counter
 from collections.abc import Sequence
-from itertools import zip_longest
 from pathlib import Path
 
 from attrs import frozen
 
 from lightphon_backend_gguf.node.engines.base import Engine
 from lightphon_backend_gguf.node.engines.llamacpp import LlamaCpp, LlamaCppSettings
+from lightphon_backend_gguf.node.gguf import Header
+from lightphon_backend_gguf.node.locate import Located
 from lightphon_backend_gguf.node.models import facts, is_embedding, read_model, training_context
-from lightphon_backend_gguf.protocol.messages import OfferMessage, PriceMessage
+from lightphon_backend_gguf.protocol.messages import OfferMessage
 
 DEFAULT_CONTEXT = 8192
 """Tokens for each job, where the operator does not say and the model was trained for no less."""
@@ -28,35 +29,41 @@ class Planned:
     engine: Engine
 
 
-def plan(
-    paths: Sequence[Path],
-    names: Sequence[str],
-    *,
-    slots: int,
-    context: int | None,
-    threads: int,
-    price: PriceMessage | None = None,
-) -> list[Planned]:
-    """An engine for each model file, not yet started.
+def plan(models: Sequence[Located], *, threads: int) -> list[Planned]:
+    """An engine for each model, not yet started.
 
-    `names` are model ids for the first files; `context` is in tokens for each job. GgufError for a file that cannot be
-    served, PlanError for two models of one id.
+    GgufError for a file that cannot be served, PlanError for two models of one id.
     """
-    planned = []
-    for path, name in zip_longest(paths, names):
-        header = read_model(path)
-        granted = min(context or DEFAULT_CONTEXT, training_context(header) or context or DEFAULT_CONTEXT)
-        model = facts(header, file_name=path.name, model_id=name, context=granted)
-        settings = LlamaCppSettings(
-            path=path,
-            alias=model.id,
-            slots=slots,
-            context=granted,
-            threads=threads,
-            embedding=is_embedding(header),
-        )
-        planned.append(Planned(OfferMessage(id=model.id, model=model, slots=slots, price=price), LlamaCpp(settings)))
-    for model_id, count in Counter(item.offer.id for item in planned).items():
+    planned = [_plan_file(model, threads) for model in models]
+    check_ids([item.offer.id for item in planned])
+    return planned
+
+
+def granted_context(header: Header, wanted: int | None) -> int:
+    """Tokens for each job: what is wanted, or the usual, but never more than the model was trained for."""
+    wanted = wanted or DEFAULT_CONTEXT
+    return min(wanted, training_context(header) or wanted)
+
+
+def check_ids(ids: Sequence[str]) -> None:
+    """PlanError where two models have one id."""
+    for model_id, count in Counter(ids).items():
         if count > 1:
             raise PlanError(f"{count} models are called {model_id}: give each a --name of its own.")
-    return planned
+
+
+def _plan_file(located: Located, threads: int) -> Planned:
+    wish, path = located.wish, located.place
+    assert isinstance(path, Path)
+    header = read_model(path)
+    context = granted_context(header, wish.context)
+    model = facts(header, file_name=path.name, model_id=located.model_id, context=context)
+    settings = LlamaCppSettings(
+        path=path,
+        alias=model.id,
+        slots=wish.slots,
+        context=context,
+        threads=threads,
+        embedding=is_embedding(header),
+    )
+    return Planned(OfferMessage(id=model.id, model=model, slots=wish.slots, price=wish.price), LlamaCpp(settings))

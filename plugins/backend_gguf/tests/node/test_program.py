@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from lightphon_backend_gguf.node.cli import TOKEN_VARIABLE
+from lightphon_backend_gguf.node.cli.run import TOKEN_VARIABLE
 from lightphon_backend_gguf.node.hardware import physical_cores
 from lightphon_backend_gguf.protocol.closing import CloseCode
 from lightphon_backend_gguf.protocol.hub_session import Ended, HubSession, Joined, Output

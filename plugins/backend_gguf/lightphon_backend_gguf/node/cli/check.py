@@ -1,0 +1,8 @@
+"""`lightphon-node check`."""
+
+import click
+
+
+@click.command()
+def check() -> None:
+    """Tell what would run."""
