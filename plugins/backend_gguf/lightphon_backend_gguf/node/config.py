@@ -122,7 +122,8 @@ def _table(values: Any, cls: type[T], where: str) -> T:
     try:
         return cls(**values)
     except ValueError as error:  # of an attrs validator: "'slots' must be >= 1: 0"
-        raise ConfigError(f"{where} {str(error).replace("'", '')}.") from None
+        said = str(error).replace("'", "")
+        raise ConfigError(f"{where} {said}.") from None
 
 
 _KINDS = {str: "a text", int: "a whole number", float: "a number"}

@@ -3,8 +3,8 @@
 import click
 
 from lightphon_backend_gguf.node.cli.check import check
+from lightphon_backend_gguf.node.cli.errors import DISTRIBUTION
 from lightphon_backend_gguf.node.cli.run import run
-from lightphon_backend_gguf.node.cli.stop import DISTRIBUTION
 
 
 @click.group()

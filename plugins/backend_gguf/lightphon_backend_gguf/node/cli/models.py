@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from lightphon_backend_gguf.node.cli.stop import Stop
+from lightphon_backend_gguf.node.cli.errors import Stop
 from lightphon_backend_gguf.node.config import ConfigError, NodeConfig, default_path, load
 from lightphon_backend_gguf.node.locate import Located, locate
 from lightphon_backend_gguf.node.sources import HubSource
@@ -22,9 +22,7 @@ _OPTIONS = (
         type=click.Path(path_type=Path, dir_okay=False),
         help=f"Settings file.  [default: {default_path({})}, if it exists]",
     ),
-    click.option(
-        "--name", "names", multiple=True, metavar="ID", help="Model id for clients; repeat it for each MODEL."
-    ),
+    click.option("--name", "names", multiple=True, metavar="ID", help="Model id for clients; repeat for each MODEL."),
     click.option(
         "--price",
         metavar="SATS",
@@ -36,7 +34,7 @@ _OPTIONS = (
     click.option(
         "--context",
         type=click.IntRange(16, 2**31 - 1),
-        help="Tokens for each job, prompt and answer.  [default: 8192, or what the model was trained for if that is less]",
+        help="Tokens for each job, prompt and answer.  [default: 8192, or the model's training length if that is less]",
     ),
     click.option("--threads", type=click.IntRange(1, 512), help="CPU threads.  [default: one for each core]"),
 )

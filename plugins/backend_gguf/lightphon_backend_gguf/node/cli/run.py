@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
+from lightphon_backend_gguf.node.cli.errors import DISTRIBUTION, Stop
 from lightphon_backend_gguf.node.cli.models import located, model_options, settings, wished
-from lightphon_backend_gguf.node.cli.stop import DISTRIBUTION, Stop
 from lightphon_backend_gguf.node.config import ConfigError, NodeConfig, read_token
 from lightphon_backend_gguf.node.wishes import Given
 from lightphon_backend_gguf.protocol.fields import is_node_name
@@ -54,8 +54,9 @@ def run(
 ) -> None:
     """Serve each MODEL until stopped.
 
-    A MODEL is the path of a GGUF file, a folder of them, hf:OWNER/REPOSITORY:QUANTIZATION or hf:OWNER/REPOSITORY/FILE.gguf
-    to download it first, or openai:URL for a server that runs on this machine. Without any, those of the settings file.
+    A MODEL is the path of a GGUF file; a folder of them; hf:OWNER/REPOSITORY:QUANTIZATION or
+    hf:OWNER/REPOSITORY/FILE.gguf, which is downloaded first; or openai:URL, a server that runs on this machine.
+    Without any MODEL, those of the settings file.
     """
     file = settings(config)
     url, token, name = _link_url(server or file.node.server), _token(token, file), _name(node_name or file.node.name)
