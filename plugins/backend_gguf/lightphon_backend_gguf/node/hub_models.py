@@ -1,13 +1,12 @@
-"""Models from the Hugging Face hub: which file is meant, and having it here. The only module that imports huggingface_hub.
+"""Models from the Hugging Face hub: which file is meant, and having it here.
 
-Files lie in the hub's usual cache (`HF_HOME`, `HF_HUB_CACHE`), where other programs find them. `HF_TOKEN` and `HF_ENDPOINT` count as
-everywhere. huggingface_hub itself starts anew when a download was interrupted and leaves SHA-256 to the hub's word, so
-the file is brought here by its `http_get`, into a part file of ours beside the others, and handed to its cache when it
-is checked.
+The only module that imports huggingface_hub. Files lie in its usual cache (`HF_HOME`, `HF_HUB_CACHE`), where other
+programs find them; `HF_TOKEN` and `HF_ENDPOINT` count as everywhere. Its own download starts anew after an interrupted
+run, and takes the SHA-256 as said. So a file comes by the library's `http_get` into a part file of ours, which a later
+run goes on with, and is handed to the cache when it is checked.
 """
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,7 +24,8 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 from huggingface_hub.file_download import http_get, repo_folder_name
-from huggingface_hub.utils import WeakFileLock, build_hf_headers
+from huggingface_hub.utils._fixes import WeakFileLock
+from huggingface_hub.utils._headers import build_hf_headers
 
 from lightphon_backend_gguf.node.model_files import ChoiceError, choose, parts_of
 from lightphon_backend_gguf.node.sources import HubSource
@@ -103,8 +103,8 @@ class HubModels:
         here = [str(path.relative_to(snapshot)) for path in snapshot.rglob("*")] if snapshot else []
         if not here or snapshot is None:
             raise HubError(
-                f"{source.repository}: {self._api.endpoint} cannot be reached ({type(error).__name__}), and nothing of it was "
-                "downloaded before. Check the connection, or name a file on this machine."
+                f"{source.repository}: {self._api.endpoint} cannot be reached ({type(error).__name__}), and nothing "
+                "was downloaded from it before. Check the connection, or name a file on this machine."
             )
         name = _chosen(source, here)
         if missing := [part for part in parts_of(name) if part not in here]:
@@ -143,10 +143,10 @@ class HubModels:
                 if (found := _sha256(partial)) != file.sha256:
                     partial.unlink()
                     raise HubError(
-                        f"{repository}: {file.name} arrived with other content than the hub announces (SHA-256 {found}, not {file.sha256}). "
-                        "It was removed; try again."
+                        f"{repository}: {file.name} arrived with other content than the hub announces (SHA-256 "
+                        f"{found}, not {file.sha256}). It was removed; try again."
                     )
-                os.replace(partial, blob)
+                partial.replace(blob)
         # Finds the content in place, and gives it its name in the cache.
         hf_hub_download(
             repository, file.name, revision=commit, cache_dir=self._cache, endpoint=self._api.endpoint, etag_timeout=30
@@ -192,12 +192,13 @@ def _explained(repository: str, endpoint: str) -> Iterator[None]:
         yield
     except GatedRepoError:
         raise HubError(
-            f"{repository}: access is granted by its owner. Ask for it at {endpoint}/{repository}, then set HF_TOKEN to a "
-            "token of the account that has it."
+            f"{repository}: access is granted by its owner. Ask for it at {endpoint}/{repository}, then set HF_TOKEN to "
+            "a token of the account that has it."
         ) from None
     except RepositoryNotFoundError:
         raise HubError(
-            f"{repository}: there is no such repository at {endpoint}, or it is private and HF_TOKEN is not set to a token that may read it."
+            f"{repository}: there is no such repository at {endpoint}, or it is private and HF_TOKEN is not set to a "
+            "token that may read it."
         ) from None
     except (EntryNotFoundError, LocalEntryNotFoundError):
         raise HubError(
@@ -211,7 +212,7 @@ def _explained(repository: str, endpoint: str) -> Iterator[None]:
         raise HubError(f"{repository}: {endpoint} answered with status {status}.{advice}") from None
     except HTTPError as error:
         raise HubError(
-            f"{repository}: the connection to {endpoint} broke off ({type(error).__name__}). Start again to go on from there."
+            f"{repository}: the connection to {endpoint} broke off ({type(error).__name__}). Start again to go on."
         ) from None
     except OSError as error:
         raise HubError(f"{repository}: cannot be stored: {error.strerror or error}.") from None

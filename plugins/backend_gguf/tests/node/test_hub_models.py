@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from attrs import define, field
+from huggingface_hub import constants
 from lightphon_backend_gguf.node.hub_models import HubError, HubModels
 from lightphon_backend_gguf.node.sources import HubSource, parse_source
 
@@ -113,9 +114,10 @@ def hub(models: Path) -> Iterator[FakeHub]:
         def do_GET(self) -> None:
             fake.answer(self)
 
-        do_HEAD = do_GET
+        def do_HEAD(self) -> None:
+            fake.answer(self)
 
-        def log_message(self, format: str, *args: Any) -> None:
+        def log_message(self, *args: Any) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -168,7 +170,10 @@ def test_all_parts_of_a_split_model_come(hub: FakeHub, fetch: Callable[[str], Pa
     assert len(hub.ranges) == 2
 
 
-def test_an_interrupted_download_goes_on_where_it_stopped(hub: FakeHub, fetch: Callable[[str], Path]) -> None:
+def test_an_interrupted_download_goes_on_where_it_stopped(
+    hub: FakeHub, fetch: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 100_000)
     hub.cut = [500_000]
     path = fetch(f"hf:{REPOSITORY}:Q8_0")
     assert path.read_bytes() == hub.files["tiny-Q8_0.gguf"]
@@ -200,7 +205,7 @@ def test_the_token_of_the_environment_is_sent(
     hub: FakeHub, fetch: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.needs_token = True
-    with pytest.raises(HubError, match="no such repository at .* or it is private and HF_TOKEN"):
+    with pytest.raises(HubError, match=r"no such repository at .* or it is private and HF_TOKEN"):
         fetch(f"hf:{REPOSITORY}:Q8_0")
     monkeypatch.setenv("HF_TOKEN", SECRET)
     assert fetch(f"hf:{REPOSITORY}:Q8_0").exists()
