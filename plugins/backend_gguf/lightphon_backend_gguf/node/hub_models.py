@@ -24,8 +24,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 from huggingface_hub.file_download import http_get, repo_folder_name
-from huggingface_hub.utils._fixes import WeakFileLock
-from huggingface_hub.utils._headers import build_hf_headers
+from huggingface_hub.utils import WeakFileLock, build_hf_headers  # type: ignore[attr-defined]  # no __all__
 
 from lightphon_backend_gguf.node.model_files import ChoiceError, choose, parts_of
 from lightphon_backend_gguf.node.sources import HubSource
@@ -192,8 +191,8 @@ def _explained(repository: str, endpoint: str) -> Iterator[None]:
         yield
     except GatedRepoError:
         raise HubError(
-            f"{repository}: access is granted by its owner. Ask for it at {endpoint}/{repository}, then set HF_TOKEN to "
-            "a token of the account that has it."
+            f"{repository}: access is granted by its owner. Ask for it at {endpoint}/{repository}, then set HF_TOKEN "
+            "to a token of the account that has it."
         ) from None
     except RepositoryNotFoundError:
         raise HubError(
