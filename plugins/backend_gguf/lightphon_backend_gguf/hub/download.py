@@ -10,6 +10,7 @@ from typing import Any
 from litestar import MediaType, Request, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
 
 from lightphon_backend_gguf.hub.wheel import DISTRIBUTION, Wheel, installed_wheel
 
@@ -55,7 +56,7 @@ def downloads() -> list[HTTPRouteHandler]:
         return Response(_TEXT.format(**said), media_type=MediaType.TEXT)
 
     @get(f"{PATH}/{{name:str}}", name="node-wheel", include_in_schema=False)
-    async def file(name: str) -> Response[bytes]:
+    async def file(name: FromPath[str]) -> Response[bytes]:
         """The wheel of `lightphon-node` that fits this server."""
         current = await wheel()
         if name != current.name:
