@@ -7,7 +7,6 @@ from attrs import Attribute, field, frozen
 
 from lightphon_core.money import msat
 
-
 Facts = Mapping[str, str | int | float]
 """What a backend tells beyond what the core acts on, by name: shown to the owner in /api/nodes, and used by nothing."""
 

@@ -69,7 +69,7 @@ def machine_facts(hardware: Hardware | None) -> dict[str, str | int | float]:
     )
 
 
-def _known(**facts: str | int | float | None) -> dict[str, str | int | float]:
+def _known(**facts: str | float | None) -> dict[str, str | int | float]:
     return {name: value for name, value in facts.items() if value is not None}
 
 
