@@ -31,23 +31,24 @@ class Digests:
         """The sha256 of a file as hexadecimal digits; None if it cannot be read, or changes meanwhile."""
         given_up = threading.Event()
         try:
-            return await asyncio.to_thread(self._of, path.absolute(), given_up)
+            return await asyncio.to_thread(self._of, path, given_up)
         finally:
             given_up.set()
 
     def _of(self, path: Path, given_up: threading.Event) -> str | None:
+        name = str(path.absolute())
+        known = self._known()
         try:
             stamp = _stamp(path)
-            known = self._known()
-            match known.get(str(path)):
-                case [size, changed, str() as digest] if [size, changed] == stamp:
-                    return digest
+            match known.get(name):
+                case [size, changed, str() as kept] if [size, changed] == stamp:
+                    return kept
             digest = _sha256(path, given_up)
             if digest is None or _stamp(path) != stamp:
                 return None
         except OSError:
             return None
-        self._keep({**known, str(path): [*stamp, digest]})
+        self._keep({**known, name: [*stamp, digest]})
         return digest
 
     def _known(self) -> dict[str, Any]:

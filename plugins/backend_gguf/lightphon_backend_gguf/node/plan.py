@@ -28,8 +28,8 @@ class Planned:
     """A model that is to be served: what the node will say of it, and the engine that will run it.
 
     `engine` makes an engine, one for each start. `path` is the file, of which the node tells the sha256; None where
-    there is none, or where it is one of several parts. `memory_limit` is the operator's, in bytes, `memory_estimate` the
-    default without one; an engine that holds more is restarted. `attempts`: see `Restarts`.
+    there is none, or where it is one of several parts. `memory_limit` is the operator's, in bytes, `memory_estimate`
+    the default without one; an engine that holds more is restarted. `attempts`: see `Restarts`.
     """
 
     offer: OfferMessage

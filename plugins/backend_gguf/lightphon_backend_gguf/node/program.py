@@ -39,7 +39,7 @@ class NodeOptions:
     software: str
     drain_timeout_s: float
     state: Path = field(factory=state_directory)
-    care: Care = Care()
+    care: Care = field(factory=Care)
 
 
 class Node:
@@ -82,18 +82,18 @@ class Node:
             link.serve([one.served for one in supervisors if one.served is not None])
 
         loading = asyncio.Lock()
-        for planned in self._planned:
-            supervisors.append(
-                Supervisor(
-                    planned,
-                    traffic=traffic,
-                    alive=upstream.alive,
-                    loading=loading,
-                    changed=changed,
-                    log=self._log,
-                    care=self._options.care,
-                )
+        supervisors += (
+            Supervisor(
+                planned,
+                traffic=traffic,
+                alive=upstream.alive,
+                loading=loading,
+                changed=changed,
+                log=self._log,
+                care=self._options.care,
             )
+            for planned in self._planned
+        )
         return supervisors
 
     async def _run(self, link: Link, supervisors: Sequence[Supervisor]) -> None:

@@ -45,5 +45,5 @@ class Restarts:
         self._ends += 1
         if self._attempts is not None and not self._ever and (lasting or self._ends >= self._attempts):
             return None
-        longest = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(self._ends - 1, 16))
+        longest = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** min(self._ends - 1, 16))
         return longest * (0.5 + self._random() / 2)

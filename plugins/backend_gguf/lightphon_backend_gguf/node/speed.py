@@ -5,6 +5,9 @@ from typing import Any
 
 from attrs import frozen
 
+from lightphon_backend_gguf.protocol import limits
+from lightphon_backend_gguf.protocol.fields import is_number
+
 TAIL_BYTES = 4096
 """Enough of the end of a streamed answer to hold its last event, the one with the usage."""
 
@@ -29,29 +32,38 @@ class Speed:
     """The speeds of one model, in tokens per second: averages in which an answer counts the less the older it is."""
 
     def __init__(self) -> None:
-        self._sum = Sample()
+        self._decode = _Average()
+        self._prompt = _Average()
 
     @property
     def decode(self) -> float | None:
         """Of the tokens of one answer; None before the first."""
-        return _rate(self._sum.decoded, self._sum.decode_s)
+        return self._decode.rate
 
     @property
     def prompt(self) -> float | None:
         """Of reading a prompt; None before the first."""
-        return _rate(self._sum.read, self._sum.read_s)
+        return self._prompt.rate
 
     def add(self, sample: Sample) -> None:
         """Count one more answer. A part of it that is too short counts for nothing."""
-        old, decoded, read = self._sum, _telling(sample.decoded, sample.decode_s), _telling(sample.read, sample.read_s)
-        self._sum = Sample(
-            *(
-                (old.decoded * DECAY + sample.decoded, old.decode_s * DECAY + sample.decode_s)
-                if decoded
-                else (old.decoded, old.decode_s)
-            ),
-            *((old.read * DECAY + sample.read, old.read_s * DECAY + sample.read_s) if read else (old.read, old.read_s)),
-        )
+        self._decode.add(sample.decoded, sample.decode_s)
+        self._prompt.add(sample.read, sample.read_s)
+
+
+class _Average:
+    def __init__(self) -> None:
+        self._tokens = 0.0
+        self._seconds = 0.0
+
+    @property
+    def rate(self) -> float | None:
+        return min(self._tokens / self._seconds, limits.TOKENS_PER_S) if self._seconds > 0 else None
+
+    def add(self, tokens: float, seconds: float) -> None:
+        if tokens >= FEWEST_TOKENS and seconds > 0:
+            self._tokens = self._tokens * DECAY + tokens
+            self._seconds = self._seconds * DECAY + seconds
 
 
 def sample_of(tail: bytes, events: int, first_s: float, rest_s: float) -> Sample:
@@ -93,13 +105,5 @@ def _object(value: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _number(value: dict[str, Any], name: str) -> float:
-    found = value.get(name)
-    return float(found) if type(found) in (int, float) and 0 <= found < 1e12 else 0.0
-
-
-def _telling(tokens: float, seconds: float) -> bool:
-    return tokens >= FEWEST_TOKENS and seconds > 0
-
-
-def _rate(tokens: float, seconds: float) -> float | None:
-    return min(tokens / seconds, 1e6) if seconds > 0 else None
+    found: Any = value.get(name)
+    return float(found) if is_number(found, 0, 1e12) else 0.0
