@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lightphon_backend_gguf.node.gguf import TENSOR_TYPES, GgufError, Header, Value, read_header
+from lightphon_backend_gguf.protocol.fields import is_word
 from lightphon_backend_gguf.protocol.messages import ModelFacts
 
 QUANTIZATIONS: Mapping[int, str] = {
@@ -110,12 +111,20 @@ def read_model(path: Path) -> Header:
         raise GgufError(f"{path}: {error}") from None
 
 
-def facts(header: Header, *, file_name: str, model_id: str | None = None, context: int | None = None) -> ModelFacts:
+def facts(
+    header: Header,
+    *,
+    file_name: str,
+    model_id: str | None = None,
+    context: int | None = None,
+    file_bytes: int | None = None,
+) -> ModelFacts:
     """The facts of one model.
 
     `model_id` is the operator's own name for it. `context` is how many tokens the operator grants one request; what
     is offered is never more than the length the model was trained for.
     """
+    architecture = _text(header, "general.architecture")
     return ModelFacts(
         id=model_id or identifier(header, file_name),
         capabilities=capabilities(header, file_name),
@@ -123,6 +132,8 @@ def facts(header: Header, *, file_name: str, model_id: str | None = None, contex
         maker=maker(header, file_name),
         params_b=params_b(header),
         quantization=quantization(header),
+        architecture=architecture if is_word(architecture) else None,
+        file_bytes=file_bytes,
     )
 
 

@@ -2,6 +2,7 @@
 
 from attrs import field, frozen
 
+from lightphon_backend_gguf.node.speed import Speed
 from lightphon_backend_gguf.protocol.messages import OfferMessage
 
 
@@ -20,7 +21,8 @@ class Endpoint:
 
 @frozen
 class Served:
-    """One running model that jobs can be sent to."""
+    """One running model that jobs can be sent to. `speed` changes while it runs."""
 
     offer: OfferMessage
     endpoint: Endpoint
+    speed: Speed = field(factory=Speed, eq=False)

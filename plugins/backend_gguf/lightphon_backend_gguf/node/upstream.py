@@ -50,6 +50,17 @@ class Upstream:
     ) -> None:
         await self._session.close()
 
+    async def alive(self, endpoint: Endpoint, *, timeout_s: float) -> bool:
+        """Whether an engine answers HTTP at all within so many seconds; what it answers does not matter."""
+        headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
+        timeout = aiohttp.ClientTimeout(total=timeout_s)
+        try:
+            url = endpoint.url + "/v1/models"
+            async with self._session.get(url, headers=headers, timeout=timeout, allow_redirects=False):
+                return True
+        except (TimeoutError, aiohttp.ClientError):
+            return False
+
     async def post(
         self, endpoint: Endpoint, path: str, body: bytes, *, timeout_s: float
     ) -> AsyncGenerator[bytes, None]:

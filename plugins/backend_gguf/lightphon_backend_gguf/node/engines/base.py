@@ -6,7 +6,14 @@ from lightphon_backend_gguf.node.served import Endpoint
 
 
 class EngineError(Exception):
-    """The engine cannot start. The message is one line for the operator."""
+    """The engine cannot start. The message is one line for the operator.
+
+    `lasting`: the engine itself refused the model, and will again until the operator changes something.
+    """
+
+    def __init__(self, message: str, *, lasting: bool = False) -> None:
+        super().__init__(message)
+        self.lasting = lasting
 
 
 class Engine(ABC):
@@ -15,6 +22,11 @@ class Engine(ABC):
     Used as: `start`, then `exited` in a task of its own, then `stop`. An engine starts once; a new start needs a new
     object.
     """
+
+    @property
+    def pid(self) -> int | None:
+        """The process whose memory is watched; None before the start, and for a server that is not ours."""
+        return None
 
     @abstractmethod
     async def start(self) -> Endpoint:

@@ -104,7 +104,7 @@ class LlamaCpp(Engine):
             return str(ready["url"])
         await process.wait()  # it ends by itself, and is not hurried: its last lines say why
         reason = _load_error((await self._stderr).decode(errors="replace")) or ready.get("error") or self._status()
-        raise EngineError(f"llama.cpp cannot load {self._settings.path}: {reason}")
+        raise EngineError(f"llama.cpp cannot load {self._settings.path}: {reason}", lasting="error" in ready)
 
     async def exited(self) -> str:
         if self._process is None:
