@@ -64,11 +64,9 @@ def pack(installed: Distribution, package: Path) -> Wheel:
 
 def _code(package: Path) -> list[Path]:
     """The files of a package, without what Python and editors leave beside them."""
+    inside = {path: path.relative_to(package).parts for path in package.rglob("*") if path.is_file()}
     return [
-        path
-        for path in package.rglob("*")
-        if path.is_file()
-        and not any(part == "__pycache__" or part.startswith(".") for part in path.parts[len(package.parts) :])
+        path for path, parts in inside.items() if not any(part == "__pycache__" or part[0] == "." for part in parts)
     ]
 
 

@@ -48,6 +48,19 @@ class RemoteFile:
     sha256: str
 
 
+@frozen
+class RemoteModel:
+    """A model's files, the first part first, at one commit."""
+
+    commit: str
+    files: tuple[RemoteFile, ...]
+
+    @property
+    def size(self) -> int:
+        """In bytes, all files together."""
+        return sum(file.size for file in self.files)
+
+
 class HubModels:
     """One hub and one cache: those of the environment, unless told. `say` gets lines for the operator."""
 
@@ -63,22 +76,41 @@ class HubModels:
         """
         repository = source.repository
         with _explained(repository, self._api.endpoint):
-            try:
-                commit, files = self._list(repository)
-            except (OfflineModeIsEnabled, HTTPError) as error:
-                if isinstance(error, HfHubHTTPError) and error.response.status_code < 500:
-                    raise
-                return self._cached(source, error)
-            names = parts_of(_chosen(source, list(files)))
-            if missing := [name for name in names if name not in files]:
-                raise HubError(f"{repository}: the parts {', '.join(missing)} are missing from the repository.")
-            wanted = [files[name] for name in names if self._in_cache(repository, name, commit) is None]
+            found = self._find(source)
+            if isinstance(found, Path):
+                return found
+            wanted = [file for file in found.files if self._in_cache(repository, file.name, found.commit) is None]
             self._check_space(repository, wanted)
             for file in wanted:
-                self._download(repository, commit, file)
-            path = self._in_cache(repository, names[0], commit)
+                self._download(repository, found.commit, file)
+            path = self._in_cache(repository, found.files[0].name, found.commit)
         assert path is not None
         return path
+
+    def look(self, source: HubSource) -> Path | RemoteModel:
+        """The path of the model's file, or of its first part, if all of it is here; else what is to be downloaded.
+
+        Downloads nothing. HubError.
+        """
+        with _explained(source.repository, self._api.endpoint):
+            found = self._find(source)
+            if isinstance(found, Path):
+                return found
+            paths = [self._in_cache(source.repository, file.name, found.commit) for file in found.files]
+        return found if paths[0] is None or None in paths else paths[0]
+
+    def _find(self, source: HubSource) -> Path | RemoteModel:
+        """The model in the repository; where the hub is out of reach, the path of what is here."""
+        try:
+            commit, files = self._list(source.repository)
+        except (OfflineModeIsEnabled, HTTPError) as error:
+            if isinstance(error, HfHubHTTPError) and error.response.status_code < 500:
+                raise
+            return self._cached(source, error)
+        names = parts_of(_chosen(source, list(files)))
+        if missing := [name for name in names if name not in files]:
+            raise HubError(f"{source.repository}: the parts {', '.join(missing)} are missing from the repository.")
+        return RemoteModel(commit, tuple(files[name] for name in names))
 
     def _list(self, repository: str) -> tuple[str, dict[str, RemoteFile]]:
         """The newest commit, and its large files by name."""

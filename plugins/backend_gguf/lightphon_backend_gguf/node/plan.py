@@ -50,14 +50,22 @@ def plan(models: Sequence[Located], *, threads: int) -> list[Planned]:
 
     GgufError for a file that cannot be served, PlanError for two models of one id.
     """
-    planned = [_plan_file(model, threads) for model in models]
-    for model_id, count in Counter(item.offer.id for item in planned).items():
-        if count > 1:
-            raise PlanError(f"{count} models are called {model_id}: give each a --name of its own.")
+    planned = [plan_model(model, threads=threads) for model in models]
+    if twice := called_alike(planned):
+        raise PlanError(twice)
     return planned
 
 
-def _plan_file(located: Located, threads: int) -> Planned:
+def called_alike(planned: Sequence[Planned]) -> str | None:
+    """What is wrong where several models have one id."""
+    for model_id, count in Counter(item.offer.id for item in planned).items():
+        if count > 1:
+            return f"{count} models are called {model_id}: give each a --name of its own."
+    return None
+
+
+def plan_model(located: Located, *, threads: int) -> Planned:
+    """The same for one model."""
     wish, path = located.wish, located.place
     assert isinstance(path, Path)
     header = read_model(path)

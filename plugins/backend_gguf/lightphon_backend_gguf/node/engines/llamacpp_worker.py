@@ -2,7 +2,7 @@
 
 Run by `llamacpp.py` as `python -m`. Standard input: one line of JSON, `LlamaCppSettings` and the key, then silence; the
 process ends when it closes, so it never outlives its parent. Standard output: one line, {"url": ...} or
-{"error": ...}, and nothing that a library may print. Standard error: llama.cpp's own complaints, for the parent.
+{"error": ...}, and nothing that a library may print; with `--devices` the devices, and the end. Standard error: llama.cpp's own complaints, for the parent.
 """
 
 import json
@@ -94,10 +94,21 @@ def _parameters(spec: dict[str, Any]) -> Any:
 
 
 def _has_gpu() -> bool:
+    return any(device["gpu"] for device in devices())
+
+
+def devices() -> list[dict[str, Any]]:
+    """What llama.cpp can compute with, and whether it is a GPU."""
     kinds = xllamacpp.ggml_backend_dev_type
     gpus = (kinds.GGML_BACKEND_DEVICE_TYPE_GPU, kinds.GGML_BACKEND_DEVICE_TYPE_IGPU)
-    return any(device["type"] in gpus for device in xllamacpp.get_device_info())
+    return [
+        {"name": device["description"] or device["name"], "gpu": device["type"] in gpus}
+        for device in xllamacpp.get_device_info()
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:] == ["--devices"]:
+        print(json.dumps(devices()))
+    else:
+        main()
