@@ -63,4 +63,4 @@ def _homepage() -> str | None:
         label, _, url = str(entry).partition(",")
         if label.strip().lower() in ("homepage", "repository", "source"):
             return url.strip()
-    return told.get("Home-page")
+    return str(told["Home-page"]) if "Home-page" in told else None

@@ -2,7 +2,8 @@
 
 Run by `llamacpp.py` as `python -m`. Standard input: one line of JSON, `LlamaCppSettings` and the key, then silence; the
 process ends when it closes, so it never outlives its parent. Standard output: one line, {"url": ...} or
-{"error": ...}, and nothing that a library may print; with `--devices` the devices, and the end. Standard error: llama.cpp's own complaints, for the parent.
+{"error": ...}, and nothing that a library may print. Standard error: llama.cpp's own complaints, for the parent. With
+`--devices`, what it can compute with as JSON, and the end.
 """
 
 import json
