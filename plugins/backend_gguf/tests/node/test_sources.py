@@ -36,8 +36,18 @@ def test_a_relative_path_starts_at_the_folder_that_is_given() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "hf:", "hf:owner", "hf:owner/repo:", "hf:owner/repo:Q 4", "hf:owner/repo/file.bin", "hf:owner/repo/../x.gguf"]
-    + ["hf:../repo:Q4", "hf:owner/repo//x.gguf", "hf:owner/repo/x.gguf:Q4", "hf:owner/repo\n:Q4"],
+    [
+        "",
+        "hf:",
+        "hf:owner",
+        "hf:owner/repo:",
+        "hf:owner/repo:Q 4",
+        "hf:owner/repo/file.bin",
+        "hf:owner/repo/../x.gguf",
+        "hf:../repo:Q4",
+        "hf:owner/repo//x.gguf",
+        "hf:owner/repo/x.gguf:Q4",
+    ],
 )
 def test_what_means_nothing(text: str) -> None:
     with pytest.raises(SourceError):
