@@ -85,7 +85,7 @@ def test_nodes_are_ones_own(people):
         "busy": 0,
         "queued": 0,
     }
-    node = {"id": "scripted-node", "name": "scripted-node", "models": [model]}
+    node = {"id": "scripted-node", "name": "scripted-node", "facts": {}, "models": [model]}
     assert alice.get("/api/nodes").json() == {"data": [node]}
     assert bob.get("/api/nodes").json() == {"data": []}
     status = httpx.get(people.running.url + "/api/status").json()
