@@ -124,8 +124,10 @@ class Supervisor:
                     self._offer.model.capabilities,
                     longest_s=self._care.benchmark_s,
                 )
-            if exited.done():
-                raise EngineError(f"{self._offer.model.id} does not run: {exited.result()}.")
+                answers = await self._alive(endpoint, timeout_s=self._care.probe_timeout_s)
+            if exited.done() or not answers:
+                how = exited.result() if exited.done() else "the engine does not answer"
+                raise EngineError(f"{self._offer.model.id} does not run: {how}.")
             self._restarts.ran()
             self._show(Served(self._offer, endpoint, self._speed))
             self.settled.set()
