@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lightphon_backend_gguf.node.gguf import TENSOR_TYPES, GgufError, Header, Value, read_header
+from lightphon_backend_gguf.node.model_files import stem
 from lightphon_backend_gguf.protocol.fields import is_word
 from lightphon_backend_gguf.protocol.messages import ModelFacts
 
@@ -139,12 +140,13 @@ def facts(
 
 def identifier(header: Header, file_name: str) -> str:
     """A model id from the metadata's name, else from the file's stem: printable ASCII without spaces."""
-    for name in (_text(header, "general.name"), Path(file_name).stem):
-        plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-        plain = _ID.sub("-", plain).strip("-._:/@+")[:_MAX_ID]
-        if plain:
-            return plain
-    return "model"
+    return next(filter(None, map(plain_id, (_text(header, "general.name"), stem(file_name)))), "model")
+
+
+def plain_id(name: str) -> str:
+    """A model id as near to a name as one may be; empty where nothing is left."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return _ID.sub("-", plain).strip("-._:/@+")[:_MAX_ID]
 
 
 def training_context(header: Header) -> int | None:

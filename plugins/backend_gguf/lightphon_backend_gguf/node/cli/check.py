@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lightphon_backend_gguf.node.cli.models import model_options, settings, wished
+from lightphon_backend_gguf.node.cli.models import model_options, server_key, settings, wished
 from lightphon_backend_gguf.node.sources import HubSource
 from lightphon_backend_gguf.node.wishes import Given
 
@@ -45,9 +45,10 @@ def check(
 
     file = settings(config)
     wanted = wished(Given(models, names, price, engine, slots, context), file)
-    reports, wrong = preview(wanted, _look, threads=threads or file.node.threads or physical_cores())
+    cores = threads or file.node.threads or physical_cores()
 
     async def found() -> checking.Report:
+        reports, wrong = await preview(wanted, _look, threads=cores, server_key=server_key())
         hardware, installed = await asyncio.gather(survey(), llama_cpp())
         return checking.judge(hardware, machine(), installed, reports, python=sys.executable, more=wrong)
 

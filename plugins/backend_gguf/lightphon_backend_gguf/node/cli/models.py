@@ -15,6 +15,8 @@ from lightphon_backend_gguf.node.wishes import Given, Wish, WishError, wishes
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+SERVER_KEY_VARIABLE = "LIGHTPHON_OPENAI_KEY"
+
 _OPTIONS = (
     click.argument("models", metavar="[MODEL]...", nargs=-1),
     click.option(
@@ -29,7 +31,11 @@ _OPTIONS = (
         help="Sats for a minute of inference, or any of minute=, prompt=, completion= (both for a million tokens) and "
         "request=, with commas between.  [default: the server's own price]",
     ),
-    click.option("--engine", metavar="NAME", help="What runs the models.  [default: llama.cpp]"),
+    click.option(
+        "--engine",
+        metavar="NAME",
+        help="What runs the models: llama.cpp, ctransformers, llama-server or llama-server=PATH.  [default: llama.cpp]",
+    ),
     click.option("--slots", type=click.IntRange(1, 1024), help="Jobs at once, for each model.  [default: 2]"),
     click.option(
         "--context",
@@ -45,6 +51,11 @@ def model_options(command: F) -> F:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
+
+
+def server_key() -> str:
+    """The key that servers of `openai:URL` want, where they want one."""
+    return os.environ.get(SERVER_KEY_VARIABLE, "")
 
 
 def settings(config: Path | None) -> NodeConfig:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from lightphon_backend_gguf.node.cli.errors import DISTRIBUTION, Stop
-from lightphon_backend_gguf.node.cli.models import located, model_options, settings, wished
+from lightphon_backend_gguf.node.cli.models import located, model_options, server_key, settings, wished
 from lightphon_backend_gguf.node.config import ConfigError, NodeConfig, read_token
 from lightphon_backend_gguf.node.wishes import Given
 from lightphon_backend_gguf.protocol.fields import is_node_name
@@ -84,7 +84,8 @@ def run(
     found = located(wanted)
 
     async def serve() -> None:
-        planned = plan(found, threads=threads or file.node.threads or physical_cores())
+        cores = threads or file.node.threads or physical_cores()
+        planned = await plan(found, threads=cores, server_key=server_key())
         await Node(options, planned, make_log(verbose=verbose)).run()
 
     try:

@@ -7,13 +7,13 @@ process ends when it closes, so it never outlives its parent. Standard output: o
 """
 
 import json
-import os
-import select
 import sys
 import time
 from typing import Any
 
 import xllamacpp
+
+from lightphon_backend_gguf.node.engines.worker import begin, wait_for_end
 
 CPU_BATCH = 64
 """Prompt tokens in one step on a CPU. llama.cpp looks for cancelled requests only between steps."""
@@ -26,10 +26,7 @@ LAST_LINES_S = 0.25
 
 
 def main() -> None:
-    spec = json.loads(sys.stdin.readline())
-    _end_with_parent()
-    reports = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    spec, reports = begin()
     try:
         # Holds the GIL until the model is loaded: no Python code of this process runs meanwhile, in any thread.
         server = xllamacpp.Server(_parameters(spec))
@@ -39,27 +36,7 @@ def main() -> None:
         time.sleep(LAST_LINES_S)
         sys.exit(3)
     print(json.dumps({"url": server.listening_address}), file=reports, flush=True)
-    sys.stdin.read()
-    # An ordinary exit while a slot generates would abort with a core dump.
-    os._exit(0)
-
-
-def _end_with_parent() -> None:
-    """Have the kernel end this process when standard input closes, even while the GIL is held.
-
-    SIGIO's default action is to terminate. Where there is no such thing, `main` still sees the end of standard input
-    once the model is loaded.
-    """
-    if sys.platform == "win32":
-        return
-    import fcntl  # not on Windows
-
-    fcntl.fcntl(sys.stdin, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(sys.stdin, fcntl.F_SETFL, fcntl.fcntl(sys.stdin, fcntl.F_GETFL) | os.O_ASYNC)
-    already = select.poll()
-    already.register(sys.stdin, select.POLLIN)
-    if already.poll(0):
-        os._exit(0)
+    wait_for_end()
 
 
 def _parameters(spec: dict[str, Any]) -> Any:
