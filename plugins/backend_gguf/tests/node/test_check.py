@@ -123,13 +123,16 @@ def test_the_cache_estimate_is_what_llama_cpp_says_it_takes() -> None:
         params.model.path, params.n_parallel, params.n_ctx, params.verbosity = sys.argv[1], 2, 4096, 4
         params.kv_unified, params.fit_params, params.port, params.cpuparams.n_threads = False, False, 0, 1
         server = xllamacpp.Server(params)
-        sys.stderr.flush(); import time; time.sleep(0.3)  # its log is written in a thread of its own
+        sys.stdin.read()
         os._exit(0)
     """
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, timeout=60, check=True
-    )
-    said = re.search(r"KV buffer size = +([0-9.]+) MiB", done.stdout + done.stderr)
+    arguments = [sys.executable, "-c", script, str(path)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(arguments, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        found = (re.search(r"KV buffer size = +([0-9.]+) MiB", line) for line in process.stdout)
+        said = next(filter(None, found), None)
+        process.kill()
     assert said is not None
     estimate = cache_bytes(read_model(path), 4096)
     assert estimate is not None
