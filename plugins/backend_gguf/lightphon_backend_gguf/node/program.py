@@ -146,7 +146,9 @@ async def _measure(link: Link) -> None:
 
 async def _all_given_up(engines: Iterable[asyncio.Task[EngineError]]) -> None:
     """Wait until nothing is served and nothing is tried again, and raise what it failed with."""
-    errors = await asyncio.gather(*engines)
+    # Not `gather`, which cancels the engines along with this.
+    done, _ = await asyncio.wait(set(engines))
+    errors = [engine.result() for engine in done]
     if len(errors) == 1:
         raise errors[0]
     raise NodeFailed("No model is left to serve.")
@@ -168,7 +170,9 @@ class _Tasks:
 
     async def __aexit__(self, *_: object) -> None:
         for task in self._tasks:
-            task.cancel()
+            # Once: a second time would interrupt what a task does to end in order.
+            if not task.cancelling():
+                task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
