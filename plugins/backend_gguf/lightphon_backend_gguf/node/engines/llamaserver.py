@@ -60,6 +60,8 @@ class LlamaServer(Engine):
 
     async def start(self) -> Endpoint:
         settings, key = self._settings, secrets.token_urlsafe(32)
+        if not settings.path.is_file():
+            raise EngineError(f"{settings.binary} cannot load {settings.path}: there is no such file")
         port = _free_port()
         url = f"http://127.0.0.1:{port}"
         spec = {
