@@ -152,13 +152,9 @@ async def check_stop(rig: Rig) -> None:
 
 async def check_seed(rig: Rig) -> None:
     """The same seed gives the same text."""
-    path = scripted.build(
-        rig.folder / "random.gguf", scripted.ENDLESS.pieces, context=LONG, loop=True, certainty=0.02
-    )
+    path = scripted.build(rig.folder / "random.gguf", scripted.ENDLESS.pieces, context=LONG, loop=True, certainty=0.02)
     async with rig.running(path=path) as engine:
-        first, second, other = [
-            await engine.says(seed=seed, temperature=1, max_tokens=24) for seed in (7, 7, 8)
-        ]
+        first, second, other = [await engine.says(seed=seed, temperature=1, max_tokens=24) for seed in (7, 7, 8)]
         assert first == second, "the same seed gives the same text"
         assert first != other, "another seed gives another text"
 
@@ -166,10 +162,11 @@ async def check_seed(rig: Rig) -> None:
 async def check_cancel(rig: Rig) -> None:
     """Closing an answer, or cancelling who reads it, frees its slot."""
     async with rig.running(scripted.ENDLESS, context=LONG) as engine:
-        for _ in range(rig.bench.slots + 1):
+        for first in (True, *[False] * rig.bench.slots):
             parts = engine.post()
-            for _ in range(4):
-                await anext(parts)
+            async with _within(PATIENCE_S if first else CANCEL_S, "an answer begins, in the slot of a closed one"):
+                for _ in range(4):
+                    await anext(parts)
             async with _within(CANCEL_S, "an answer that is closed ends at once"):
                 await parts.aclose()
         async with _within(CANCEL_S, "the slot of a closed answer is free again"):
@@ -213,9 +210,7 @@ async def check_broken_files(rig: Rig) -> None:
 async def check_concurrent(rig: Rig) -> None:
     """As many answers as there are slots come side by side, each whole; one more waits or is told to come back."""
     async with rig.running() as engine:
-        answers = await asyncio.gather(
-            *(engine.says() for _ in range(rig.bench.slots + 1)), return_exceptions=True
-        )
+        answers = await asyncio.gather(*(engine.says() for _ in range(rig.bench.slots + 1)), return_exceptions=True)
         whole = [answer for answer in answers if answer == (scripted.GREETING.text, "stop")]
         assert len(whole) >= rig.bench.slots, "each slot gives a whole answer of its own"
         for answer in answers:
@@ -227,7 +222,18 @@ async def check_concurrent(rig: Rig) -> None:
 async def check_what_clients_send(rig: Rig) -> None:
     """The developer role, nulls for whatever may be left out, and contents in parts."""
     nulls = dict.fromkeys(
-        ("stop", "response_format", "n", "top_p", "seed", "logprobs", "stream_options", "logit_bias", "tools", "max_tokens")
+        (
+            "stop",
+            "response_format",
+            "n",
+            "top_p",
+            "seed",
+            "logprobs",
+            "stream_options",
+            "logit_bias",
+            "tools",
+            "max_tokens",
+        )
     )
     parts = [{"type": "text", "text": "Hi"}]
     messages = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": parts, "name": None}]
@@ -252,7 +258,14 @@ async def check_roles(rig: Rig) -> None:
 
 async def check_parameters_off_the_list(rig: Rig) -> None:
     """What is not on the engine's list does not reach it."""
-    off = {"n_predict": 1, "max_new_tokens": 1, "min_tokens": 9, "id_slot": 77, "chat_template": "{{ 1 / 0 }}", "x": "y"}
+    off = {
+        "n_predict": 1,
+        "max_new_tokens": 1,
+        "min_tokens": 9,
+        "id_slot": 77,
+        "chat_template": "{{ 1 / 0 }}",
+        "x": "y",
+    }
     async with rig.running() as engine:
         unknown = {name: value for name, value in off.items() if name not in engine.engine.dialect.parameters}
         assert unknown == off, f"{sorted(set(off) - set(unknown))} should not be on the engine's list"
@@ -299,7 +312,9 @@ async def check_end(rig: Rig) -> None:
 
 
 def _said(events: list[Any]) -> tuple[str, str | None]:
-    reasons = [choice["finish_reason"] for event in events for choice in event["choices"] if choice.get("finish_reason")]
+    reasons = [
+        choice["finish_reason"] for event in events for choice in event["choices"] if choice.get("finish_reason")
+    ]
     assert len(reasons) == 1, "an answer ends with one finish_reason"
     return "".join(map(_text, events)), reasons[0]
 

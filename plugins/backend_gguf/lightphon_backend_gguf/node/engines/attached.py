@@ -130,4 +130,3 @@ def _names(models: Any) -> list[str] | None:
     if not isinstance(data, list):
         return None
     return [item["id"] for item in data if isinstance(item, dict) and isinstance(item.get("id"), str)]
-

@@ -96,7 +96,9 @@ class Completions:
             raise RequestFailed(400, "This model does not answer such requests.")
         tokens, context = self._model.tokenize(prompt), self._model.context
         if len(tokens) >= context:
-            message = f"The prompt is {len(tokens)} tokens long; this model takes {context}, prompt and answer together."
+            message = (
+                f"The prompt is {len(tokens)} tokens long; this model takes {context}, prompt and answer together."
+            )
             code = "context_length_exceeded"
             raise RequestFailed(400, message, code=code, param="messages", n_prompt_tokens=len(tokens), n_ctx=context)
         options = body.get("stream_options")
