@@ -1,12 +1,15 @@
 """One model in ctransformers, from text to tokens and back. The only module that imports ctransformers."""
 
 import ctypes
+import importlib
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from attrs import frozen
-from ctransformers.llm import LLM, Config
 
 from lightphon_backend_gguf.node.engines.ctransformers_files import KEPT, TOKEN_TYPES, VOCABULARY
 from lightphon_backend_gguf.node.gguf import read_header
@@ -52,10 +55,9 @@ class NativeModel:
         self.template = header.metadata.get("tokenizer.chat_template")
         self.context = context
         self._threads = threads
-        self._llm = LLM(
-            str(path),
-            config=Config(context_length=context, threads=threads, gpu_layers=gpu_layers, batch_size=BATCH),
-        )
+        library = _import()
+        config = library.Config(context_length=context, threads=threads, gpu_layers=gpu_layers, batch_size=BATCH)
+        self._llm = library.LLM(str(path), config=config, lib=None if gpu_layers else _build())
         self._bos = self._llm.bos_token_id
         self.tokens = {"bos_token": self._text_of(tokens, self._bos), "eos_token": self._text_of(tokens, self._end)}
 
@@ -111,5 +113,29 @@ class NativeModel:
             )
             if self._llm.is_eos_token(token) or token in self._control:
                 return
-            yield self._llm.detokenize([token], decode=False)
+            piece: bytes = self._llm.detokenize([token], decode=False)
+            yield piece
             self._llm.eval([token], batch_size=1, threads=self._threads)
+
+
+def _import() -> Any:
+    """The module `ctransformers.llm`, without the part of the package that downloads models.
+
+    That part takes a second to import, and this process has no business on the network.
+    """
+    hub = ModuleType("ctransformers.hub")
+    vars(hub).update(AutoConfig=None, AutoModelForCausalLM=None)
+    sys.modules.setdefault(hub.__name__, hub)
+    return importlib.import_module("ctransformers.llm")
+
+
+def _build() -> str | None:
+    """Which of the library's builds suits the processor, as it would find out in half a second. None leaves it that."""
+    try:
+        flags = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    found = set(flags[1].split()) if flags else set()
+    if "avx2" in found:
+        return "avx2"
+    return "avx" if {"avx", "f16c"} <= found else None
