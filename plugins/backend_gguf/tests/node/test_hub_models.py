@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import os
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -264,3 +267,36 @@ def test_what_was_downloaded_before_is_used_while_the_hub_is_away(
     assert "cannot be reached; using tiny-Q8_0.gguf" in said[-1]
     with pytest.raises(HubError, match="it has no Q4_K_M; it has Q8_0"):
         fetch(f"hf:{REPOSITORY}:Q4_K_M")
+
+
+def test_the_command_takes_endpoint_cache_and_token_from_the_environment(hub: FakeHub, tmp_path: Path) -> None:
+    hub.needs_token = True
+    environ = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("HF_", "LIGHTPHON_"))},
+        "HF_ENDPOINT": hub.url,
+        "HF_HOME": str(tmp_path),
+        "HF_TOKEN": SECRET,
+        "LIGHTPHON_NODE_TOKEN": "np_x",
+        "XDG_CONFIG_HOME": str(tmp_path),
+    }
+
+    def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+        program = [sys.executable, "-m", "lightphon_backend_gguf.node", *arguments]
+        return subprocess.run(program, env=environ, capture_output=True, text=True, timeout=60, check=False)
+
+    checked = command("check", "--json", f"hf:{REPOSITORY}:Q4_K_M")
+    (model,) = json.loads(checked.stdout)["models"]
+    assert model["note"].startswith("`run` downloads tiny-Q4_K_M.gguf first")
+    assert (model["id"], model["weights"], hub.ranges) == (REPOSITORY, len(hub.files["tiny-Q4_K_M.gguf"]), [])
+
+    # Two quantizations of one repository have one id, which is found out before anything is served.
+    both = [f"hf:{REPOSITORY}:Q4_K_M", f"hf:{REPOSITORY}:Q8_0"]
+    ran = command("run", "--server", "http://127.0.0.1:9", *both)
+    assert ran.returncode == 2, ran.stderr
+    assert f"Error: 2 models are called {REPOSITORY}: give each a --name of its own." in ran.stderr
+    assert len(hub.ranges) == 2
+    assert SECRET not in ran.stderr + ran.stdout
+
+    (model,) = json.loads(command("check", "--json", both[0]).stdout)["models"]
+    assert (model["facts"]["quantization"], model["problem"]) == ("F16", None)
+    assert (tmp_path / "hub" / "models--maker--Tiny-GGUF").is_dir()
