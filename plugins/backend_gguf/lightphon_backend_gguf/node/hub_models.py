@@ -169,7 +169,8 @@ class HubModels:
         partial = self._partial(repository, file)
         partial.parent.mkdir(parents=True, exist_ok=True)
         with WeakFileLock(partial.with_suffix(".lightphon-lock")):
-            if not blob.exists():
+            # What is larger does not come by HTTP: the library has a way of its own for it, which cannot be resumed.
+            if not blob.exists() and file.size <= constants.MAX_HTTP_DOWNLOAD_SIZE:
                 self._complete(repository, commit, file, partial)
                 if (found := _sha256(partial)) != file.sha256:
                     partial.unlink()
