@@ -55,6 +55,14 @@ def _log_as_in_production() -> None:
     log.configure(LogSettings(level="debug"))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What nodes keep between runs is the tests' own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def run_server() -> RunServer:
     """`with run_server(data_dir, *plugin_sources, limits={...}, **settings) as running:`"""

@@ -7,6 +7,7 @@ from litestar.types import ControllerRouterHandler
 
 from lightphon_backend_gguf.demo.command import add_to
 from lightphon_backend_gguf.hub.backend import NodeBackend
+from lightphon_backend_gguf.hub.download import downloads
 from lightphon_backend_gguf.hub.roster import Roster
 from lightphon_backend_gguf.hub.route import node_link
 from lightphon_backend_gguf.hub.settings import GgufSettings
@@ -28,7 +29,7 @@ class Gguf:
 
     @hookimpl
     def register_routes(self) -> Sequence[ControllerRouterHandler]:
-        return [node_link(self._host, self._roster)]
+        return [node_link(self._host, self._roster), *downloads()]
 
     @staticmethod
     def register_commands(cli: click.Group) -> None:

@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from attrs import evolve
+
 from lightphon_backend_gguf.hub.connection import Connection
-from lightphon_backend_gguf.hub.translate import to_offer
+from lightphon_backend_gguf.hub.translate import machine_facts, to_offer
 from lightphon_backend_gguf.protocol.closing import CloseCode
 from lightphon_core import Load, Offer, Unavailable
 
@@ -33,9 +35,10 @@ class Roster:
     def refresh(self) -> None:
         """Read the offers of all nodes again."""
         offers = tuple(
-            to_offer(connection.node, message)
+            to_offer(node, message)
             for connection in self._connections.values()
             if not (connection.gone or connection.session.draining)
+            for node in (evolve(connection.node, facts=machine_facts(connection.session.hardware)),)
             for message in connection.session.offers.values()
         )
         if offers != self._offers:
@@ -53,7 +56,7 @@ class Roster:
             connection, local = self._split(offer.id)
             if connection is not None:
                 busy, queued = connection.session.load(local)
-                loads[offer.id] = Load(busy=busy, queued=queued)
+                loads[offer.id] = Load(busy=busy, queued=queued, facts=connection.session.measured(local))
         return loads
 
     def find(self, offer_id: str) -> tuple[Connection, str]:

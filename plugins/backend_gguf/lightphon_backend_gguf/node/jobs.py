@@ -51,7 +51,15 @@ class JobRunner:
 
     def load(self) -> tuple[OfferLoad, ...]:
         """How busy each offer is."""
-        return tuple(OfferLoad(offer=offer, busy=self._busy[offer]) for offer in self._served)
+        return tuple(
+            OfferLoad(
+                offer=offer,
+                busy=self._busy[offer],
+                decode_tps=served.speed.decode,
+                prompt_tps=served.speed.prompt,
+            )
+            for offer, served in self._served.items()
+        )
 
     def start(self, job: JobReceived) -> None:
         """Run a job, or end it at once if it cannot be run."""

@@ -21,7 +21,7 @@ from lightphon_backend_gguf.node.jobs import Post
 from lightphon_backend_gguf.node.served import Served
 from lightphon_backend_gguf.protocol import limits
 from lightphon_backend_gguf.protocol.closing import FINAL, CloseCode
-from lightphon_backend_gguf.protocol.messages import SUBPROTOCOL, Welcome
+from lightphon_backend_gguf.protocol.messages import SUBPROTOCOL, Hardware, Machine, Welcome
 from lightphon_backend_gguf.protocol.node_session import NodeSession
 
 T = TypeVar("T")
@@ -84,6 +84,8 @@ class Link:
         self._sleep = sleep
         self._random = random
         self._served: tuple[Served, ...] = ()
+        self._hardware: Hardware | None = None
+        self._machine: Machine | None = None
         self._connection: Connection | None = None
         self._draining = asyncio.Event()
 
@@ -92,6 +94,16 @@ class Link:
         self._served = tuple(served)
         if self._connection is not None:
             self._connection.serve(self._served)
+
+    def describe(self, hardware: Hardware) -> None:
+        """Say what the machine is, on this connection and the next ones."""
+        self._hardware = hardware
+        if self._connection is not None:
+            self._connection.describe(hardware)
+
+    def measured(self, machine: Machine) -> None:
+        """Say with the next heartbeats how busy the machine is."""
+        self._machine = machine
 
     def drain(self) -> None:
         """Take no new jobs, finish the running ones, and leave: `run` returns then."""
@@ -129,7 +141,9 @@ class Link:
             return socket
         try:
             session = NodeSession(self._name, self._software)
-            connection = Connection(socket, session, self._post, self._log, self._welcomed)
+            connection = Connection(socket, session, self._post, self._log, self._welcomed, lambda: self._machine)
+            if self._hardware is not None:
+                connection.describe(self._hardware)
             connection.serve(self._served)
             if self._draining.is_set():
                 connection.drain()
