@@ -170,7 +170,7 @@ def test_addresses(address: str, base: str) -> None:
     "address", ["ftp://x", "127.0.0.1:8080", "http://u:p@x", "http://x?y", "http://[", "http://x:y"]
 )
 def test_what_is_no_address(address: str) -> None:
-    with pytest.raises(ValueError, match="^the address"):
+    with pytest.raises(ValueError, match=r"^the address"):
         base_url(address)
 
 
