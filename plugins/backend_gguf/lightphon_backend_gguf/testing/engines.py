@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import pytest
 from attrs import frozen
@@ -92,12 +92,9 @@ class Asked:
 
     async def refusal(self, **body: Any) -> JobFailed:
         """Why the engine does not take a request."""
-        try:
-            await self.events(**body)
-        except JobFailed as failed:
-            assert failed.kind == "refused", f"what is the request's fault is refused, not {failed.kind}"
-            return failed
-        raise AssertionError("such a request is refused")
+        failed = await _raised(JobFailed, self.events(**body), "such a request is refused")
+        assert failed.kind == "refused", f"what is the request's fault is refused, not {failed.kind}"
+        return failed
 
 
 async def check_stream(rig: Rig) -> None:
@@ -194,16 +191,11 @@ async def check_broken_files(rig: Rig) -> None:
             if content is not None:
                 path.write_bytes(content)
             engine = rig.bench.engine(path, context=CONTEXT)
-            try:
-                async with _within(PATIENCE_S, f"an engine with a {name} file gives up"):
-                    await engine.start()
-            except EngineError as error:
-                assert str(path) in str(error), "the error names the file"
-                assert "\n" not in str(error), "the error is one line"
-            else:
-                raise AssertionError(f"an engine with a {name} file does not start")
-            finally:
-                await engine.stop()
+            async with _within(PATIENCE_S, f"an engine with a {name} file gives up"):
+                error = await _raised(EngineError, engine.start(), f"an engine with a {name} file does not start")
+            assert str(path) in str(error), "the error names the file"
+            assert "\n" not in str(error), "the error is one line"
+            await engine.stop()
         assert await healthy.says() == (scripted.GREETING.text, "stop"), "another engine goes on meanwhile"
 
 
@@ -221,20 +213,8 @@ async def check_concurrent(rig: Rig) -> None:
 
 async def check_what_clients_send(rig: Rig) -> None:
     """The developer role, nulls for whatever may be left out, and contents in parts."""
-    nulls = dict.fromkeys(
-        (
-            "stop",
-            "response_format",
-            "n",
-            "top_p",
-            "seed",
-            "logprobs",
-            "stream_options",
-            "logit_bias",
-            "tools",
-            "max_tokens",
-        )
-    )
+    names = "stop response_format n top_p seed logprobs stream_options logit_bias tools max_tokens"
+    nulls: dict[str, Any] = dict.fromkeys(names.split())
     parts = [{"type": "text", "text": "Hi"}]
     messages = [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": parts, "name": None}]
     async with rig.running() as engine:
@@ -258,14 +238,7 @@ async def check_roles(rig: Rig) -> None:
 
 async def check_parameters_off_the_list(rig: Rig) -> None:
     """What is not on the engine's list does not reach it."""
-    off = {
-        "n_predict": 1,
-        "max_new_tokens": 1,
-        "min_tokens": 9,
-        "id_slot": 77,
-        "chat_template": "{{ 1 / 0 }}",
-        "x": "y",
-    }
+    off: dict[str, Any] = {"n_predict": 1, "max_new_tokens": 1, "id_slot": 77, "chat_template": "{{ 1 / 0 }}", "x": "y"}
     async with rig.running() as engine:
         unknown = {name: value for name, value in off.items() if name not in engine.engine.dialect.parameters}
         assert unknown == off, f"{sorted(set(off) - set(unknown))} should not be on the engine's list"
@@ -294,7 +267,7 @@ async def check_features(rig: Rig) -> None:
 
 
 async def check_end(rig: Rig) -> None:
-    """An engine that ends says so in a few words; stopping it twice does no harm; what is asked later is unavailable."""
+    """An engine that ends says so in a few words; stopping twice does no harm; what is asked later is unavailable."""
     async with rig.running() as engine:
         exited = asyncio.create_task(engine.engine.exited())
         await engine.engine.stop()
@@ -303,18 +276,25 @@ async def check_end(rig: Rig) -> None:
         assert how, "exited() says how"
         assert "\n" not in how, "exited() says it on one line"
         await engine.engine.stop()
-        try:
-            await engine.events()
-        except JobFailed as failed:
-            assert failed.kind == "unavailable", "an engine that has ended is unavailable"
-        else:
-            raise AssertionError("an engine that has ended answers no more")
+        failed = await _raised(JobFailed, engine.events(), "an engine that has ended answers no more")
+        assert failed.kind == "unavailable", "an engine that has ended is unavailable"
+
+
+Raised = TypeVar("Raised", bound=Exception)
+
+
+async def _raised(kind: type[Raised], work: Awaitable[object], promise: str) -> Raised:
+    """What the work raises."""
+    try:
+        await work
+    except kind as error:
+        return error
+    raise AssertionError(promise)
 
 
 def _said(events: list[Any]) -> tuple[str, str | None]:
-    reasons = [
-        choice["finish_reason"] for event in events for choice in event["choices"] if choice.get("finish_reason")
-    ]
+    choices = [choice for event in events for choice in event["choices"]]
+    reasons = [choice["finish_reason"] for choice in choices if choice.get("finish_reason")]
     assert len(reasons) == 1, "an answer ends with one finish_reason"
     return "".join(map(_text, events)), reasons[0]
 

@@ -1,4 +1,7 @@
-"""A server that runs already and speaks as OpenAI does: llama-server, Ollama, vLLM, LM Studio. Not ours to start or stop."""
+"""A server that runs already and speaks as OpenAI does: llama-server, Ollama, vLLM, LM Studio.
+
+It is not ours to start or stop.
+"""
 
 import asyncio
 import json

@@ -7,10 +7,10 @@ vocabulary of another kind ends its process.
 from lightphon_backend_gguf.node.gguf import TENSOR_TYPES, Header
 
 ARCHITECTURES = ("llama", "falcon")
-VOCABULARY = "tokenizer.ggml.tokens"
-TOKEN_TYPES = "tokenizer.ggml.token_type"
+TOKENS = "tokenizer.ggml.tokens"
+KINDS = "tokenizer.ggml.token_type"
 SCORES = "tokenizer.ggml.scores"
-KEPT = frozenset({VOCABULARY, TOKEN_TYPES, SCORES})
+KEPT = frozenset({TOKENS, KINDS, SCORES})
 """Long arrays that the judgement needs: give them to `read_header`."""
 
 NEWEST_TENSOR_TYPE = 15
@@ -30,8 +30,8 @@ def missing(header: Header) -> list[str]:
         found.append("it has no vocabulary of the llama or gpt2 kind (tokenizer.ggml.model)")
     if tokenizer == "gpt2" and "tokenizer.ggml.pre" in metadata:
         found.append("its vocabulary is of a kind made after 2023 (tokenizer.ggml.pre)")
-    tokens = metadata.get(VOCABULARY)
-    for key in (VOCABULARY, SCORES, TOKEN_TYPES):
+    tokens = metadata.get(TOKENS)
+    for key in (TOKENS, SCORES, KINDS):
         values = metadata.get(key)
         if not isinstance(values, tuple):
             found.append(f"it has no {key}")

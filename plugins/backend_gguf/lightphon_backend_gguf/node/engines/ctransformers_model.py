@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import frozen
 
-from lightphon_backend_gguf.node.engines.ctransformers_files import KEPT, TOKEN_TYPES, VOCABULARY
+from lightphon_backend_gguf.node.engines.ctransformers_files import KEPT, KINDS, TOKENS
 from lightphon_backend_gguf.node.gguf import read_header
 
 BATCH = 64
@@ -41,7 +41,7 @@ class NativeModel:
         """RuntimeError or OSError if it cannot be loaded."""
         with path.open("rb") as file:
             header = read_header(file, keep=KEPT)
-        tokens, types = header.metadata[VOCABULARY], header.metadata[TOKEN_TYPES]
+        tokens, types = header.metadata[TOKENS], header.metadata[KINDS]
         assert isinstance(tokens, tuple)
         assert isinstance(types, tuple)
         kinds = dict(enumerate(types))
@@ -124,7 +124,7 @@ def _import() -> Any:
     That part takes a second to import, and this process has no business on the network.
     """
     hub = ModuleType("ctransformers.hub")
-    vars(hub).update(AutoConfig=None, AutoModelForCausalLM=None)
+    vars(hub).update(AutoConfig=None, AutoModelForCausalLM=None, AutoTokenizer=None)
     sys.modules.setdefault(hub.__name__, hub)
     return importlib.import_module("ctransformers.llm")
 

@@ -32,7 +32,7 @@ class Told:
 
 @frozen
 class Listed:
-    """One model of a running server. `name` is the server's own name for it; `context` is in tokens, for one request."""
+    """One model of a running server. `name` is the server's own for it; `context` is in tokens, for one request."""
 
     name: str
     server: Server
@@ -46,7 +46,7 @@ class Listed:
 
 def listed(told: Told, name: str) -> Listed:
     """What a server tells of one of its models."""
-    entry = next((item for item in _list(_at(told.models, "data")) if _at(item, "id") == name), {})
+    entry: Any = next((item for item in _list(_at(told.models, "data")) if _at(item, "id") == name), {})
     if _at(told.props, "default_generation_settings") is not None:
         return _llama_cpp(told.props, entry, name)
     if isinstance(shown := told.shown.get(name), dict):

@@ -1,4 +1,4 @@
-"""A user's own llama-server, named by the operator: llama.cpp as it is built for that machine, run with our arguments."""
+"""A user's own llama-server, named by the operator: llama.cpp as built for that machine, run with our arguments."""
 
 import asyncio
 import secrets
@@ -32,7 +32,7 @@ _UNKNOWN_TO_OLD = {
 
 @frozen
 class LlamaServerSettings:
-    """How to run one model; as `LlamaCppSettings`, and `binary` is the program. `gpu_layers` None leaves it to choose."""
+    """How to run one model; as `LlamaCppSettings`. `binary` is the program; it chooses where `gpu_layers` is None."""
 
     binary: Path
     path: Path

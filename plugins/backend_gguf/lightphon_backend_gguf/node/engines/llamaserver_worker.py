@@ -1,7 +1,7 @@
 """Becomes a user's own llama-server, which then ends with its parent. Run by `llamaserver.py`.
 
-Standard input: one line of JSON: `binary`, `arguments` and `environ`, all of them the parent's own. Standard output: one
-line, {"url": ...} or {"error": ...}, before the server begins to load. A process that is replaced keeps its standard
+Standard input: one line of JSON: `url`, `binary`, `arguments` and `environ`, all of them the parent's own. Standard
+output: one line, {"url": ...}, before the server begins to load. A process that is replaced keeps its standard
 input and what the kernel does when that closes.
 """
 
