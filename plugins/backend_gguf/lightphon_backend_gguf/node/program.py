@@ -147,7 +147,7 @@ async def _measure(link: Link) -> None:
 async def _all_given_up(engines: Iterable[asyncio.Task[EngineError]]) -> None:
     """Wait until nothing is served and nothing is tried again, and raise what it failed with."""
     # Not `gather`, which cancels the engines along with this.
-    done, _ = await asyncio.wait(set(engines))
+    done, _ = await asyncio.wait(set(engines), return_when=asyncio.FIRST_EXCEPTION)
     errors = [engine.result() for engine in done]
     if len(errors) == 1:
         raise errors[0]
