@@ -33,6 +33,7 @@ from litestar.connection import ASGIConnection
 from websockets.asyncio.client import ClientConnection, connect
 
 from lightphon_core import Host, Job, LightPhonError, Principal, Scope, Tasks, Unauthenticated
+from lightphon_core.web.edge.sockets import BoundedSockets
 
 LOG: Any = structlog.get_logger()
 PATH = "/v1/chat/completions"
@@ -108,7 +109,7 @@ class Hub:
         listener.bind(("127.0.0.1", self.port))
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
-            app, ws="websockets-sansio", ws_per_message_deflate=False, ws_max_size=2**20, log_config=None
+            app, ws=BoundedSockets, ws_per_message_deflate=False, ws_max_size=2**20, log_config=None
         )
         self._server = _Server(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
