@@ -33,6 +33,7 @@ from litestar.connection import ASGIConnection
 from websockets.asyncio.client import ClientConnection, connect
 
 from lightphon_core import Host, Job, LightPhonError, Principal, Scope, Tasks, Unauthenticated
+from lightphon_core.host import AccountChanges
 from lightphon_core.web.edge.sockets import BoundedSockets
 
 LOG: Any = structlog.get_logger()
@@ -68,6 +69,18 @@ def served(name: str = "m", slots: int = 4) -> Served:
     return Served(offer(name, slots), Endpoint(url="http://127.0.0.1:1", key="k", model=name))
 
 
+@pytest.fixture(scope="session")
+def make_offer() -> Callable[..., OfferMessage]:
+    """`make_offer(name, slots)`: an offer of a model named "maker/NAME"."""
+    return offer
+
+
+@pytest.fixture(scope="session")
+def make_served() -> Callable[..., Served]:
+    """The same with an endpoint."""
+    return served
+
+
 @define
 class Hub:
     """A server on a loopback port, and what stands behind it."""
@@ -78,6 +91,7 @@ class Hub:
     checks: int = 0
     port: int = 0
     backend: NodeBackend = field(init=False)
+    _accounts: AccountChanges = field(factory=AccountChanges)
     _server: _Server = field(init=False)
     _serving: asyncio.Task[None] = field(init=False)
 
@@ -92,11 +106,24 @@ class Hub:
             return found
         raise found or Unauthenticated("Unknown token.")
 
+    def account_changed(self, account_id: str) -> None:
+        self._accounts.publish(account_id)
+
     def changed(self) -> None:
         self.changes += 1
 
     async def start(self) -> None:
-        plugin = Gguf(Host("gguf", self.settings, LOG, SystemClock(), Tasks(LOG), self.changed, self.authenticate))
+        host = Host(
+            "gguf",
+            self.settings,
+            LOG,
+            SystemClock(),
+            Tasks(LOG),
+            self.changed,
+            self.authenticate,
+            self._accounts.subscribe,
+        )
+        plugin = Gguf(host)
         (backend,) = plugin.register_backends()
         assert isinstance(backend, NodeBackend)
         self.backend = backend

@@ -24,15 +24,20 @@ class CloseCode(IntEnum):
     """A newer connection of the same node has taken over."""
     SILENT = 4410
     """The peer sent nothing for three heartbeats."""
+    TOO_MANY_NODES = 4412
+    """As many nodes as may be are connected with this token."""
     UNSUPPORTED_VERSION = 4426
     """The node speaks no sub-protocol that the server does."""
+    FLOODING = 4429
+    """The peer sent more messages than its allowance; see `tolls`."""
 
 
 FINAL: dict[int, str] = {
     CloseCode.BAD_TOKEN: "the server does not accept the node token (unknown or revoked)",
     CloseCode.NOT_A_NODE_TOKEN: "the token is valid, but it is not a node token",
     CloseCode.REPLACED: "another node with the same token and name has taken over; give this one a name of its own",
-    CloseCode.UNSUPPORTED_VERSION: "the server does not speak this version of the node protocol",
+    CloseCode.UNSUPPORTED_VERSION: "server and node speak no common version of the node protocol; install the"
+    " lightphon-backend-gguf[node] of the server's own version",
 }
 """Codes after which trying again cannot help, and what to tell the operator."""
 
