@@ -8,6 +8,10 @@ class CloseCode(IntEnum):
 
     NORMAL = 1000
     """The node leaves of its own accord, or has drained."""
+    POLICY = 1008
+    """Frames, pings or fragments that are there for their number alone; from the server's WebSockets."""
+    TOO_LARGE = 1009
+    """A message beyond `limits.MESSAGE_BYTES`; from the WebSocket libraries."""
     RESTARTING = 1012
     """The server stops or restarts; come back."""
     TRY_LATER = 1013

@@ -11,7 +11,7 @@ from lightphon_backend_gguf.hub import gate
 from lightphon_backend_gguf.protocol import codec, frames, limits, tolls
 from lightphon_backend_gguf.protocol.closing import CloseCode
 from lightphon_backend_gguf.protocol.frames import Frame, FrameType
-from lightphon_backend_gguf.protocol.messages import Cancel, Done, Failed, Hello, Load, Offers, Welcome
+from lightphon_backend_gguf.protocol.messages import Cancel, Done, Failed, Hello, Offers, Welcome
 from websockets.exceptions import ConnectionClosed
 
 from lightphon_core import Unavailable
@@ -76,22 +76,25 @@ async def pour(node, *messages):
         while True:
             for message in messages:
                 await node.socket.send(message)
+                await asyncio.sleep(0)  # the server is in this very loop
     except ConnectionClosed:
         return await node.close_code()
 
 
-OFFERS = codec.encode(Offers(()))
+def padded(kind, size=400, **fields):
+    """Too large for as many to arrive at once as are cut off for their number alone."""
+    return json.dumps({"type": kind, "padding": "x" * size, **fields})
 
 
 @pytest.mark.parametrize(
     ("messages", "code"),
     [
-        pytest.param(["not json"], CloseCode.PROTOCOL_VIOLATION, id="rubbish"),
+        pytest.param(["not json" * 50], CloseCode.PROTOCOL_VIOLATION, id="rubbish"),
         pytest.param([os.urandom(300)], CloseCode.PROTOCOL_VIOLATION, id="binary rubbish"),
-        pytest.param([codec.encode(Load())], CloseCode.FLOODING, id="loads"),
-        pytest.param(['{"type":"of the future"}'], CloseCode.FLOODING, id="unknown types"),
-        pytest.param([OFFERS], CloseCode.FLOODING, id="offers"),
-        pytest.param([json.dumps({"type": "pong", "x": "y" * 500_000})], CloseCode.FLOODING, id="large messages"),
+        pytest.param([padded("load", offers=[])], CloseCode.FLOODING, id="loads"),
+        pytest.param([padded("of the future")], CloseCode.FLOODING, id="unknown types"),
+        pytest.param([padded("offers", offers=[])], CloseCode.FLOODING, id="offers"),
+        pytest.param([padded("pong", 500_000)], CloseCode.FLOODING, id="large messages"),
         pytest.param([b"\x7f" + bytes(7) + b"\x01" + bytes(60_000)], CloseCode.FLOODING, id="unknown frames"),
         pytest.param(["x" * (limits.MESSAGE_BYTES + 1)], 1009, id="beyond the largest message"),
     ],
@@ -123,7 +126,7 @@ async def test_output_of_a_job_that_is_over_is_ignored_and_has_an_end(hub, dial,
         await node.say(Done(again))
         assert await asked == b"fine"
         monkeypatch.setattr(tolls, "IDLE_FRAME_TOLL", 20)
-        assert await asyncio.wait_for(pour(node, output(job)), 20) == CloseCode.FLOODING
+        assert await asyncio.wait_for(pour(node, output(job, bytes(400))), 20) == CloseCode.FLOODING
 
 
 @pytest.mark.parametrize("message", [output(1), codec.encode(Done(1)), output(2**62)])
