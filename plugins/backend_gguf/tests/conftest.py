@@ -181,7 +181,7 @@ class Engine:
             self.open -= 1
 
     async def _answer(self, body: bytes) -> AsyncGenerator[bytes, None]:
-        order = json.loads(body) if body.startswith(b"{") else {"do": "measure"}
+        order = json.loads(body)
         match order["do"]:
             case "count":
                 for number in range(order["to"]):

@@ -6,6 +6,7 @@ For tests and benchmarks of the server. Needs the extra `[node]`.
 import asyncio
 import json
 from collections.abc import Callable
+from typing import NoReturn
 
 from attrs import define, field, frozen
 from websockets.asyncio.client import ClientConnection, connect
@@ -81,7 +82,7 @@ class SimulatedNode:
             await asyncio.gather(*tasks, return_exceptions=True)
             await socket.close()
 
-    async def _read(self, socket: ClientConnection, session: NodeSession) -> None:
+    async def _read(self, socket: ClientConnection, session: NodeSession) -> NoReturn:
         while True:
             message = await socket.recv()
             received = session.receive_text(message) if isinstance(message, str) else session.receive_bytes(message)
