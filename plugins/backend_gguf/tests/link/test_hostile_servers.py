@@ -1,6 +1,7 @@
 """Servers that mean harm, and prompts that do: what the node lets through, fetches, keeps, and where it goes."""
 
 import asyncio
+import contextlib
 import json
 import tracemalloc
 
@@ -57,7 +58,14 @@ def attempts(url):
     ]
 
 
-SOMEWHERE = ["http://192.168.0.1/", "HTTPS://host/", "file:///etc/passwd", "//host/x", "ftp://h/", "data:text/html,x"]
+SOMEWHERE = [
+    "http://192.168.0.1/",
+    "HTTPS://host/",
+    "file:///etc/passwd",
+    "\\\\host\\x",
+    "ftp://h/",
+    "data:text/html,x",
+]
 
 
 @pytest.mark.parametrize("url", SOMEWHERE)
@@ -162,13 +170,8 @@ async def test_through_the_link_llama_cpp_fetches_nothing(hub, make_served, tmp_
             ]
             for members in formats:
                 request = {"messages": [{"role": "user", "content": f"Read {canary.url}"}], "max_tokens": 4, **members}
-                answered = False
-                try:
-                    answered = b"choices" in await hub.answer(hub.job(body=json.dumps(request).encode()))
-                except Refused as refused:
-                    assert "passwd" not in str(refused)
-                    answered = True
-                assert answered
+                with contextlib.suppress(Refused):  # an answer or a refusal, as long as nothing is fetched
+                    assert b"choices" in await hub.answer(hub.job(body=json.dumps(request).encode()))
             assert b"schema.json" in recorder.sent, "the recorder records"
             assert canary.visits == 0
             running.cancel()
@@ -225,7 +228,7 @@ async def test_bodies_that_come_side_by_side_are_bounded(engine, start_link, mak
     async def listen(socket):
         async for message in socket:
             if isinstance(message, str) and getattr(codec.decode(message), "kind", None) == "overloaded":
-                refused.append(codec.decode(message).job)
+                refused += [codec.decode(message).job]
 
     async def behave(socket):
         await socket.send(codec.encode(Welcome(node_id="n", heartbeat_s=5)))
