@@ -296,9 +296,11 @@ async def start_link(engine: Engine) -> AsyncIterator[Callable[..., RunningLink]
     """Starts a link to a URL, with the fixture's engine behind it."""
     links: list[RunningLink] = []
 
-    def start(url: str, *offers: Served, token: str = "one", name: str = "box", **options: Any) -> RunningLink:
+    def start(
+        url: str, *offers: Served, token: str = "one", name: str = "box", software: str = "test/1", **options: Any
+    ) -> RunningLink:
         states: list[LinkState] = []
-        link = Link(url, token, name, software="test/1", post=engine.post, report=states.append, log=LOG, **options)
+        link = Link(url, token, name, software=software, post=engine.post, report=states.append, log=LOG, **options)
         link.serve(offers or (served(),))
         running = RunningLink(link, states, asyncio.create_task(link.run()))
         links.append(running)
@@ -320,7 +322,7 @@ def dial() -> Dial:
         url: str, token: str | None = "one", *, join: bool = True, slots: int = 4, subprotocol: Any = SUBPROTOCOL
     ) -> AsyncIterator[RawNode]:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        subprotocols = [subprotocol] if subprotocol else None
+        subprotocols = [subprotocol] if isinstance(subprotocol, str) else subprotocol
         async with connect(
             url, additional_headers=headers, subprotocols=subprotocols, compression=None, proxy=None, close_timeout=1
         ) as socket:

@@ -7,6 +7,8 @@ import socket as sockets
 import pytest
 import structlog
 import structlog.testing
+from lightphon_backend_gguf.hub import route
+from lightphon_backend_gguf.node import link as node_link
 from lightphon_backend_gguf.node.address import link_url
 from lightphon_backend_gguf.node.link import Link, LinkRefused
 from lightphon_backend_gguf.node.served import Endpoint, Served
@@ -147,6 +149,25 @@ async def test_a_revoked_token_ends_the_link(start_hub, engine, start_link):
     with pytest.raises(LinkRefused, match="revoked"):
         await asyncio.wait_for(link.task, 5)
     await until(lambda: not hub.backend.offers())
+
+
+async def test_an_old_node_is_told_what_to_install_and_serves(hub, engine, start_link, monkeypatch):
+    monkeypatch.setattr(route, "VERSION", "9.8.7")
+    with structlog.testing.capture_logs() as log:
+        link = start_link(hub.url, software="lightphon-node/0.1.0")
+        await until(hub.backend.offers)
+        await until(lambda: "connected" in link.names)
+    (line,) = [line["event"] for line in log if line["event"].startswith("The server says")]
+    assert "runs version 0.1.0" in line
+    assert "9.8.7" in line
+    assert "pip install --upgrade 'lightphon-backend-gguf[node]'" in line
+    assert await hub.answer(hub.job(body=b'{"do":"measure"}')) == b'16re"}'
+
+
+async def test_a_node_without_a_common_version_ends_with_what_to_do(hub, engine, start_link, monkeypatch):
+    monkeypatch.setattr(node_link, "SUBPROTOCOLS", ("lightphon.node.v0",))
+    with pytest.raises(LinkRefused, match=r"no common version.*install"):
+        await asyncio.wait_for(start_link(hub.url).task, 5)
 
 
 async def test_two_nodes_of_one_name_do_not_fight(hub, engine, start_link):
