@@ -56,8 +56,7 @@ class Churn:
             self.deaths += 1
             if chance.random() < 0.7:
                 node.die()
-            else:
-                running.cancel()  # leaves in order, its jobs unfinished
+            running.cancel()  # one that did not die leaves in order, its jobs unfinished
             await asyncio.gather(running, return_exceptions=True)
 
     async def client(self, http: httpx.AsyncClient, enough) -> None:
