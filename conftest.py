@@ -47,6 +47,7 @@ RunServer = Callable[..., AbstractContextManager[Running]]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--crashes", type=int, default=10, help="How often test_crashes.py kills the server.")
+    parser.addoption("--churn-seconds", type=float, default=60, help="How long test_churn.py lets nodes come and go.")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -22,6 +22,7 @@ class Gguf:
     def __init__(self, host: Host[GgufSettings]) -> None:
         self._host = host
         self._roster = Roster(host.offers_changed)
+        host.on_account_change(self._roster.recheck)
 
     @hookimpl
     def register_backends(self) -> Iterable[Backend]:

@@ -21,8 +21,9 @@ from lightphon_backend_gguf.node.jobs import Post
 from lightphon_backend_gguf.node.served import Served
 from lightphon_backend_gguf.protocol import limits
 from lightphon_backend_gguf.protocol.closing import FINAL, CloseCode
-from lightphon_backend_gguf.protocol.messages import SUBPROTOCOL, Hardware, Machine, Welcome
+from lightphon_backend_gguf.protocol.messages import Hardware, Machine, Welcome
 from lightphon_backend_gguf.protocol.node_session import NodeSession
+from lightphon_backend_gguf.protocol.versions import SUBPROTOCOLS
 
 T = TypeVar("T")
 StateName = Literal["connecting", "connected", "lost", "draining", "left"]
@@ -34,6 +35,13 @@ STEADY_S = 10.0
 
 # At DEBUG the library would write the Authorization header to the log; this logger is reachable by no configuration.
 _LIBRARY_LOG = logging.Logger("websockets", level=logging.ERROR)  # noqa: LOG001 - on purpose, see above
+
+
+class _Direct(connect):
+    """Follows no redirect: the token is for the address that the operator gave, and for no other."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
 
 
 class LinkRefused(Exception):
@@ -155,9 +163,9 @@ class Link:
 
     async def _dial(self) -> ClientConnection | End:
         try:
-            return await connect(
+            return await _Direct(
                 self._url,
-                subprotocols=[Subprotocol(SUBPROTOCOL)],
+                subprotocols=[Subprotocol(each) for each in SUBPROTOCOLS],
                 additional_headers={"Authorization": f"Bearer {self._token}"},
                 user_agent_header=self._software,
                 compression=None,
@@ -181,6 +189,8 @@ class Link:
 
     def _welcomed(self, welcome: Welcome) -> None:
         self._say("connected", f"Connected to {self._url} as {self._name} ({welcome.node_id}).")
+        if welcome.notice:
+            self._log.warning(f"The server says: {welcome.notice}")
 
     async def _unless_draining(self, work: Awaitable[T]) -> T | None:
         """What `work` returns, or None if draining began first; `work` is cancelled then."""

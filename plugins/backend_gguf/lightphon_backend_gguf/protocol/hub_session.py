@@ -119,9 +119,9 @@ class HubSession:
 
     # What the hub says
 
-    def welcome(self, node_id: str, heartbeat_s: float) -> None:
-        """Answer hello."""
-        self._outbox.put(Welcome(node_id=node_id, heartbeat_s=heartbeat_s))
+    def welcome(self, node_id: str, heartbeat_s: float, notice: str | None = None) -> None:
+        """Answer hello. `notice` is a line for the node's operator."""
+        self._outbox.put(Welcome(node_id=node_id, heartbeat_s=heartbeat_s, notice=notice))
 
     def ping(self) -> None:
         """Ask for a sign of life."""

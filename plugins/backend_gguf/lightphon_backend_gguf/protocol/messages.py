@@ -127,10 +127,19 @@ class Hello:
 
 @frozen
 class Welcome:
-    """The hub's answer to hello. The node sends its load at least every `heartbeat_s` seconds."""
+    """The hub's answer to hello. The node sends its load at least every `heartbeat_s` seconds. `notice` is a line for
+    the node's operator, such as that the node should be updated."""
 
     node_id: str = field(validator=a_name)
     heartbeat_s: float = field(validator=number(0.01, 3600))
+    notice: str | None = field(
+        default=None,
+        validator=rule(
+            "at most 300 printable characters",
+            lambda v: isinstance(v, str) and len(v) <= 300 and v.isprintable(),
+            optional=True,
+        ),
+    )
 
 
 def _distinct_offers(_: Any, __: "Attribute[Any]", value: tuple[OfferMessage, ...]) -> None:

@@ -102,6 +102,12 @@ async def test_a_node_without_the_sub_protocol_is_turned_away(hub, dial):
         assert await node.close_code() == CloseCode.UNSUPPORTED_VERSION
 
 
+async def test_of_several_versions_one_that_both_speak_is_chosen(hub, dial):
+    async with dial(hub.url, subprotocol=["lightphon.node.v9", "lightphon.node.v1"]) as node:
+        assert node.socket.subprotocol == "lightphon.node.v1"
+        await until(hub.backend.offers)
+
+
 async def test_hello_must_come_in_time(start_hub, dial):
     hub = await start_hub(hello_timeout_s=0.1)
     async with dial(hub.url, join=False) as node:
