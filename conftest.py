@@ -47,12 +47,21 @@ RunServer = Callable[..., AbstractContextManager[Running]]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--crashes", type=int, default=10, help="How often test_crashes.py kills the server.")
+    parser.addoption("--churn-seconds", type=float, default=60, help="How long test_churn.py lets nodes come and go.")
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _log_as_in_production() -> None:
     """structlog's own default would print local variables, prompts among them."""
     log.configure(LogSettings(level="debug"))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What nodes keep between runs is the tests' own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
-"""What LightPhon costs: the same prompts straight to llama.cpp's own HTTP server, and through a server and a node.
+"""What LightPhon costs: the same prompts straight to an engine's own HTTP server, and through a server and a node.
 
-    uv run python benchmarks/overhead.py [--quick] [--json]
+    uv run python benchmarks/overhead.py [--quick] [--json] [--engine ctransformers [--model FILE]]
 
 README.md beside this file says how to read the numbers.
 """
@@ -151,12 +151,12 @@ def cpu_seconds(through: Gateway) -> float:
 
 async def run(workloads: Sequence[Workload], folder: Path) -> list[Result]:
     """Start both sides, compare, and stop them however it ends."""
-    say("Starting llama.cpp's servers, LightPhon and a node.")
+    say("Starting the engines' servers, LightPhon and a node.")
     results = []
     models = [workload.model for workload in workloads]
     async with direct(models) as plain, gateway(models, folder) as through:
         for workload in workloads:
-            for clients in CLIENTS:
+            for clients in workload.seconds:
                 say(f"{workload.model.id}, {clients} clients at once")
                 results.append(await compare(workload, clients, plain[workload.model.id], through))
     return results
@@ -204,6 +204,16 @@ def workloads(folder: Path, *, quick: bool) -> list[Workload]:
     ]
 
 
+def ctransformers_workloads(folder: Path, model: Path | None, *, quick: bool) -> list[Workload]:
+    """One client at a time, which is all that this engine serves: the scripted model, and a file of one's own."""
+
+    def one(name: str, path: Path, tokens: int) -> Workload:
+        return Workload(BenchModel(name, path, "ctransformers"), tokens, {1: 7 if quick else 35})
+
+    found = [one(model.stem, model, 48)] if model is not None else []
+    return [*found, one("scripted", ENDLESS.write(folder / "scripted.gguf", context=CONTEXT), 400)]
+
+
 def write_json(results: Sequence[Result]) -> None:
     """Everything, for programs."""
     settings = {"slots": SLOTS, "context": CONTEXT, "threads": THREADS}
@@ -214,14 +224,24 @@ def write_json(results: Sequence[Result]) -> None:
 @click.command()
 @click.option("--quick", is_flag=True, help="About a minute instead of four; rougher.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
-def main(quick: bool, as_json: bool) -> None:
-    """Compare llama.cpp's own server with LightPhon in front of an equal one."""
+@click.option("--engine", type=click.Choice(["llama.cpp", "ctransformers"]), default="llama.cpp", show_default=True)
+@click.option(
+    "--model",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="For ctransformers, a file that it can load; without it the scripted model alone.",
+)
+def main(quick: bool, as_json: bool, engine: str, model: Path | None) -> None:
+    """Compare an engine's own server with LightPhon in front of an equal one."""
     # Unwound like Ctrl-C, so that no server stays behind.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="lightphon-bench-") as name:
         folder = Path(name)
         try:
-            results = asyncio.run(run(workloads(folder, quick=quick), folder))
+            if engine == "ctransformers":
+                asked = ctransformers_workloads(folder, model, quick=quick)
+            else:
+                asked = workloads(folder, quick=quick)
+            results = asyncio.run(run(asked, folder))
         except (SideFailed, BadAnswer) as error:
             raise click.ClickException(str(error)) from None
     if as_json:

@@ -1,4 +1,4 @@
-"""The two sides of the comparison: llama.cpp's own server, and LightPhon in front of an equal one."""
+"""The two sides of the comparison: an engine's own server, and LightPhon in front of an equal one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from attrs import frozen
-from lightphon_backend_gguf.node.plan import plan
+from lightphon_backend_gguf.node.engines.base import Engine
+from lightphon_backend_gguf.node.engines.ctransformers import CTransformersSettings
+from lightphon_backend_gguf.node.engines.kinds import engine_for
+from lightphon_backend_gguf.node.engines.llamacpp import LlamaCppSettings
 from streaming import BadAnswer, Target, ask
 
 SLOTS = 8
@@ -29,10 +32,17 @@ class SideFailed(Exception):
 
 @frozen
 class BenchModel:
-    """A model file, and the id that both sides give it."""
+    """A model file, the id that both sides give it, and the engine that runs it, as `--engine` names it."""
 
     id: str
     path: Path
+    engine: str = "llama.cpp"
+
+    def alone(self) -> Engine:
+        """The engine by itself, with the settings that a node would give it."""
+        if self.engine == "ctransformers":
+            return engine_for(CTransformersSettings(self.path, self.id, CONTEXT, THREADS))
+        return engine_for(LlamaCppSettings(self.path, self.id, SLOTS, CONTEXT, THREADS))
 
 
 @frozen
@@ -46,13 +56,13 @@ class Gateway:
 
 @asynccontextmanager
 async def direct(models: Sequence[BenchModel]) -> AsyncGenerator[dict[str, Target]]:
-    """llama.cpp's HTTP server for each model: the very engine, with the very settings, that a node would run."""
+    """The engine's HTTP server for each model: the very engine, with the very settings, that a node would run."""
     async with AsyncExitStack() as stack:
         targets = {}
-        names = [model.id for model in models]
-        for planned in plan([model.path for model in models], names, slots=SLOTS, context=CONTEXT, threads=THREADS):
-            stack.push_async_callback(planned.engine.stop)
-            endpoint = await planned.engine.start()
+        for model in models:
+            engine = model.alone()
+            stack.push_async_callback(engine.stop)
+            endpoint = await engine.start()
             url = urlsplit(endpoint.url)
             assert url.hostname is not None
             assert url.port is not None
@@ -74,6 +84,8 @@ async def gateway(models: Sequence[BenchModel], folder: Path) -> AsyncGenerator[
         for model in models:
             node_run += [str(model.path), "--name", model.id]
         node_run += ["--server", f"http://127.0.0.1:{port}", "--node-name", "bench", "--drain-timeout", "0"]
+        if models[0].engine != "llama.cpp":
+            node_run += ["--engine", models[0].engine]
         node_run += ["--slots", str(SLOTS), "--context", str(CONTEXT), "--threads", str(THREADS)]
         environ = {"LIGHTPHON_NODE_TOKEN": token}
         node = await stack.enter_async_context(_process(node_run, folder / "node.log", environ))

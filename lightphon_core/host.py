@@ -70,13 +70,36 @@ class Tasks:
         await asyncio.gather(*running, return_exceptions=True)
 
 
+class AccountChanges:
+    """Tells, on this server, when an account's credentials may open less than before: one was revoked or changed, or
+    the account was blocked or removed. What another process does to the same database is not heard of here."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[[str], None]] = []
+
+    def subscribe(self, listener: Callable[[str], None]) -> None:
+        """Have `listener` called with each account's id. It must not wait, and raise nothing."""
+        self._listeners.append(listener)
+
+    def publish(self, account_id: str) -> None:
+        """Call once what was changed is committed."""
+        for listener in self._listeners:
+            listener(account_id)
+
+
+def _nothing_to_hear(_: Callable[[str], None]) -> None:
+    """For a plugin that stands by itself."""
+
+
 @frozen
 class Host(Generic[S]):
     """The application as one plugin sees it.
 
     `settings` is an instance of the plugin's own `settings` class, or None where it has none. `offers_changed()` asks
     the catalogue to read `offers()` again. `authenticate(connection)` tells who opened a connection to one of the
-    plugin's own routes, or raises `Unauthenticated`.
+    plugin's own routes, or raises `Unauthenticated`. `on_account_change(listener)` has `listener(account_id)` called
+    when the account's credentials may have ceased to hold: whoever keeps a connection open asks again then, and now and
+    then in any case, since other processes revoke too.
     """
 
     plugin: str
@@ -86,3 +109,4 @@ class Host(Generic[S]):
     tasks: Tasks
     offers_changed: Callable[[], None]
     authenticate: Callable[[ASGIConnection[Any, Any, Any, Any]], Awaitable[Principal]] = field(repr=False)
+    on_account_change: Callable[[Callable[[str], None]], None] = field(default=_nothing_to_hear, repr=False)

@@ -7,6 +7,9 @@ from attrs import Attribute, field, frozen
 
 from lightphon_core.money import msat
 
+Facts = Mapping[str, str | int | float]
+"""What a backend tells beyond what the core acts on, by name: shown to the owner in /api/nodes, and used by nothing."""
+
 
 def _amount(_: object, __: "Attribute[int]", value: object) -> None:
     msat(value)
@@ -74,12 +77,13 @@ class ListedModel:
 class Node:
     """Who serves: a GPU box, or a server reached over HTTP. `owner` is the account that earns, None for the house.
 
-    `name` is what clients see in `routing_info`; it is safe in a header (printable ASCII).
+    `name` is what clients see in `routing_info`; it is safe in a header (printable ASCII). `facts` are of the machine.
     """
 
     id: str
     name: str
     owner: str | None = None
+    facts: Facts = field(factory=dict, hash=False)
 
 
 @frozen
@@ -102,7 +106,7 @@ class Offer:
     """One model on one node. `id` is unique within its backend and stays the same for as long as the offer stands.
 
     `slots` is how many requests the node runs at once. `price` is what its owner asks; None leaves it to the gateway's
-    settings.
+    settings. `facts` are of the model's file and of what runs it.
     """
 
     id: str
@@ -110,14 +114,17 @@ class Offer:
     node: Node
     slots: int = 1
     price: Price | None = None
+    facts: Facts = field(factory=dict, hash=False)
 
 
 @frozen
 class Load:
-    """How busy an offer is now: `busy` of its slots are taken, and `queued` requests wait for one."""
+    """How busy an offer is now: `busy` of its slots are taken, and `queued` requests wait for one. `facts` are what
+    its node measures."""
 
     busy: int = 0
     queued: int = 0
+    facts: Facts = field(factory=dict, hash=False)
 
 
 @frozen

@@ -19,7 +19,7 @@ from lightphon_core.accounts.membership import Membership
 from lightphon_core.accounts.passwords import Passwords
 from lightphon_core.accounts.stored_limiter import StoredLimiter
 from lightphon_core.errors import SettingsError
-from lightphon_core.host import Clock, Host, SystemClock, Tasks
+from lightphon_core.host import AccountChanges, Clock, Host, SystemClock, Tasks
 from lightphon_core.ledger.ledger import Ledger
 from lightphon_core.ledger.obligations import obligations_of
 from lightphon_core.plugins import Plugins, Source, installed
@@ -53,6 +53,7 @@ class Assembly:
     backends: list[Backend]
     authenticators: list[Authenticator]
     tasks: list[Tasks]
+    account_changes: AccountChanges
 
 
 def assemble(
@@ -73,6 +74,7 @@ def assemble(
     clock = clock or SystemClock()
     catalogue = Catalogue(backends, clock.now)
     tasks: list[Tasks] = []
+    account_changes = AccountChanges()
 
     async def who(connection: Connection) -> Principal:
         return await authenticate(authenticators, credentials_of(connection))
@@ -80,7 +82,7 @@ def assemble(
     def host_for(name: str, own: Any) -> Host[Any]:
         plugin_log = structlog.stdlib.get_logger(f"lightphon.{name}")
         tasks.append(Tasks(plugin_log))
-        return Host(name, own, plugin_log, clock, tasks[-1], catalogue.invalidate, who)
+        return Host(name, own, plugin_log, clock, tasks[-1], catalogue.invalidate, who, account_changes.subscribe)
 
     plugins = Plugins(
         [*_builtin(database), *(installed() if sources is None else sources)],
@@ -89,7 +91,7 @@ def assemble(
         order=settings.plugins.order,
     )
     plugins.build(lambda name, schema: plugin_settings(settings, name, schema, environ), host_for)
-    return Assembly(plugins, catalogue, backends, authenticators, tasks)
+    return Assembly(plugins, catalogue, backends, authenticators, tasks, account_changes)
 
 
 def create_app(
@@ -176,6 +178,7 @@ def create_app(
                 "membership": membership,
                 "passwords": passwords,
                 "settings": settings,
+                "account_changes": assembly.account_changes,
                 "metrics": counted,
                 "readiness": health.Readiness(gateway, database),
                 "plugin_schemas": plugins.schemas(),

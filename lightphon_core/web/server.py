@@ -14,6 +14,7 @@ from lightphon_core.errors import ConfigurationError
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.web.edge.chain import edge
 from lightphon_core.web.edge.protocol import BoundedHeads
+from lightphon_core.web.edge.sockets import BoundedSockets
 
 WEBSOCKET_MESSAGE_BYTES = 1 << 20
 """The largest WebSocket message anyone may send us; node links fragment what is larger."""
@@ -107,7 +108,7 @@ def server_for(app: Litestar, *, shutdown_grace_s: float, on_started: Callable[[
         uvicorn.Config(
             edge(app),
             http=BoundedHeads,
-            ws="websockets-sansio",
+            ws=BoundedSockets,
             ws_max_size=WEBSOCKET_MESSAGE_BYTES,
             ws_per_message_deflate=False,
             lifespan="off",

@@ -9,6 +9,7 @@ from litestar.params import JSONBody
 from lightphon_core.accounts.membership import Entered, Membership
 from lightphon_core.accounts.people import Account
 from lightphon_core.accounts.sessions import COOKIE, SECURE_COOKIE, session_token
+from lightphon_core.host import AccountChanges
 from lightphon_core.settings import Settings
 from lightphon_core.types import Principal, Scope
 from lightphon_core.web.api.body import Body
@@ -150,10 +151,14 @@ async def change_password(
     responses=refusals(*GUARDED),
 )
 async def delete_account(
-    principal: Given[Principal], membership: Given[Membership], settings: Given[Settings]
+    principal: Given[Principal],
+    membership: Given[Membership],
+    settings: Given[Settings],
+    account_changes: Given[AccountChanges],
 ) -> Response[Deleted]:
     """Remove the account for good, unless it has obligations. A session needs a recent password."""
     await membership.delete(principal.account_id)
+    account_changes.publish(principal.account_id)
     return Response(Deleted(), headers=_cookie("", settings, max_age_s=0))
 
 

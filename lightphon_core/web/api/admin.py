@@ -15,6 +15,7 @@ from lightphon_core.accounts.directory import block_account, existing_account, s
 from lightphon_core.accounts.invites import create_invite
 from lightphon_core.accounts.passwords import Passwords, check_password
 from lightphon_core.accounts.people import Account, create_account
+from lightphon_core.host import AccountChanges
 from lightphon_core.ledger.budgets import budgets_of
 from lightphon_core.ledger.statement import wallet_of
 from lightphon_core.serving.gateway import Gateway
@@ -139,9 +140,17 @@ class Administration(Controller):
         guards=[Requires(Scope.MANAGE)],
         responses=refusals(*GUARDED, 404),
     )
-    async def block(self, account_id: Id, database: Given[Database], gateway: Given[Gateway]) -> AccountDetails:
+    async def block(
+        self,
+        account_id: Id,
+        database: Given[Database],
+        gateway: Given[Gateway],
+        account_changes: Given[AccountChanges],
+    ) -> AccountDetails:
         """No log-in, and none of its keys and tokens work. The last administrator cannot be blocked."""
-        return _details(await database.write(partial(block_account, account_id=account_id, now=gateway.clock.now())))
+        blocked = await database.write(partial(block_account, account_id=account_id, now=gateway.clock.now()))
+        account_changes.publish(account_id)
+        return _details(blocked)
 
     @post(
         "/accounts/{account_id:str}/unblock",

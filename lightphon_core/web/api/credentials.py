@@ -19,6 +19,7 @@ from lightphon_core.accounts.people import account_of_id
 from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.terms import check_grant
 from lightphon_core.errors import InvalidRequest, PermissionDenied, Unauthenticated
+from lightphon_core.host import AccountChanges
 from lightphon_core.ledger.budgets import budgets_of, set_budgets
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.storage.engine import Connection, Database
@@ -101,6 +102,7 @@ class _Credentials(Controller):
         principal: Given[Principal],
         database: Given[Database],
         gateway: Given[Gateway],
+        account_changes: Given[AccountChanges],
     ) -> CredentialInfo:
         """Give it other terms; its secret stays."""
         now = gateway.clock.now()
@@ -115,7 +117,9 @@ class _Credentials(Controller):
                 set_budgets(connection, credential_id, amounts(data.budgets))
             return credential_info(changed, budgets_of(connection, [credential_id]))
 
-        return await database.write(change)
+        changed = await database.write(change)
+        account_changes.publish(principal.account_id)
+        return changed
 
     @delete("/{credential_id:str}", status_code=200, guards=[Requires(Scope.MANAGE)], responses=refusals(*GUARDED, 404))
     async def revoke(
@@ -124,6 +128,7 @@ class _Credentials(Controller):
         principal: Given[Principal],
         database: Given[Database],
         gateway: Given[Gateway],
+        account_changes: Given[AccountChanges],
     ) -> CredentialInfo:
         """Revoke it, for good. Revoking it again changes nothing."""
         now = gateway.clock.now()
@@ -132,7 +137,9 @@ class _Credentials(Controller):
             revoked = revoke_credential(connection, self.kind, credential_id, now=now, account_id=principal.account_id)
             return credential_info(revoked, budgets_of(connection, [credential_id]))
 
-        return await database.write(revoke)
+        revoked = await database.write(revoke)
+        account_changes.publish(principal.account_id)
+        return revoked
 
     def _check_budgets(self, connection: Connection, principal: Principal, asked: Budgets | msgspec.UnsetType) -> None:
         """A key that may only spend so much would get around it by others that it makes or changes."""

@@ -11,6 +11,7 @@ from litestar.params import SkipValidation
 
 from lightphon_core.accounts.membership import Membership
 from lightphon_core.accounts.passwords import Passwords
+from lightphon_core.host import AccountChanges
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.settings import Settings
 from lightphon_core.storage.engine import Database
@@ -46,6 +47,11 @@ def _passwords(state: State) -> Passwords:
     return passwords
 
 
+def _account_changes(state: State) -> AccountChanges:
+    account_changes: AccountChanges = state.account_changes
+    return account_changes
+
+
 def _settings(state: State) -> Settings:
     settings: Settings = state.settings
     return settings
@@ -60,5 +66,6 @@ DEPENDENCIES = {
         ("membership", _membership),
         ("passwords", _passwords),
         ("settings", _settings),
+        ("account_changes", _account_changes),
     )
 }

@@ -27,7 +27,10 @@ class PriceMsat(msgspec.Struct, frozen=True):
 
 
 class OfferedModel(msgspec.Struct, frozen=True):
-    """A model as one node offers it: `busy` of its `slots` are taken, and `queued` requests wait."""
+    """A model as one node offers it: `busy` of its `slots` are taken, and `queued` requests wait.
+
+    `facts` are what the node says beyond that, of the file, the engine and the speeds it measured.
+    """
 
     id: str
     capabilities: list[str]
@@ -37,13 +40,15 @@ class OfferedModel(msgspec.Struct, frozen=True):
     slots: int
     busy: int
     queued: int
+    facts: dict[str, str | int | float]
 
 
 class OwnNode(msgspec.Struct, frozen=True):
-    """A node that is online."""
+    """A node that is online. `facts` are what it says of its machine."""
 
     id: str
     name: str
+    facts: dict[str, str | int | float]
     models: list[OfferedModel]
 
 
@@ -67,7 +72,12 @@ async def nodes(principal: Given[Principal], gateway: Given[Gateway]) -> Nodes:
     own = [entry for entry in gateway.catalogue.entries() if entry.offer.node.owner == principal.account_id]
     by_node = {entry.offer.node.id: entry.offer.node for entry in own}
     data = [
-        OwnNode(node.id, node.name, [_model(each, gateway.pricing) for each in own if each.offer.node.id == node.id])
+        OwnNode(
+            node.id,
+            node.name,
+            dict(node.facts),
+            [_model(each, gateway.pricing) for each in own if each.offer.node.id == node.id],
+        )
         for node in sorted(by_node.values(), key=lambda node: (node.name, node.id))
     ]
     return Nodes(data)
@@ -94,4 +104,5 @@ def _model(entry: Entry, pricing: PricingSettings) -> OfferedModel:
         slots=offer.slots,
         busy=load.busy,
         queued=load.queued,
+        facts={**offer.facts, **load.facts},
     )

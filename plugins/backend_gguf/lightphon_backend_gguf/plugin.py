@@ -7,6 +7,7 @@ from litestar.types import ControllerRouterHandler
 
 from lightphon_backend_gguf.demo.command import add_to
 from lightphon_backend_gguf.hub.backend import NodeBackend
+from lightphon_backend_gguf.hub.download import downloads
 from lightphon_backend_gguf.hub.roster import Roster
 from lightphon_backend_gguf.hub.route import node_link
 from lightphon_backend_gguf.hub.settings import GgufSettings
@@ -21,6 +22,7 @@ class Gguf:
     def __init__(self, host: Host[GgufSettings]) -> None:
         self._host = host
         self._roster = Roster(host.offers_changed)
+        host.on_account_change(self._roster.recheck)
 
     @hookimpl
     def register_backends(self) -> Iterable[Backend]:
@@ -28,7 +30,7 @@ class Gguf:
 
     @hookimpl
     def register_routes(self) -> Sequence[ControllerRouterHandler]:
-        return [node_link(self._host, self._roster)]
+        return [node_link(self._host, self._roster), *downloads()]
 
     @staticmethod
     def register_commands(cli: click.Group) -> None:

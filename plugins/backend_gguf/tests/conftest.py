@@ -33,6 +33,8 @@ from litestar.connection import ASGIConnection
 from websockets.asyncio.client import ClientConnection, connect
 
 from lightphon_core import Host, Job, LightPhonError, Principal, Scope, Tasks, Unauthenticated
+from lightphon_core.host import AccountChanges
+from lightphon_core.web.edge.sockets import BoundedSockets
 
 LOG: Any = structlog.get_logger()
 PATH = "/v1/chat/completions"
@@ -67,6 +69,18 @@ def served(name: str = "m", slots: int = 4) -> Served:
     return Served(offer(name, slots), Endpoint(url="http://127.0.0.1:1", key="k", model=name))
 
 
+@pytest.fixture(scope="session")
+def make_offer() -> Callable[..., OfferMessage]:
+    """`make_offer(name, slots)`: an offer of a model named "maker/NAME"."""
+    return offer
+
+
+@pytest.fixture(scope="session")
+def make_served() -> Callable[..., Served]:
+    """The same with an endpoint."""
+    return served
+
+
 @define
 class Hub:
     """A server on a loopback port, and what stands behind it."""
@@ -77,6 +91,7 @@ class Hub:
     checks: int = 0
     port: int = 0
     backend: NodeBackend = field(init=False)
+    _accounts: AccountChanges = field(factory=AccountChanges)
     _server: _Server = field(init=False)
     _serving: asyncio.Task[None] = field(init=False)
 
@@ -91,11 +106,24 @@ class Hub:
             return found
         raise found or Unauthenticated("Unknown token.")
 
+    def account_changed(self, account_id: str) -> None:
+        self._accounts.publish(account_id)
+
     def changed(self) -> None:
         self.changes += 1
 
     async def start(self) -> None:
-        plugin = Gguf(Host("gguf", self.settings, LOG, SystemClock(), Tasks(LOG), self.changed, self.authenticate))
+        host = Host(
+            "gguf",
+            self.settings,
+            LOG,
+            SystemClock(),
+            Tasks(LOG),
+            self.changed,
+            self.authenticate,
+            self._accounts.subscribe,
+        )
+        plugin = Gguf(host)
         (backend,) = plugin.register_backends()
         assert isinstance(backend, NodeBackend)
         self.backend = backend
@@ -108,7 +136,7 @@ class Hub:
         listener.bind(("127.0.0.1", self.port))
         self.port = listener.getsockname()[1]
         config = uvicorn.Config(
-            app, ws="websockets-sansio", ws_per_message_deflate=False, ws_max_size=2**20, log_config=None
+            app, ws=BoundedSockets, ws_per_message_deflate=False, ws_max_size=2**20, log_config=None
         )
         self._server = _Server(config)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
@@ -153,7 +181,7 @@ class Engine:
             self.open -= 1
 
     async def _answer(self, body: bytes) -> AsyncGenerator[bytes, None]:
-        order = json.loads(body) if body.startswith(b"{") else {"do": "measure"}
+        order = json.loads(body)
         match order["do"]:
             case "count":
                 for number in range(order["to"]):
@@ -268,9 +296,11 @@ async def start_link(engine: Engine) -> AsyncIterator[Callable[..., RunningLink]
     """Starts a link to a URL, with the fixture's engine behind it."""
     links: list[RunningLink] = []
 
-    def start(url: str, *offers: Served, token: str = "one", name: str = "box", **options: Any) -> RunningLink:
+    def start(
+        url: str, *offers: Served, token: str = "one", name: str = "box", software: str = "test/1", **options: Any
+    ) -> RunningLink:
         states: list[LinkState] = []
-        link = Link(url, token, name, software="test/1", post=engine.post, report=states.append, log=LOG, **options)
+        link = Link(url, token, name, software=software, post=engine.post, report=states.append, log=LOG, **options)
         link.serve(offers or (served(),))
         running = RunningLink(link, states, asyncio.create_task(link.run()))
         links.append(running)
@@ -292,7 +322,7 @@ def dial() -> Dial:
         url: str, token: str | None = "one", *, join: bool = True, slots: int = 4, subprotocol: Any = SUBPROTOCOL
     ) -> AsyncIterator[RawNode]:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        subprotocols = [subprotocol] if subprotocol else None
+        subprotocols = [subprotocol] if isinstance(subprotocol, str) else subprotocol
         async with connect(
             url, additional_headers=headers, subprotocols=subprotocols, compression=None, proxy=None, close_timeout=1
         ) as socket:

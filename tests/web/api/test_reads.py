@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import httpx
 from attrs import evolve
 
-from lightphon_core import Model, Price
+from lightphon_core import Load, Model, Price
 from lightphon_core.ledger import adjustment
 from lightphon_core.ledger.store import carry_out
 from lightphon_core.web.api.usage import span
@@ -84,9 +84,19 @@ def test_nodes_are_ones_own(people):
         "slots": 3,
         "busy": 0,
         "queued": 0,
+        "facts": {},
     }
-    node = {"id": "scripted-node", "name": "scripted-node", "models": [model]}
+    node = {"id": "scripted-node", "name": "scripted-node", "facts": {}, "models": [model]}
     assert alice.get("/api/nodes").json() == {"data": [node]}
     assert bob.get("/api/nodes").json() == {"data": []}
+
+    (offer,) = people.backend.offers()
+    told = evolve(offer, facts={"engine": "e"}, node=evolve(offer.node, facts={"cores": 8}))
+    people.backend.offers = lambda: [told]
+    people.backend.load = lambda: {told.id: Load(busy=1, facts={"tokens_per_s": 9.5})}
+    people.backend.changed()
+    (node,) = alice.get("/api/nodes").json()["data"]
+    assert node["facts"] == {"cores": 8}
+    assert (node["models"][0]["busy"], node["models"][0]["facts"]) == (1, {"engine": "e", "tokens_per_s": 9.5})
     status = httpx.get(people.running.url + "/api/status").json()
     assert {**status, "version": ""} == {"version": "", "nodes_online": 1, "models_online": 1}

@@ -2,21 +2,26 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 import structlog
-from attrs import frozen
+from attrs import evolve, frozen
 from litestar import WebSocket
 from litestar.exceptions import WebSocketDisconnect
 
 from lightphon_backend_gguf.hub.answer import Answer
 from lightphon_backend_gguf.hub.settings import GgufSettings
-from lightphon_backend_gguf.hub.translate import to_error
-from lightphon_backend_gguf.protocol import limits
+from lightphon_backend_gguf.hub.translate import machine_facts, to_error, to_offer
+from lightphon_backend_gguf.protocol import limits, tolls
+from lightphon_backend_gguf.protocol.allowance import Allowance
 from lightphon_backend_gguf.protocol.closing import CloseCode, ProtocolViolation
 from lightphon_backend_gguf.protocol.fields import FieldError
 from lightphon_backend_gguf.protocol.hub_session import Ended, HubEvent, HubSession, Joined, OffersChanged, Output
-from lightphon_core import BackendError, Job, Node, Overloaded, Refused, TimedOut, Unavailable
+from lightphon_core import BackendError, Job, Node, Offer, Overloaded, Refused, TimedOut, Unavailable
+
+MESSAGES_AT_ONCE = 32
+"""Messages of one node that are read before others have their turn: reading what has arrived does not wait."""
 
 
 class Check(Protocol):
@@ -50,12 +55,15 @@ class Connection:
         self.session = session
         self.node = node
         self.gone = False
+        self.offers: tuple[Offer, ...] = ()
         self._socket = socket
         self._settings = settings
         self._log = log
         self._changed = changed
         self._running: dict[int, Running] = {}
         self._wake = asyncio.Event()
+        self._suspect = asyncio.Event()
+        self._allowance = Allowance(tolls.RATE, tolls.BURST)
         self._heard = False
         self._end: asyncio.Future[CloseCode | None] = asyncio.get_running_loop().create_future()
         self._closed = asyncio.Event()
@@ -98,6 +106,7 @@ class Connection:
         if self.gone:
             return
         self.gone = True
+        self.offers = ()
         self._end.set_result(code)
         lost = list(self._running.values())
         self._running.clear()
@@ -111,6 +120,10 @@ class Connection:
             reason=code.name.lower() if code else "disconnected",
             jobs_lost=len(lost),
         )
+
+    def recheck(self) -> None:
+        """Look at once whether the token still holds."""
+        self._suspect.set()
 
     async def closed(self) -> None:
         """Wait until the socket has been closed."""
@@ -135,19 +148,27 @@ class Connection:
             self._closed.set()
 
     async def _read(self) -> None:
+        loop = asyncio.get_running_loop()
+        taken = 0
         while True:
             try:
-                events = await receive(self._socket, self.session)
+                received = await receive(self._socket, self.session)
             except ProtocolViolation as violation:
                 self._log.warning("node broke the protocol", node=self.node.id, violation=str(violation))
                 return self.close(CloseCode.PROTOCOL_VIOLATION)
-            if events is None:
+            if received is None:
                 return self.close(None)
             self._heard = True
-            for event in events:
+            for event in received.events:
                 self._act(event)
+            if received.toll and not self._allowance.spend(received.toll, loop.time()):
+                self._log.warning("node sends more than it may", node=self.node.id)
+                return self.close(CloseCode.FLOODING)
             if self.session.pending:
                 self._wake.set()
+            taken += 1
+            if taken % MESSAGES_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     def _act(self, event: HubEvent) -> None:
         match event:
@@ -161,6 +182,9 @@ class Connection:
                     error: BackendError | None = to_error(failed) if failed else None
                     ended.answer.end(error)
             case OffersChanged():
+                standing = () if self.session.draining else self.session.offers.values()
+                node = evolve(self.node, facts=machine_facts(self.session.hardware))
+                self.offers = tuple(to_offer(node, message) for message in standing)
                 self._changed()
             case Joined():
                 pass
@@ -191,22 +215,37 @@ class Connection:
 
     async def _recheck(self, check: Check) -> None:
         while True:
-            await asyncio.sleep(self._settings.recheck_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.recheck_s):
+                    await self._suspect.wait()
+            self._suspect.clear()
             if (code := await check()) is not None:
                 return self.close(code)
 
 
-async def receive(socket: "WebSocket[Any, Any, Any]", session: HubSession) -> list[HubEvent] | None:
-    """The events of the next message; None when the peer has gone. Raises `ProtocolViolation`."""
+@frozen
+class Received:
+    """What one message came to. `toll` is what it costs the node."""
+
+    events: list[HubEvent]
+    toll: float
+
+
+async def receive(socket: "WebSocket[Any, Any, Any]", session: HubSession) -> Received | None:
+    """The next message; None when the peer has gone. Raises `ProtocolViolation`."""
     message: Any = await socket.receive()
     if message["type"] == "websocket.disconnect":
         return None
     text = message.get("text")
-    return session.receive_text(text) if text is not None else session.receive_bytes(message["bytes"])
+    if text is None:
+        events = session.receive_bytes(message["bytes"])
+        return Received(events, tolls.frame_toll(wanted=bool(events)))
+    events = session.receive_text(text)
+    return Received(events, tolls.text_toll(text, offers=any(isinstance(event, OffersChanged) for event in events)))
 
 
 async def close(socket: "WebSocket[Any, Any, Any]", code: CloseCode) -> None:
-    """Send a close code; a peer that has gone or does not read is left to the server."""
+    """Send a close code. A peer that has gone, or does not read, is left to the server, which lets it go."""
     try:
         await asyncio.wait_for(socket.close(code, reason=code.name.lower()), timeout=2)
     except (OSError, TimeoutError, WebSocketDisconnect):

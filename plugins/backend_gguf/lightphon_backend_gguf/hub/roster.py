@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from lightphon_backend_gguf.hub.connection import Connection
-from lightphon_backend_gguf.hub.translate import to_offer
 from lightphon_backend_gguf.protocol.closing import CloseCode
 from lightphon_core import Load, Offer, Unavailable
 
@@ -32,12 +31,7 @@ class Roster:
 
     def refresh(self) -> None:
         """Read the offers of all nodes again."""
-        offers = tuple(
-            to_offer(connection.node, message)
-            for connection in self._connections.values()
-            if not (connection.gone or connection.session.draining)
-            for message in connection.session.offers.values()
-        )
+        offers = tuple(offer for connection in self._connections.values() for offer in connection.offers)
         if offers != self._offers:
             self._offers = offers
             self._changed()
@@ -53,7 +47,7 @@ class Roster:
             connection, local = self._split(offer.id)
             if connection is not None:
                 busy, queued = connection.session.load(local)
-                loads[offer.id] = Load(busy=busy, queued=queued)
+                loads[offer.id] = Load(busy=busy, queued=queued, facts=connection.session.measured(local))
         return loads
 
     def find(self, offer_id: str) -> tuple[Connection, str]:
@@ -62,6 +56,12 @@ class Roster:
         if connection is None:
             raise Unavailable("The node has gone.")
         return connection, local
+
+    def recheck(self, account_id: str) -> None:
+        """Something about this account's credentials has changed: look whether its nodes' tokens still hold."""
+        for connection in self._connections.values():
+            if connection.node.owner == account_id:
+                connection.recheck()
 
     async def close(self) -> None:
         """Tell every node that the server stops, and wait, briefly, until they were told."""

@@ -1,41 +1,45 @@
 """The WebSocket that nodes dial: who may come in, and under which name."""
 
 import asyncio
+from importlib.metadata import version as version_of
 from typing import Any
 
 from litestar import WebSocket, websocket
 from litestar.handlers import WebsocketRouteHandler
 
-from lightphon_backend_gguf.hub.connection import Connection, close, receive
+from lightphon_backend_gguf.hub.connection import Connection, Received, close, receive
+from lightphon_backend_gguf.hub.gate import Gate
 from lightphon_backend_gguf.hub.roster import Roster
 from lightphon_backend_gguf.hub.settings import GgufSettings
 from lightphon_backend_gguf.hub.translate import to_node
 from lightphon_backend_gguf.protocol.closing import CloseCode, ProtocolViolation
 from lightphon_backend_gguf.protocol.hub_session import HubSession, Joined
-from lightphon_backend_gguf.protocol.messages import SUBPROTOCOL, Hello
-from lightphon_core import Host, LightPhonError, Principal, Scope, Unauthenticated
+from lightphon_backend_gguf.protocol.messages import Hello
+from lightphon_backend_gguf.protocol.versions import choose, notice_for
+from lightphon_core import Host, LightPhonError, Node, Principal, Scope, Unauthenticated
 
 PATH = "/api/node-link"
+VERSION = version_of("lightphon-backend-gguf")
 
 Socket = WebSocket[Any, Any, Any]
 
 
 def node_link(host: Host[GgufSettings], roster: Roster) -> WebsocketRouteHandler:
     """The route. The server must allow WebSocket messages of 1 MiB; compression is better off."""
+    gate = Gate(host.settings.max_nodes_per_token)
 
     @websocket(PATH, name="node-link")
     async def handler(socket: WebSocket[Any, Any, Any]) -> None:
-        await _serve(socket, host, roster)
+        await _serve(socket, host, roster, gate)
 
     return handler
 
 
-async def _serve(socket: Socket, host: Host[GgufSettings], roster: Roster) -> None:
-    settings = host.settings
-    session = HubSession(max_offers=settings.max_offers)
+async def _serve(socket: Socket, host: Host[GgufSettings], roster: Roster, gate: Gate) -> None:
+    session = HubSession(max_offers=host.settings.max_offers)
     try:
-        async with asyncio.timeout(settings.hello_timeout_s):
-            met = await _meet(socket, host, session)
+        async with asyncio.timeout(host.settings.hello_timeout_s):
+            met = await _meet(socket, host, session, gate)
     except TimeoutError:
         met = CloseCode.HELLO_TOO_LATE
     except ProtocolViolation:
@@ -43,13 +47,28 @@ async def _serve(socket: Socket, host: Host[GgufSettings], roster: Roster) -> No
     if met is None:
         return
     if isinstance(met, CloseCode):
-        host.log.info("node turned away", reason=met.name.lower())
-        await close(socket, met)
+        await _turn_away(socket, host, met)
         return
-
     principal, hello = met
     node = to_node(principal, hello)
-    session.welcome(node.id, settings.heartbeat_s)
+    with gate.connected(principal.credential_id, node.id) as admitted:
+        if admitted:
+            await _connected(socket, host, roster, session, node, hello)
+        else:
+            await _turn_away(socket, host, CloseCode.TOO_MANY_NODES)
+
+
+async def _connected(
+    socket: Socket,
+    host: Host[GgufSettings],
+    roster: Roster,
+    session: HubSession,
+    node: Node,
+    hello: Hello,
+) -> None:
+    """Serve a node that said hello, until the connection ends."""
+    settings = host.settings
+    session.welcome(node.id, settings.heartbeat_s, notice_for(hello.software, VERSION))
     connection = Connection(socket, session, node, settings, host.log, roster.refresh)
 
     async def check() -> CloseCode | None:
@@ -66,21 +85,32 @@ async def _serve(socket: Socket, host: Host[GgufSettings], roster: Roster) -> No
 
 
 async def _meet(
-    socket: Socket, host: Host[GgufSettings], session: HubSession
+    socket: Socket, host: Host[GgufSettings], session: HubSession, gate: Gate
 ) -> tuple[Principal, Hello] | CloseCode | None:
     """Accept, authenticate, and hear hello; None if the peer has gone. Raises `ProtocolViolation`."""
-    offered = SUBPROTOCOL in socket.scope["subprotocols"]
-    await socket.accept(subprotocols=SUBPROTOCOL if offered else None)
-    if not offered:
+    version = choose(socket.scope["subprotocols"])
+    await socket.accept(subprotocols=version)
+    if version is None:
         return CloseCode.UNSUPPORTED_VERSION
-    principal = await _admit(socket, host)
-    if isinstance(principal, CloseCode):
-        return principal
-    match await receive(socket, session):
-        case [Joined(hello)]:
-            return principal, hello
-        case _:
-            return None
+    client = socket.client.host if socket.client else None
+    with gate.waiting(client, host.clock.monotonic()) as admitted:
+        if not admitted:
+            return CloseCode.TRY_LATER
+        principal = await _admit(socket, host)
+        if isinstance(principal, CloseCode):
+            if principal is not CloseCode.TRY_LATER:
+                gate.refused(client, host.clock.monotonic())
+            return principal
+        match await receive(socket, session):
+            case Received([Joined(hello)]):
+                return principal, hello
+            case _:
+                return None
+
+
+async def _turn_away(socket: Socket, host: Host[GgufSettings], code: CloseCode) -> None:
+    host.log.info("node turned away", reason=code.name.lower())
+    await close(socket, code)
 
 
 async def _admit(socket: Socket, host: Host[GgufSettings]) -> Principal | CloseCode:

@@ -23,6 +23,7 @@ class GgufSettings:
         10.0, 0.01, 86400, "Seconds between checks of a connected node's token: a revoked one is cut off within that."
     )
     max_offers: int = _number(64, 1, limits.OFFERS, "Models that one node may offer.")
+    max_nodes_per_token: int = _number(64, 1, 100_000, "Nodes that may be connected with one token at a time.")
     unread_limit: int = _number(
         4 * 1024 * 1024,
         limits.FRAGMENT_BYTES,

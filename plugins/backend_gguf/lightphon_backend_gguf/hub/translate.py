@@ -1,8 +1,9 @@
 """From the protocol's words to the core's types."""
 
 import hashlib
+from collections import Counter
 
-from lightphon_backend_gguf.protocol.messages import Failed, Hello, OfferMessage
+from lightphon_backend_gguf.protocol.messages import Failed, Hardware, Hello, OfferMessage
 from lightphon_core import (
     BackendError,
     Capability,
@@ -17,7 +18,7 @@ from lightphon_core import (
     Unavailable,
 )
 
-_KNOWN = frozenset(Capability)
+_CAPABILITIES = frozenset(Capability)
 
 
 def to_node(principal: Principal, hello: Hello) -> Node:
@@ -31,7 +32,7 @@ def to_offer(node: Node, message: OfferMessage) -> Offer:
     facts = message.model
     model = Model(
         id=facts.id,
-        capabilities=frozenset(Capability(word) for word in facts.capabilities if word in _KNOWN),
+        capabilities=frozenset(Capability(word) for word in facts.capabilities if word in _CAPABILITIES),
         context_length=facts.context_length,
         maker=facts.maker.lower() if facts.maker else None,
         params_b=facts.params_b,
@@ -41,7 +42,35 @@ def to_offer(node: Node, message: OfferMessage) -> Offer:
     price = None
     if asked is not None:
         price = Price(asked.per_minute, asked.per_mtok_prompt, asked.per_mtok_completion, asked.per_request)
-    return Offer(id=f"{node.id}/{message.id}", model=model, node=node, slots=message.slots, price=price)
+    return Offer(
+        id=f"{node.id}/{message.id}",
+        model=model,
+        node=node,
+        slots=message.slots,
+        price=price,
+        facts=_known(
+            architecture=facts.architecture, engine=message.engine, file_bytes=facts.file_bytes, sha256=facts.sha256
+        ),
+    )
+
+
+def machine_facts(hardware: Hardware | None) -> dict[str, str | int | float]:
+    """What a node says of its machine, by name; GPUs of one name once, with their number, and their memory together."""
+    if hardware is None:
+        return {}
+    counted = Counter(gpu.name for gpu in hardware.gpus)
+    memories = [gpu.memory_bytes for gpu in hardware.gpus if gpu.memory_bytes is not None]
+    return _known(
+        cpu=hardware.cpu,
+        cores=hardware.cores,
+        memory_bytes=hardware.memory_bytes,
+        gpu=", ".join(name if count == 1 else f"{count} x {name}" for name, count in counted.items()) or None,
+        gpu_memory_bytes=sum(memories) if memories else None,
+    )
+
+
+def _known(**facts: str | float | None) -> dict[str, str | int | float]:
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def to_error(failed: Failed) -> BackendError:

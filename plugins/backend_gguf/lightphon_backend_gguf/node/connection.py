@@ -12,7 +12,7 @@ from lightphon_backend_gguf.node.jobs import JobRunner, Post
 from lightphon_backend_gguf.node.served import Served
 from lightphon_backend_gguf.protocol import limits
 from lightphon_backend_gguf.protocol.closing import CloseCode, ProtocolViolation
-from lightphon_backend_gguf.protocol.messages import JobFailed, Welcome
+from lightphon_backend_gguf.protocol.messages import Hardware, JobFailed, Machine, Welcome
 from lightphon_backend_gguf.protocol.node_session import JobCancelled, JobReceived, NodeEvent, NodeSession, Welcomed
 
 _WELCOME_TIMEOUT_S = 10.0
@@ -27,7 +27,8 @@ class End:
 
 
 class Connection:
-    """Speaks for one node over an open WebSocket. `welcomed` is called when the hub has taken the node in."""
+    """Speaks for one node over an open WebSocket. `welcomed` is called when the hub has taken the node in; `machine`
+    tells at each heartbeat how busy the machine is."""
 
     def __init__(
         self,
@@ -36,10 +37,12 @@ class Connection:
         post: Post,
         log: structlog.stdlib.BoundLogger,
         welcomed: Callable[[Welcome], None],
+        machine: Callable[[], Machine | None] = lambda: None,
     ) -> None:
         self._socket = socket
         self._session = session
         self._welcomed = welcomed
+        self._machine = machine
         self._jobs = JobRunner(post, self, log)
         self._heard = False
         self._wake = asyncio.Event()
@@ -53,6 +56,11 @@ class Connection:
         self._jobs.serve(served)
         self._session.offer([item.offer for item in served])
         self._report_load()
+
+    def describe(self, hardware: Hardware) -> None:
+        """Say what the machine is."""
+        self._session.hardware(hardware)
+        self._wake.set()
 
     def drain(self) -> None:
         """Take no new jobs; the connection ends, normally, when the running ones are over."""
@@ -163,7 +171,7 @@ class Connection:
         self._finish(End(CloseCode.NORMAL, "drained"))
 
     def _report_load(self) -> None:
-        self._session.load(self._jobs.load())
+        self._session.load(self._jobs.load(), self._machine())
         self._wake.set()
 
     def _lost(self, closed: ConnectionClosed) -> None:

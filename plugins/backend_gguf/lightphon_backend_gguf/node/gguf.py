@@ -7,7 +7,7 @@ Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (versions 2 an
 
 import io
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import prod
 from typing import BinaryIO
 
@@ -119,8 +119,11 @@ class Header:
         return max((self.data_start + t.offset + (t.size or 0) for t in self.tensors), default=self.data_start)
 
 
-def read_header(file: BinaryIO) -> Header:
-    """Read the header of a seekable file, and check that the file holds all of its tensors. GgufError if not."""
+def read_header(file: BinaryIO, *, keep: Collection[str] = ()) -> Header:
+    """Read the header of a seekable file, and check that the file holds all of its tensors. GgufError if not.
+
+    `keep` are keys whose arrays are kept however long they are.
+    """
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     cursor = _Cursor(file, size)
@@ -134,7 +137,7 @@ def read_header(file: BinaryIO) -> Header:
         raise GgufError("The GGUF header is damaged: it announces more entries than any model has.")
     metadata: dict[str, Value] = {}
     for _ in range(entries):
-        key, value = _entry(cursor)
+        key, value = _entry(cursor, keep)
         if value is not None:
             metadata[key] = value
     table = tuple(_tensor(cursor) for _ in range(tensors))
@@ -232,13 +235,15 @@ class _Cursor:
                 count -= 1
 
 
-def _entry(cursor: _Cursor) -> tuple[str, Value | None]:
+def _entry(cursor: _Cursor, keep: Collection[str]) -> tuple[str, Value | None]:
     """The next key and its value; None for an array that is too long to keep."""
     key, kind = cursor.string(), cursor.u32()
     if kind != _ARRAY:
         return key, cursor.scalar(kind)
     kind, count = cursor.u32(), cursor.u64()
-    if count <= MAX_KEPT_ARRAY:
+    if count > _MAX_STRINGS and key in keep:
+        raise GgufError("The GGUF header is damaged: an array in it is too long.")
+    if count <= MAX_KEPT_ARRAY or key in keep:
         return key, tuple(cursor.scalar(kind) for _ in range(count))
     if kind == _STRING:
         cursor.skip_strings(count)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import structlog
 
+from lightphon_backend_gguf.node.guard import guarded
 from lightphon_backend_gguf.node.served import Endpoint, Served
 from lightphon_backend_gguf.protocol.messages import PATHS, JobFailed, OfferLoad
 from lightphon_backend_gguf.protocol.node_session import JobReceived
@@ -51,7 +52,15 @@ class JobRunner:
 
     def load(self) -> tuple[OfferLoad, ...]:
         """How busy each offer is."""
-        return tuple(OfferLoad(offer=offer, busy=self._busy[offer]) for offer in self._served)
+        return tuple(
+            OfferLoad(
+                offer=offer,
+                busy=self._busy[offer],
+                decode_tps=served.speed.decode,
+                prompt_tps=served.speed.prompt,
+            )
+            for offer, served in self._served.items()
+        )
 
     def start(self, job: JobReceived) -> None:
         """Run a job, or end it at once if it cannot be run."""
@@ -89,7 +98,7 @@ class JobRunner:
         await self._idle.wait()
 
     async def _run(self, job: JobReceived, endpoint: Endpoint) -> None:
-        async with aclosing(self._post(endpoint, job.path, job.body, timeout_s=job.timeout_s)) as parts:
+        async with aclosing(self._post(endpoint, job.path, guarded(job.body), timeout_s=job.timeout_s)) as parts:
             async for part in parts:
                 await self._replies.output(job.job, part)
 

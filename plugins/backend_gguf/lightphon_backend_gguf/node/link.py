@@ -21,8 +21,9 @@ from lightphon_backend_gguf.node.jobs import Post
 from lightphon_backend_gguf.node.served import Served
 from lightphon_backend_gguf.protocol import limits
 from lightphon_backend_gguf.protocol.closing import FINAL, CloseCode
-from lightphon_backend_gguf.protocol.messages import SUBPROTOCOL, Welcome
+from lightphon_backend_gguf.protocol.messages import Hardware, Machine, Welcome
 from lightphon_backend_gguf.protocol.node_session import NodeSession
+from lightphon_backend_gguf.protocol.versions import SUBPROTOCOLS
 
 T = TypeVar("T")
 StateName = Literal["connecting", "connected", "lost", "draining", "left"]
@@ -34,6 +35,13 @@ STEADY_S = 10.0
 
 # At DEBUG the library would write the Authorization header to the log; this logger is reachable by no configuration.
 _LIBRARY_LOG = logging.Logger("websockets", level=logging.ERROR)  # noqa: LOG001 - on purpose, see above
+
+
+class _Direct(connect):
+    """Follows no redirect: the token is for the address that the operator gave, and for no other."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
 
 
 class LinkRefused(Exception):
@@ -84,6 +92,8 @@ class Link:
         self._sleep = sleep
         self._random = random
         self._served: tuple[Served, ...] = ()
+        self._hardware: Hardware | None = None
+        self._machine: Machine | None = None
         self._connection: Connection | None = None
         self._draining = asyncio.Event()
 
@@ -92,6 +102,16 @@ class Link:
         self._served = tuple(served)
         if self._connection is not None:
             self._connection.serve(self._served)
+
+    def describe(self, hardware: Hardware) -> None:
+        """Say what the machine is, on this connection and the next ones."""
+        self._hardware = hardware
+        if self._connection is not None:
+            self._connection.describe(hardware)
+
+    def measured(self, machine: Machine) -> None:
+        """Say with the next heartbeats how busy the machine is."""
+        self._machine = machine
 
     def drain(self) -> None:
         """Take no new jobs, finish the running ones, and leave: `run` returns then."""
@@ -129,7 +149,9 @@ class Link:
             return socket
         try:
             session = NodeSession(self._name, self._software)
-            connection = Connection(socket, session, self._post, self._log, self._welcomed)
+            connection = Connection(socket, session, self._post, self._log, self._welcomed, lambda: self._machine)
+            if self._hardware is not None:
+                connection.describe(self._hardware)
             connection.serve(self._served)
             if self._draining.is_set():
                 connection.drain()
@@ -141,9 +163,9 @@ class Link:
 
     async def _dial(self) -> ClientConnection | End:
         try:
-            return await connect(
+            return await _Direct(
                 self._url,
-                subprotocols=[Subprotocol(SUBPROTOCOL)],
+                subprotocols=[Subprotocol(each) for each in SUBPROTOCOLS],
                 additional_headers={"Authorization": f"Bearer {self._token}"},
                 user_agent_header=self._software,
                 compression=None,
@@ -167,6 +189,8 @@ class Link:
 
     def _welcomed(self, welcome: Welcome) -> None:
         self._say("connected", f"Connected to {self._url} as {self._name} ({welcome.node_id}).")
+        if welcome.notice:
+            self._log.warning(f"The server says: {welcome.notice}")
 
     async def _unless_draining(self, work: Awaitable[T]) -> T | None:
         """What `work` returns, or None if draining began first; `work` is cancelled then."""

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lightphon_backend_gguf.node.gguf import TENSOR_TYPES, GgufError, Header, Value, read_header
+from lightphon_backend_gguf.node.model_files import stem
+from lightphon_backend_gguf.protocol.fields import is_word
 from lightphon_backend_gguf.protocol.messages import ModelFacts
 
 QUANTIZATIONS: Mapping[int, str] = {
@@ -110,12 +112,20 @@ def read_model(path: Path) -> Header:
         raise GgufError(f"{path}: {error}") from None
 
 
-def facts(header: Header, *, file_name: str, model_id: str | None = None, context: int | None = None) -> ModelFacts:
+def facts(
+    header: Header,
+    *,
+    file_name: str,
+    model_id: str | None = None,
+    context: int | None = None,
+    file_bytes: int | None = None,
+) -> ModelFacts:
     """The facts of one model.
 
     `model_id` is the operator's own name for it. `context` is how many tokens the operator grants one request; what
     is offered is never more than the length the model was trained for.
     """
+    architecture = _text(header, "general.architecture")
     return ModelFacts(
         id=model_id or identifier(header, file_name),
         capabilities=capabilities(header, file_name),
@@ -123,17 +133,20 @@ def facts(header: Header, *, file_name: str, model_id: str | None = None, contex
         maker=maker(header, file_name),
         params_b=params_b(header),
         quantization=quantization(header),
+        architecture=architecture if is_word(architecture) else None,
+        file_bytes=file_bytes,
     )
 
 
 def identifier(header: Header, file_name: str) -> str:
     """A model id from the metadata's name, else from the file's stem: printable ASCII without spaces."""
-    for name in (_text(header, "general.name"), Path(file_name).stem):
-        plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-        plain = _ID.sub("-", plain).strip("-._:/@+")[:_MAX_ID]
-        if plain:
-            return plain
-    return "model"
+    return next(filter(None, map(plain_id, (_text(header, "general.name"), stem(file_name)))), "model")
+
+
+def plain_id(name: str) -> str:
+    """A model id as near to a name as one may be; empty where nothing is left."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return _ID.sub("-", plain).strip("-._:/@+")[:_MAX_ID]
 
 
 def training_context(header: Header) -> int | None:

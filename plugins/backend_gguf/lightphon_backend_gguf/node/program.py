@@ -1,22 +1,27 @@
-"""A node at work: loads its models, keeps the link to the server, and stops in order."""
+"""A node at work: keeps its models served and the link to the server, and stops in order."""
 
 import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import structlog
 from attrs import field, frozen
 
+from lightphon_backend_gguf.node.digest import Digests, state_directory
+from lightphon_backend_gguf.node.engines.base import EngineError
+from lightphon_backend_gguf.node.hardware import machine, survey
 from lightphon_backend_gguf.node.link import Link, LinkState
 from lightphon_backend_gguf.node.plan import Planned
-from lightphon_backend_gguf.node.served import Served
+from lightphon_backend_gguf.node.supervisor import Care, Supervisor
+from lightphon_backend_gguf.node.traffic import Traffic
 from lightphon_backend_gguf.node.upstream import Upstream
 
-PROGRESS_S = 5.0
-"""How often the operator is told that a model still loads."""
+MEASURED_S = 15.0
+"""How often it is read how busy the machine is."""
 
 
 class NodeFailed(Exception):
@@ -25,13 +30,16 @@ class NodeFailed(Exception):
 
 @frozen
 class NodeOptions:
-    """Where a node connects, and as whom. `url` is the node link's own address."""
+    """Where a node connects, and as whom. `url` is the node link's own address; `state` a directory for what the node
+    has computed, such as digests of files; `care` how its engines are watched."""
 
     url: str
     token: str = field(repr=False)
     name: str
     software: str
     drain_timeout_s: float
+    state: Path = field(factory=state_directory)
+    care: Care = field(factory=Care)
 
 
 class Node:
@@ -41,7 +49,6 @@ class Node:
         self._options = options
         self._planned = planned
         self._log = log
-        self._served: list[Served] = []
         self._stop = asyncio.Event()
         self._stop_now = asyncio.Event()
 
@@ -52,78 +59,99 @@ class Node:
     async def run(self) -> None:
         """Serve until stopped. Raises LinkRefused, EngineError or NodeFailed; no engine runs on, however it ends."""
         options = self._options
-        try:
-            async with Upstream() as upstream:
-                link = Link(
-                    options.url,
-                    options.token,
-                    options.name,
-                    software=options.software,
-                    post=upstream.post,
-                    report=self._report,
-                    log=self._log,
-                )
-                with _signals(self.stop):
-                    await self._run(link)
-        finally:
-            await asyncio.gather(*(planned.engine.stop() for planned in self._planned))
+        async with Upstream() as upstream:
+            traffic = Traffic(upstream.post, time.monotonic)
+            link = Link(
+                options.url,
+                options.token,
+                options.name,
+                software=options.software,
+                post=traffic.post,
+                report=self._report,
+                log=self._log,
+            )
+            with _signals(self.stop):
+                await self._run(link, self._supervise(link, traffic, upstream))
         self._log.info("Stopped.")
 
-    async def _run(self, link: Link) -> None:
-        async with _Tasks() as tasks:
-            linked = tasks.start(link.run())
-            serving = tasks.start(self._load_and_watch(link))
-            await _first(linked, serving, tasks.start(self._stop.wait()))
-            serving.cancel()
-            link.drain()
-            async with _Tasks() as last:
-                hurry = last.start(self._stop_now.wait())
-                await asyncio.wait(
-                    {linked, hurry}, timeout=self._options.drain_timeout_s, return_when=asyncio.FIRST_COMPLETED
-                )
-            if not linked.done():
-                self._log.warning("Stopping before all jobs are finished.")
+    def _supervise(self, link: Link, traffic: Traffic, upstream: Upstream) -> list[Supervisor]:
+        """A supervisor for each model, whose offers are the link's."""
+        supervisors: list[Supervisor] = []
 
-    async def _load_and_watch(self, link: Link) -> None:
-        """Load one model after the other, offer each as soon as it runs, and take back those whose engine dies."""
-        async with _Tasks() as watchers:
-            watching = []
-            for planned in self._planned:
-                served = await self._load(planned)
-                self._served.append(served)
-                link.serve(self._served)
-                watching.append(watchers.start(self._watch(planned, served, link)))
-            await asyncio.wait(watching)
-        raise NodeFailed("No model is left to serve.")
+        def changed() -> None:
+            link.serve([one.served for one in supervisors if one.served is not None])
 
-    async def _load(self, planned: Planned) -> Served:
-        name = planned.offer.model.id
-        started = time.monotonic()
-
-        async def tell() -> None:
-            while True:
-                await asyncio.sleep(PROGRESS_S)
-                self._log.info(f"Still loading {name} after {time.monotonic() - started:.0f} s.")
-
-        self._log.info(f"Loading {name}.")
-        async with _Tasks() as tasks:
-            tasks.start(tell())
-            endpoint = await planned.engine.start()
-        context = planned.offer.model.context_length
-        self._log.info(
-            f"Loaded {name} in {time.monotonic() - started:.1f} s:"
-            f" {planned.offer.slots} at once, {context} tokens each."
+        loading = asyncio.Lock()
+        supervisors += (
+            Supervisor(
+                planned,
+                traffic=traffic,
+                alive=upstream.alive,
+                loading=loading,
+                changed=changed,
+                log=self._log,
+                care=self._options.care,
+            )
+            for planned in self._planned
         )
-        return Served(planned.offer, endpoint)
+        return supervisors
 
-    async def _watch(self, planned: Planned, served: Served, link: Link) -> None:
-        how = await planned.engine.exited()
-        self._log.error(f"{planned.offer.model.id} is no longer served: {how}.")
-        self._served.remove(served)
-        link.serve(self._served)
+    async def _run(self, link: Link, supervisors: Sequence[Supervisor]) -> None:
+        async with _Tasks() as running:
+            engines = {one: running.start(one.run()) for one in supervisors}
+            # In a block of their own: engines end after the link, for whose jobs they work.
+            async with _Tasks() as tasks:
+                linked = tasks.start(link.run())
+                await _first(
+                    linked,
+                    tasks.start(self._describe(link, supervisors)),
+                    tasks.start(_all_given_up(engines.values())),
+                    tasks.start(self._stop.wait()),
+                )
+                link.drain()
+                for supervisor, engine in engines.items():
+                    if supervisor.served is None:
+                        engine.cancel()
+                async with _Tasks() as last:
+                    hurry = last.start(self._stop_now.wait())
+                    await asyncio.wait(
+                        {linked, hurry}, timeout=self._options.drain_timeout_s, return_when=asyncio.FIRST_COMPLETED
+                    )
+                if not linked.done():
+                    self._log.warning("Stopping before all jobs are finished.")
+
+    async def _describe(self, link: Link, supervisors: Sequence[Supervisor]) -> None:
+        """Tell what the machine is, what each model's file is once it is served, and how busy the machine is."""
+        hardware = await survey()
+        link.describe(hardware)
+        async with _Tasks() as tasks:
+            tasks.start(_measure(link))
+            digests = Digests(self._options.state)
+            for supervisor in supervisors:
+                await supervisor.settled.wait()
+                if supervisor.planned.path is not None and (digest := await digests.of(supervisor.planned.path)):
+                    supervisor.tell_sha256(digest)
+            await asyncio.Event().wait()
 
     def _report(self, state: LinkState) -> None:
         (self._log.warning if state.name == "lost" else self._log.info)(state.line)
+
+
+async def _measure(link: Link) -> None:
+    """Keep the link's heartbeat told of how busy the machine is."""
+    while True:
+        link.measured(await asyncio.to_thread(machine))
+        await asyncio.sleep(MEASURED_S)
+
+
+async def _all_given_up(engines: Iterable[asyncio.Task[EngineError]]) -> None:
+    """Wait until nothing is served and nothing is tried again, and raise what it failed with."""
+    # Not `gather`, which cancels the engines along with this.
+    done, _ = await asyncio.wait(set(engines), return_when=asyncio.FIRST_EXCEPTION)
+    errors = [engine.result() for engine in done]
+    if len(errors) == 1:
+        raise errors[0]
+    raise NodeFailed("No model is left to serve.")
 
 
 class _Tasks:
@@ -142,7 +170,9 @@ class _Tasks:
 
     async def __aexit__(self, *_: object) -> None:
         for task in self._tasks:
-            task.cancel()
+            # Once: a second time would interrupt what a task does to end in order.
+            if not task.cancelling():
+                task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 

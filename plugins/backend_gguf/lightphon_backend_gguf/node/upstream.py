@@ -15,7 +15,11 @@ import aiohttp
 from lightphon_backend_gguf.node.served import Endpoint
 from lightphon_backend_gguf.protocol.messages import JobFailed
 
+ASK_TIMEOUT_S = 5.0
+"""How long a server may take to say something of itself."""
+
 _CONNECT_TIMEOUT_S = 5.0
+_MAX_TOLD = 4 * 2**20
 _MAX_ERROR_BODY = 64 * 1024
 _MAX_MESSAGE = 300
 _QUOTED = 16
@@ -50,17 +54,27 @@ class Upstream:
     ) -> None:
         await self._session.close()
 
+    async def alive(self, endpoint: Endpoint, *, timeout_s: float) -> bool:
+        """Whether an engine answers HTTP at all within so many seconds; what it answers does not matter."""
+        headers = {"Authorization": f"Bearer {endpoint.key}"} if endpoint.key else {}
+        timeout = aiohttp.ClientTimeout(total=timeout_s)
+        try:
+            url = endpoint.url + "/v1/models"
+            async with self._session.get(url, headers=headers, timeout=timeout, allow_redirects=False):
+                return True
+        except (TimeoutError, aiohttp.ClientError):
+            return False
+
     async def post(
         self, endpoint: Endpoint, path: str, body: bytes, *, timeout_s: float
     ) -> AsyncGenerator[bytes, None]:
-        """Post a JSON body, and yield the answer's bytes as they arrive.
+        """Post a JSON body, as far as the endpoint's dialect lets it pass, and yield the answer's bytes as they arrive.
 
         Closing the generator closes the connection at once, which makes the engine stop. JobFailed if the engine
         refuses, is gone or breaks off, or if the whole answer takes longer than `timeout_s` seconds.
         """
-        headers = {"Content-Type": "application/json"}
-        if endpoint.key:
-            headers["Authorization"] = f"Bearer {endpoint.key}"
+        body = endpoint.dialect.prepare(body, endpoint.model)
+        headers = {"Content-Type": "application/json", **_authorization(endpoint.key)}
         timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_TIMEOUT_S)
         try:
             response = await self._session.post(
@@ -81,6 +95,33 @@ class Upstream:
         except aiohttp.ClientError:
             raise JobFailed("unavailable", "The engine is gone or broke off its answer.") from None
 
+    async def ask(self, url: str, key: str = "", *, body: bytes | None = None, timeout_s: float = ASK_TIMEOUT_S) -> Any:
+        """The decoded JSON that a server tells of itself: a GET, or with a body a POST.
+
+        None if there is no server, no JSON, an answer other than 200 or one of more than a few megabytes.
+        """
+        timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_TIMEOUT_S)
+        headers = _authorization(key)
+        method = "GET" if body is None else "POST"
+        try:
+            async with self._session.request(
+                method, url, data=body, headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
+                if response.status != HTTPStatus.OK:
+                    return None
+                answer = bytearray()
+                while part := await response.content.readany():
+                    answer += part
+                    if len(answer) > _MAX_TOLD:
+                        return None
+                return json.loads(answer)
+        except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError):
+            return None
+
+
+def _authorization(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
 
 def failure(status: int, answer: bytes, request: bytes, retry_after: str | None = None) -> JobFailed:
     """What an engine's status and error body mean.
@@ -89,7 +130,12 @@ def failure(status: int, answer: bytes, request: bytes, retry_after: str | None 
     """
     error = _error_object(answer)
     message = str(error.get("message") or "")
-    if error.get("type") == "exceed_context_size_error" or "too large to process" in message:
+    if (
+        error.get("type") == "exceed_context_size_error"
+        or error.get("code") == "context_length_exceeded"
+        or "too large to process" in message
+        or "maximum context length" in message
+    ):
         return JobFailed("refused", _too_long(error), param="messages", code="context_length_exceeded")
     if status in (429, 503):
         return JobFailed("overloaded", "The engine is busy.", retry_after=_seconds(retry_after))

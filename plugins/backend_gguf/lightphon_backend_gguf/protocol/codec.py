@@ -1,6 +1,7 @@
 """Control messages as text, and JSON read strictly.
 
-Fields that are not known are ignored, and so are messages whose type is not known: either end may be the newer one.
+Fields that are not known are ignored, and so are messages whose type is not known: either end may be the newer one. See
+`versions` for the rule.
 """
 
 import json

@@ -11,6 +11,7 @@ from lightphon_backend_gguf.protocol import limits
 _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 _NAME = re.compile(r"[!-~]([ -~]{0,62}[!-~])?")
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _TOKEN = re.compile(r"[!-~]([ -~]{0,198}[!-~])?")
 
 _Check: TypeAlias = Callable[[Any, "Attribute[Any]", Any], None]
@@ -70,6 +71,8 @@ def is_word(value: Any) -> bool:
 
 an_id = text("an id: a letter or digit, then at most 199 of A-Z a-z 0-9 . _ : / @ + -", _MODEL_ID)
 a_name = text("1 to 64 printable ASCII characters without outer spaces", _NAME)
+maybe_name = text("1 to 64 printable ASCII characters without outer spaces", _NAME, optional=True)
+maybe_sha256 = text("64 hexadecimal digits in small letters", _SHA256, optional=True)
 maybe_word = text("a word of at most 64 of A-Z a-z 0-9 . _ + -", _WORD, optional=True)
 maybe_token = text("1 to 200 printable ASCII characters without outer spaces", _TOKEN, optional=True)
 a_job = whole(1, limits.JOB_ID)

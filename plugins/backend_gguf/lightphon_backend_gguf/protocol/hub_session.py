@@ -5,6 +5,9 @@ a cancelled one too: until then its slot counts as taken. Output and endings of 
 that was never sent to this node they are a violation.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from attrs import define, field, frozen
 
 from lightphon_backend_gguf.protocol import codec, frames, limits
@@ -15,8 +18,10 @@ from lightphon_backend_gguf.protocol.messages import (
     Done,
     Drain,
     Failed,
+    Hardware,
     Hello,
     Load,
+    Machine,
     Message,
     OfferLoad,
     OfferMessage,
@@ -37,7 +42,7 @@ class Joined:
 
 @frozen
 class OffersChanged:
-    """`offers` or `draining` of the session changed."""
+    """`offers`, `hardware` or `draining` of the session changed."""
 
 
 @frozen
@@ -66,15 +71,32 @@ class _Job:
     cancelled: bool = False
 
 
+_UNTOLD = Machine()
+_NOTHING: Mapping[str, int | float] = MappingProxyType({})
+
+
+def _measured(load: OfferLoad, machine: Machine) -> dict[str, int | float]:
+    values = {
+        "tokens_per_s": load.decode_tps,
+        "prompt_tokens_per_s": load.prompt_tps,
+        "memory_free_bytes": machine.memory_free,
+        "gpu_memory_free_bytes": machine.gpu_memory_free,
+        "gpu_busy": machine.gpu_busy,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
 class HubSession:
     """One connection of one node. `max_offers`: how many offers the operator allows it."""
 
     def __init__(self, *, max_offers: int = limits.OFFERS) -> None:
         self.offers: dict[str, OfferMessage] = {}
         self.draining = False
+        self.hardware: Hardware | None = None
         self._max_offers = max_offers
         self._joined = False
         self._reported: dict[str, OfferLoad] = {}
+        self._measured: dict[str, dict[str, int | float]] = {}
         self._jobs: dict[int, _Job] = {}
         self._busy: dict[str, int] = {}
         self._last = 0
@@ -90,11 +112,16 @@ class HubSession:
         own = self.busy(offer)
         return (max(own, reported.busy), reported.queued) if reported else (own, 0)
 
+    def measured(self, offer: str) -> Mapping[str, int | float]:
+        """What the node measured last, by name: speeds of the offer in tokens per second, and of the machine what is
+        free of its memory in bytes, and from 0 to 1 how busy its GPU is."""
+        return self._measured.get(offer, _NOTHING)
+
     # What the hub says
 
-    def welcome(self, node_id: str, heartbeat_s: float) -> None:
-        """Answer hello."""
-        self._outbox.put(Welcome(node_id=node_id, heartbeat_s=heartbeat_s))
+    def welcome(self, node_id: str, heartbeat_s: float, notice: str | None = None) -> None:
+        """Answer hello. `notice` is a line for the node's operator."""
+        self._outbox.put(Welcome(node_id=node_id, heartbeat_s=heartbeat_s, notice=notice))
 
     def ping(self) -> None:
         """Ask for a sign of life."""
@@ -174,8 +201,14 @@ class HubSession:
                     raise ProtocolViolation(f"more than {self._max_offers} offers")
                 self.offers = {offer.id: offer for offer in offers}
                 return [OffersChanged()]
-            case Load(loads):
+            case Load(loads, machine):
                 self._reported = {load.offer: load for load in loads}
+                # Here rather than when asked: the hub asks at each request, for every offer.
+                self._measured = {load.offer: _measured(load, machine or _UNTOLD) for load in loads}
+            case Hardware():
+                if message != self.hardware:
+                    self.hardware = message
+                    return [OffersChanged()]
             case Done(job):
                 return self._ended(job, None)
             case Failed(job=job):

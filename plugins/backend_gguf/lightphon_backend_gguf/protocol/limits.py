@@ -35,3 +35,12 @@ MISSED_HEARTBEATS = 3
 
 PRICE_MSAT = 10**12
 """The most millisatoshi that one part of a price may be: ten bitcoin."""
+
+BYTES = 2**60
+"""The most that a size of a file or a memory may be."""
+
+GPUS = 64
+"""GPUs of one node."""
+
+TOKENS_PER_S = 10**6
+"""The most that a speed may be."""

@@ -1,6 +1,6 @@
 """Control messages: JSON objects with a `type`, sent as WebSocket text.
 
-Hub to node: welcome, cancel, ping, pong. Node to hub: hello, offers, load, done, failed, drain, ping, pong.
+Hub to node: welcome, cancel, ping, pong. Node to hub: hello, hardware, offers, load, done, failed, drain, ping, pong.
 Jobs and their output are binary: see `frames`. How a message becomes text and back: see `codec`.
 
 Every field is checked when a message is made, on both ends, and not later.
@@ -19,6 +19,8 @@ from lightphon_backend_gguf.protocol.fields import (
     is_token,
     is_word,
     many,
+    maybe_name,
+    maybe_sha256,
     maybe_token,
     maybe_word,
     number,
@@ -41,6 +43,8 @@ class ModelFacts:
 
     `capabilities` are words such as "chat" and "tools"; the hub drops those that it does not know. `context_length` is
     in tokens, for one request. `maker` is a word such as "qwen", `params_b` in thousand millions of parameters.
+    `architecture` is llama.cpp's word for it ("llama", "qwen3moe"). `file_bytes` and `sha256` are of the model's file;
+    the latter takes a while, so offers go out without it first.
     """
 
     id: str = field(validator=an_id)
@@ -49,6 +53,9 @@ class ModelFacts:
     maker: str | None = field(default=None, validator=maybe_word)
     params_b: float | None = field(default=None, validator=number(0, 1e6, optional=True))
     quantization: str | None = field(default=None, validator=maybe_word)
+    architecture: str | None = field(default=None, validator=maybe_word)
+    file_bytes: int | None = field(default=None, validator=whole(0, limits.BYTES, optional=True))
+    sha256: str | None = field(default=None, validator=maybe_sha256)
 
 
 @frozen
@@ -65,7 +72,7 @@ class PriceMessage:
 @frozen
 class OfferMessage:
     """One running model of a node. `id` is unique in one connection; `slots` is how many jobs run at once. Without a
-    `price` the server's own applies."""
+    `price` the server's own applies. `engine` is what runs it, such as "llama.cpp"."""
 
     id: str = field(validator=an_id)
     model: ModelFacts = field(validator=rule("a model", lambda v: isinstance(v, ModelFacts)))
@@ -73,15 +80,41 @@ class OfferMessage:
     price: PriceMessage | None = field(
         default=None, validator=rule("a price", lambda v: isinstance(v, PriceMessage), optional=True)
     )
+    engine: str | None = field(default=None, validator=maybe_word)
 
 
 @frozen
 class OfferLoad:
-    """How busy an offer is, by the node's own count: jobs running, and jobs that wait for a slot."""
+    """How busy an offer is, by the node's own count: jobs running, and jobs that wait for a slot.
+
+    `decode_tps` and `prompt_tps` are tokens per second of one answer, and of reading a prompt, as measured lately.
+    """
 
     offer: str = field(validator=an_id)
     busy: int = field(validator=whole(0, 2**31))
     queued: int = field(default=0, validator=whole(0, 2**31))
+    decode_tps: float | None = field(default=None, validator=number(0, limits.TOKENS_PER_S, optional=True))
+    prompt_tps: float | None = field(default=None, validator=number(0, limits.TOKENS_PER_S, optional=True))
+
+
+@frozen
+class Gpu:
+    """One GPU: its maker's name for it, and its memory in bytes. Memory that it shares with the CPU is not its own."""
+
+    name: str = field(validator=a_name)
+    memory_bytes: int | None = field(default=None, validator=whole(0, limits.BYTES, optional=True))
+
+
+@frozen
+class Machine:
+    """How busy the machine is: what is free of its memory, and of that of all its GPUs together, in bytes.
+
+    `gpu_busy` is from 0 to 1, of the busiest GPU. What the machine does not tell is None.
+    """
+
+    memory_free: int | None = field(default=None, validator=whole(0, limits.BYTES, optional=True))
+    gpu_memory_free: int | None = field(default=None, validator=whole(0, limits.BYTES, optional=True))
+    gpu_busy: float | None = field(default=None, validator=number(0, 1, optional=True))
 
 
 @frozen
@@ -94,10 +127,19 @@ class Hello:
 
 @frozen
 class Welcome:
-    """The hub's answer to hello. The node sends its load at least every `heartbeat_s` seconds."""
+    """The hub's answer to hello. The node sends its load at least every `heartbeat_s` seconds. `notice` is a line for
+    the node's operator, such as that the node should be updated."""
 
     node_id: str = field(validator=a_name)
     heartbeat_s: float = field(validator=number(0.01, 3600))
+    notice: str | None = field(
+        default=None,
+        validator=rule(
+            "at most 300 printable characters",
+            lambda v: isinstance(v, str) and len(v) <= 300 and v.isprintable(),
+            optional=True,
+        ),
+    )
 
 
 def _distinct_offers(_: Any, __: "Attribute[Any]", value: tuple[OfferMessage, ...]) -> None:
@@ -115,11 +157,24 @@ class Offers:
 
 
 @frozen
+class Hardware:
+    """What the node computes with: CPU, cores that it may use, memory in bytes, GPUs. Comes after hello, once."""
+
+    cpu: str | None = field(default=None, validator=maybe_name)
+    cores: int | None = field(default=None, validator=whole(1, 2**20, optional=True))
+    memory_bytes: int | None = field(default=None, validator=whole(0, limits.BYTES, optional=True))
+    gpus: tuple[Gpu, ...] = field(default=(), validator=many(limits.GPUS, lambda v: isinstance(v, Gpu), "GPUs"))
+
+
+@frozen
 class Load:
     """The node's load, and its heartbeat."""
 
     offers: tuple[OfferLoad, ...] = field(
         default=(), validator=many(limits.OFFERS, lambda v: isinstance(v, OfferLoad), "loads")
+    )
+    machine: Machine | None = field(
+        default=None, validator=rule("a machine", lambda v: isinstance(v, Machine), optional=True)
     )
 
 
@@ -171,7 +226,7 @@ class Pong:
     """Answers a ping."""
 
 
-Message = Hello | Welcome | Offers | Load | Done | Failed | Cancel | Drain | Ping | Pong
+Message = Hello | Hardware | Welcome | Offers | Load | Done | Failed | Cancel | Drain | Ping | Pong
 
 
 class JobFailed(Exception):

@@ -14,9 +14,11 @@ from lightphon_backend_gguf.protocol.messages import (
     Cancel,
     Done,
     Drain,
+    Hardware,
     Hello,
     JobFailed,
     Load,
+    Machine,
     Message,
     OfferLoad,
     OfferMessage,
@@ -81,9 +83,13 @@ class NodeSession:
         """Say what is served from now on."""
         self._outbox.put(Offers(tuple(offers)), once=True)
 
-    def load(self, loads: Sequence[OfferLoad]) -> None:
+    def hardware(self, hardware: Hardware) -> None:
+        """Say what the node computes with."""
+        self._outbox.put(hardware, once=True)
+
+    def load(self, loads: Sequence[OfferLoad], machine: Machine | None = None) -> None:
         """Say how busy the node is; also the heartbeat."""
-        self._outbox.put(Load(tuple(loads)), once=True)
+        self._outbox.put(Load(tuple(loads), machine), once=True)
 
     def drain(self) -> None:
         """Say that no new jobs are wanted."""

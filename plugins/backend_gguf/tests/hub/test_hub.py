@@ -12,11 +12,17 @@ from lightphon_backend_gguf.protocol.messages import (
     Done,
     Drain,
     Failed,
+    Gpu,
+    Hardware,
     Hello,
     Load,
+    Machine,
+    ModelFacts,
     OfferLoad,
+    OfferMessage,
     Offers,
     Ping,
+    Pong,
     Welcome,
 )
 
@@ -94,6 +100,12 @@ async def test_a_token_that_does_not_hold_is_told_by_a_close_code(hub, dial, tok
 async def test_a_node_without_the_sub_protocol_is_turned_away(hub, dial):
     async with dial(hub.url, join=False, subprotocol=None) as node:
         assert await node.close_code() == CloseCode.UNSUPPORTED_VERSION
+
+
+async def test_of_several_versions_one_that_both_speak_is_chosen(hub, dial):
+    async with dial(hub.url, subprotocol=["lightphon.node.v9", "lightphon.node.v1"]) as node:
+        assert node.socket.subprotocol == "lightphon.node.v1"
+        await until(hub.backend.offers)
 
 
 async def test_hello_must_come_in_time(start_hub, dial):
@@ -337,3 +349,34 @@ async def test_an_answer_joins_what_waits_and_ends_once():
     assert not flooded.feed(b"four")
     with pytest.raises(Unavailable):
         await flooded.read()
+
+
+async def test_facts_of_file_machine_and_speed_reach_the_core(hub, dial):
+    model = ModelFacts("m", (), architecture="qwen3", file_bytes=9, sha256="ab" * 32)
+    async with dial(hub.url) as node:
+        await until(hub.backend.offers)
+        (old,) = hub.backend.offers()
+        assert (old.facts, old.node.facts, hub.backend.load()[old.id].facts) == ({}, {}, {})
+        await node.say(
+            Hardware(cpu="A CPU", cores=8, memory_bytes=64, gpus=(Gpu("H", 5), Gpu("I"), Gpu("H", 5))),
+            Offers((OfferMessage("o", model, 1, engine="llama.cpp"),)),
+            Load((OfferLoad("o", 0, decode_tps=50.5, prompt_tps=900),), Machine(memory_free=7, gpu_busy=0.5)),
+            Ping(),
+        )
+        await node.hear(Pong)
+        (offer,) = hub.backend.offers()
+        assert offer.facts == {"architecture": "qwen3", "engine": "llama.cpp", "file_bytes": 9, "sha256": "ab" * 32}
+        assert offer.node.facts == {
+            "cpu": "A CPU",
+            "cores": 8,
+            "memory_bytes": 64,
+            "gpu": "2 x H, I",
+            "gpu_memory_bytes": 10,
+        }
+        assert hub.backend.load()[offer.id].facts == {
+            "tokens_per_s": 50.5,
+            "prompt_tokens_per_s": 900,
+            "memory_free_bytes": 7,
+            "gpu_busy": 0.5,
+        }
+        assert len({offer, offer}) == 1

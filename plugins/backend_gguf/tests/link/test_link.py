@@ -7,6 +7,8 @@ import socket as sockets
 import pytest
 import structlog
 import structlog.testing
+from lightphon_backend_gguf.hub import route
+from lightphon_backend_gguf.node import link as node_link
 from lightphon_backend_gguf.node.address import link_url
 from lightphon_backend_gguf.node.link import Link, LinkRefused
 from lightphon_backend_gguf.node.served import Endpoint, Served
@@ -81,7 +83,7 @@ async def test_an_engine_that_fails_fails_the_job_alone(hub, engine, start_link,
         assert (caught.value.param, caught.value.code) == ("messages", "a_code")
     if kind == "overloaded":
         assert caught.value.retry_after == 7
-    assert await hub.answer(hub.job(body=b"[] x")) == b"4[] x"
+    assert await hub.answer(hub.job(body=b'{"do":"measure"}')) == b'16re"}'
 
 
 async def test_a_fault_of_the_node_itself_tells_nothing_of_the_request(hub, engine, start_link):
@@ -98,8 +100,8 @@ async def test_a_body_of_20_megabytes_arrives_whole(hub, engine, start_link):
     start_link(hub.url)
     await until(hub.backend.offers)
     small = asyncio.create_task(hub.answer(hub.job(do="count", to=50, tag="s")))
-    large = await hub.answer(hub.job(body=bytes(20_000_000 - 4) + b"tail"))
-    assert large == b"20000000tail"
+    large = await hub.answer(hub.job(body=b'{"do":"measure","x":"' + b"x" * 19_999_977 + b'"}'))
+    assert large == b'20000000xx"}'
     assert (await small).endswith(b"s49;")
 
 
@@ -126,7 +128,7 @@ async def test_a_node_comes_back_when_the_server_restarts(hub, engine, start_lin
     assert "restarting" in link.states[2].line
     await hub.start()
     await until(hub.backend.offers)
-    assert await hub.answer(hub.job(body=b"[] x")) == b"4[] x"
+    assert await hub.answer(hub.job(body=b'{"do":"measure"}')) == b'16re"}'
 
 
 @pytest.mark.parametrize(
@@ -147,6 +149,25 @@ async def test_a_revoked_token_ends_the_link(start_hub, engine, start_link):
     with pytest.raises(LinkRefused, match="revoked"):
         await asyncio.wait_for(link.task, 5)
     await until(lambda: not hub.backend.offers())
+
+
+async def test_an_old_node_is_told_what_to_install_and_serves(hub, engine, start_link, monkeypatch):
+    monkeypatch.setattr(route, "VERSION", "9.8.7")
+    with structlog.testing.capture_logs() as log:
+        link = start_link(hub.url, software="lightphon-node/0.1.0")
+        await until(hub.backend.offers)
+        await until(lambda: "connected" in link.names)
+    (line,) = [line["event"] for line in log if line["event"].startswith("The server says")]
+    assert "runs version 0.1.0" in line
+    assert "9.8.7" in line
+    assert "pip install --upgrade 'lightphon-backend-gguf[node]'" in line
+    assert await hub.answer(hub.job(body=b'{"do":"measure"}')) == b'16re"}'
+
+
+async def test_a_node_without_a_common_version_ends_with_what_to_do(hub, engine, start_link, monkeypatch):
+    monkeypatch.setattr(node_link, "SUBPROTOCOLS", ("lightphon.node.v0",))
+    with pytest.raises(LinkRefused, match=r"no common version.*install"):
+        await asyncio.wait_for(start_link(hub.url).task, 5)
 
 
 async def test_two_nodes_of_one_name_do_not_fight(hub, engine, start_link):

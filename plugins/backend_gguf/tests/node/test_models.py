@@ -25,13 +25,17 @@ def header(tensors: tuple[Tensor, ...] = (), **metadata: Value) -> Header:
 def test_facts_of_the_demo_model() -> None:
     path = find_demo_model()
     assert path is not None
-    assert facts(read_model(path), file_name=path.name, model_id="SmolLM2-135M-Instruct", context=4096) == ModelFacts(
+    header = read_model(path)
+    found = facts(header, file_name=path.name, model_id="SmolLM2-135M-Instruct", context=4096, file_bytes=7)
+    assert found == ModelFacts(
         id="SmolLM2-135M-Instruct",
         capabilities=("chat", "completion", "json"),
         context_length=4096,
         maker="huggingface",
         params_b=0.134515008,
         quantization="Q4_1",
+        architecture="llama",
+        file_bytes=7,
     )
 
 

@@ -1,6 +1,7 @@
 """The command `lightphon-node` as a process, with real engines, against a small hub."""
 
 import asyncio
+import hashlib
 import json
 import os
 import select
@@ -11,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from lightphon_backend_gguf.node.cli import TOKEN_VARIABLE
+from lightphon_backend_gguf.node.cli.run import TOKEN_VARIABLE
 from lightphon_backend_gguf.node.hardware import physical_cores
 from lightphon_backend_gguf.protocol.closing import CloseCode
 from lightphon_backend_gguf.protocol.hub_session import Ended, HubSession, Joined, Output
@@ -235,11 +236,11 @@ async def test_draining_has_a_limit(hub: Hub, models: Path) -> None:
         assert (await process.end())[0] == 0
 
 
-async def test_an_engine_that_dies_takes_only_its_own_model_along(hub: Hub, models: Path) -> None:
+async def test_an_engine_that_dies_takes_only_its_own_model_along_and_comes_back(hub: Hub, models: Path) -> None:
     arguments = ["--server", hub.url, "--threads", "1", "--context", ENDLESS, "--name", "first", "--name", "second"]
     async with node(*arguments, models / "endless.gguf", models / "greeting.gguf") as process:
         await hub.until(lambda: len(hub.session.offers) == 2)
-        job = hub.start("first")
+        session, job = hub.session, hub.start("first")
         await hub.until(lambda: bool(hub.output[job]))
         first, second = process.children()
         os.kill(first, signal.SIGKILL)
@@ -248,13 +249,38 @@ async def test_an_engine_that_dies_takes_only_its_own_model_along(hub: Hub, mode
         failed = hub.ended[job].failed
         assert failed is not None
         assert failed.kind == "unavailable"
-        assert "ended by SIGKILL" in await process.line("first is no longer served")
+        line = await process.line("first is no longer served")
+        assert "ended by SIGKILL" in line
+        assert "Starting it again in " in line
         job = hub.start("second")
         await hub.until(lambda: job in hub.ended)
         assert hub.text(job) == scripted.GREETING.text
-        os.kill(second, signal.SIGKILL)
-        status, errors = await process.end()
-        assert (status, errors[-1]) == (1, "Error: No model is left to serve.")
+        await hub.until(lambda: len(hub.session.offers) == 2)
+        job = hub.start("first", max_tokens=20)
+        await hub.until(lambda: job in hub.ended)
+        assert hub.ended[job].failed is None
+        assert hub.session is session, "the link was lost"
+        assert second in process.children()
+
+
+async def test_offers_tell_what_is_true(hub: Hub, models: Path) -> None:
+    file = models / "greeting.gguf"
+    async with node("--server", hub.url, "--threads", "1", file):
+        await hub.until(lambda: hub.session.offers and hub.session.offers["Tiny-Script"].model.sha256 is not None)
+        offer = hub.session.offers["Tiny-Script"]
+        assert offer.engine == "llama.cpp"
+        assert offer.model.architecture == "llama"
+        assert offer.model.file_bytes == file.stat().st_size
+        assert offer.model.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+        await hub.until(lambda: "memory_free_bytes" in hub.session.measured("Tiny-Script"))
+        measured = hub.session.measured("Tiny-Script")
+        assert measured["tokens_per_s"] > 0
+        assert measured["prompt_tokens_per_s"] > 0
+        hardware = hub.session.hardware
+        assert hardware is not None
+        assert hardware.cores == physical_cores()
+        assert hardware.memory_bytes is not None
+        assert 0 < measured["memory_free_bytes"] <= hardware.memory_bytes
 
 
 async def test_a_signal_while_a_model_loads_even_if_the_engine_hangs(
@@ -330,13 +356,3 @@ async def test_a_token_that_the_server_refuses(hub: Hub, models: Path) -> None:
         assert status == 2
         assert "does not accept the node token" in errors[-1]
         assert not any("np_wrong" in line for line in errors)
-
-
-def test_cores_are_counted_once(tmp_path: Path) -> None:
-    usable = sorted(os.sched_getaffinity(0))
-    for cpu in usable:
-        topology = tmp_path / f"cpu{cpu}" / "topology"
-        topology.mkdir(parents=True)
-        (topology / "thread_siblings_list").write_text("the same core\n")
-    assert physical_cores(tmp_path) == 1
-    assert physical_cores(tmp_path / "nowhere") == len(usable)

@@ -64,7 +64,7 @@ async def test_cancelling_closes_the_connection_at_once(beginning: bytes) -> Non
     asked, closed = asyncio.Event(), asyncio.Event()
 
     async def answer(head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readexactly(2)
+        await reader.readuntil(b"}")
         writer.write(beginning)
         asked.set()
         assert await reader.read() == b""

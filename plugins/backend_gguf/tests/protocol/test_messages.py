@@ -15,9 +15,12 @@ from lightphon_backend_gguf.protocol.messages import (
     Done,
     Drain,
     Failed,
+    Gpu,
+    Hardware,
     Hello,
     JobFailed,
     Load,
+    Machine,
     ModelFacts,
     OfferLoad,
     OfferMessage,
@@ -41,13 +44,28 @@ facts = st.builds(
     maker=st.none() | words,
     params_b=st.none() | st.floats(0, 1e6),
     quantization=st.none() | words,
+    architecture=st.none() | words,
+    file_bytes=st.none() | st.integers(0, limits.BYTES),
+    sha256=st.none() | st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
 )
-offers = st.builds(OfferMessage, id=ids, model=facts, slots=st.integers(1, 1024))
+offers = st.builds(OfferMessage, id=ids, model=facts, slots=st.integers(1, 1024), engine=st.none() | words)
+speeds = st.none() | st.floats(0, limits.TOKENS_PER_S)
+sizes = st.none() | st.integers(0, limits.BYTES)
+loads = st.builds(OfferLoad, offer=ids, busy=st.integers(0, 99), decode_tps=speeds, prompt_tps=speeds)
+machines = st.builds(Machine, memory_free=sizes, gpu_memory_free=sizes, gpu_busy=st.none() | st.floats(0, 1))
+gpus = st.builds(Gpu, name=names, memory_bytes=sizes)
 messages = st.one_of(
     st.builds(Hello, name=names, software=names),
     st.builds(Welcome, node_id=names, heartbeat_s=st.floats(0.01, 3600)),
     st.lists(offers, max_size=4, unique_by=lambda offer: offer.id).map(lambda items: Offers(tuple(items))),
-    st.lists(st.builds(OfferLoad, offer=ids, busy=st.integers(0, 99)), max_size=4).map(lambda some: Load(tuple(some))),
+    st.builds(Load, st.lists(loads, max_size=4).map(tuple), st.none() | machines),
+    st.builds(
+        Hardware,
+        cpu=st.none() | names,
+        cores=st.none() | st.integers(1, 999),
+        memory_bytes=sizes,
+        gpus=st.lists(gpus, max_size=4).map(tuple),
+    ),
     st.builds(Done, job=jobs),
     st.builds(
         Failed,
@@ -66,7 +84,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
-types = ["hello", "welcome", "offers", "load", "done", "failed", "cancel", "drain", "ping", "pong"]
+types = ["hello", "hardware", "welcome", "offers", "load", "done", "failed", "cancel", "drain", "ping", "pong"]
 
 
 @given(messages)
@@ -113,6 +131,14 @@ def test_any_text_is_a_message_or_ignored_or_a_violation(text):
         '{"type":"offers","offers":[{"id":"a","slots":0,"model":{"id":"m","capabilities":[]}}]}',
         '{"type":"offers","offers":[{"id":"a","slots":1,"model":{"id":"<b>","capabilities":[]}}]}',
         '{"type":"offers","offers":[{"id":"a","slots":1,"model":{"id":"m","capabilities":"chat"}}]}',
+        '{"type":"offers","offers":[{"id":"a","slots":1,"engine":"a b","model":{"id":"m","capabilities":[]}}]}',
+        '{"type":"offers","offers":[{"id":"a","slots":1,"model":{"id":"m","capabilities":[],"sha256":"AB"}}]}',
+        '{"type":"load","offers":[{"offer":"a","busy":0,"decode_tps":-1}]}',
+        '{"type":"load","machine":{"gpu_busy":1.5}}',
+        '{"type":"load","machine":7}',
+        '{"type":"hardware","cpu":"\\u001b[31m"}',
+        '{"type":"hardware","gpus":[{"name":"a","memory_bytes":1.5}]}',
+        '{"type":"hardware","gpus":[' + ",".join(['{"name":"a"}'] * 65) + "]}",
         '{"type":["done"],"job":1}',
         '["done"]',
         "NaN",
@@ -181,3 +207,14 @@ def test_pieces_are_the_whole_in_order(size):
     pieces = list(frames.pieces(data))
     assert b"".join(pieces) == data
     assert all(0 < len(piece) <= limits.FRAGMENT_BYTES for piece in pieces)
+
+
+def test_what_an_older_node_says_is_accepted():
+    offers = (
+        '{"type":"offers","offers":[{"id":"a","slots":1,"price":null,"model":{"id":"m","capabilities":["chat"],'
+        '"context_length":1,"maker":null,"params_b":0.5,"quantization":"F16"}}]}'
+    )
+    assert codec.decode(offers) == Offers(
+        (OfferMessage("a", ModelFacts("m", ("chat",), 1, params_b=0.5, quantization="F16"), 1),)
+    )
+    assert codec.decode('{"type":"load","offers":[{"offer":"a","busy":1,"queued":0}]}') == Load((OfferLoad("a", 1),))

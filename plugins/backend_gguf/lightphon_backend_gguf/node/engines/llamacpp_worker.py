@@ -2,17 +2,18 @@
 
 Run by `llamacpp.py` as `python -m`. Standard input: one line of JSON, `LlamaCppSettings` and the key, then silence; the
 process ends when it closes, so it never outlives its parent. Standard output: one line, {"url": ...} or
-{"error": ...}, and nothing that a library may print. Standard error: llama.cpp's own complaints, for the parent.
+{"error": ...}, and nothing that a library may print. Standard error: llama.cpp's own complaints, for the parent. With
+`--devices`, what it can compute with as JSON, and the end.
 """
 
 import json
-import os
-import select
 import sys
 import time
 from typing import Any
 
 import xllamacpp
+
+from lightphon_backend_gguf.node.engines.worker import begin, wait_for_end
 
 CPU_BATCH = 64
 """Prompt tokens in one step on a CPU. llama.cpp looks for cancelled requests only between steps."""
@@ -25,10 +26,7 @@ LAST_LINES_S = 0.25
 
 
 def main() -> None:
-    spec = json.loads(sys.stdin.readline())
-    _end_with_parent()
-    reports = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    spec, reports = begin()
     try:
         # Holds the GIL until the model is loaded: no Python code of this process runs meanwhile, in any thread.
         server = xllamacpp.Server(_parameters(spec))
@@ -38,27 +36,7 @@ def main() -> None:
         time.sleep(LAST_LINES_S)
         sys.exit(3)
     print(json.dumps({"url": server.listening_address}), file=reports, flush=True)
-    sys.stdin.read()
-    # An ordinary exit while a slot generates would abort with a core dump.
-    os._exit(0)
-
-
-def _end_with_parent() -> None:
-    """Have the kernel end this process when standard input closes, even while the GIL is held.
-
-    SIGIO's default action is to terminate. Where there is no such thing, `main` still sees the end of standard input
-    once the model is loaded.
-    """
-    if sys.platform == "win32":
-        return
-    import fcntl  # not on Windows
-
-    fcntl.fcntl(sys.stdin, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(sys.stdin, fcntl.F_SETFL, fcntl.fcntl(sys.stdin, fcntl.F_GETFL) | os.O_ASYNC)
-    already = select.poll()
-    already.register(sys.stdin, select.POLLIN)
-    if already.poll(0):
-        os._exit(0)
+    wait_for_end()
 
 
 def _parameters(spec: dict[str, Any]) -> Any:
@@ -94,10 +72,21 @@ def _parameters(spec: dict[str, Any]) -> Any:
 
 
 def _has_gpu() -> bool:
+    return any(device["gpu"] for device in devices())
+
+
+def devices() -> list[dict[str, Any]]:
+    """What llama.cpp can compute with, and whether it is a GPU."""
     kinds = xllamacpp.ggml_backend_dev_type
     gpus = (kinds.GGML_BACKEND_DEVICE_TYPE_GPU, kinds.GGML_BACKEND_DEVICE_TYPE_IGPU)
-    return any(device["type"] in gpus for device in xllamacpp.get_device_info())
+    return [
+        {"name": device["description"] or device["name"], "gpu": device["type"] in gpus}
+        for device in xllamacpp.get_device_info()
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:] == ["--devices"]:
+        print(json.dumps(devices()))
+    else:
+        main()

@@ -1,0 +1,162 @@
+"""What would run on this machine, and whether it would: the judgement behind `lightphon-node check`. Pure."""
+
+import re
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from lightphon_backend_gguf.node.engines.installed import Installed
+from lightphon_backend_gguf.protocol.messages import Hardware, Machine, ModelFacts, PriceMessage
+
+WORKING_BYTES = 256 * 2**20
+"""What an engine takes beside weights and cache, roughly: buffers for what it computes, and the program itself."""
+
+_VARIANTS = (
+    (r"nvidia|geforce|quadro|tesla|\brtx\b|\bgtx\b", "cu128"),
+    (r"\bamd\b|radeon|instinct", "rocm"),
+    (r"intel|\barc\b", "vulkan"),
+)
+"""Words in the names of GPUs, and the build of the engine for them."""
+
+
+@frozen
+class ModelReport:
+    """One model: what clients will call it, where it is, and what is known of it before it is loaded.
+
+    `weights` and `cache` are bytes, the cache for all slots together; None where they are not known. `problem` is why
+    it cannot be served, as a sentence; `note` what else there is to know.
+    """
+
+    id: str
+    place: str
+    facts: ModelFacts | None = None
+    engine: str | None = None
+    slots: int | None = None
+    weights: int | None = None
+    cache: int | None = None
+    price: PriceMessage | None = None
+    problem: str | None = None
+    note: str | None = None
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes that the model will take, roughly."""
+        return None if self.weights is None else self.weights + (self.cache or 0) + WORKING_BYTES
+
+
+@frozen
+class Report:
+    """Everything that `check` tells. Nothing stands in the way where there are no `problems`."""
+
+    hardware: Hardware
+    machine: Machine
+    engine: Installed
+    models: tuple[ModelReport, ...]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def judge(
+    hardware: Hardware,
+    machine: Machine,
+    engine: Installed,
+    models: Sequence[ModelReport],
+    *,
+    python: str,
+    more: Sequence[str] = (),
+) -> Report:
+    """Put together what was found. `python` is the interpreter that the engine is installed for; `more` are problems
+    that were found before."""
+    problems = [*more, *(f"{model.place}: {model.problem}" for model in models if model.problem)]
+    notes = [f"{model.place}: {model.note}" for model in models if model.note]
+    on_gpu = bool(engine.gpus)
+    if engine.problem:
+        problems.append(f"{engine.name}: {engine.problem}. Install it with: {python} -m pip install {engine.package}")
+    elif hardware.gpus and not on_gpu:
+        problems.append(gpu_advice([gpu.name for gpu in hardware.gpus], engine, python))
+    needed = sum(model.memory or 0 for model in models)
+    of_gpus = sum(gpu.memory_bytes or 0 for gpu in hardware.gpus) if on_gpu else 0
+    if of_gpus and needed > of_gpus:
+        notes.append(f"The models take about {gib(needed)}, the GPUs have {gib(of_gpus)}: the CPU computes the rest.")
+    there = of_gpus + (hardware.memory_bytes or 0)
+    if hardware.memory_bytes and needed > there:
+        problems.append(
+            f"The models take about {gib(needed)}, and there are {gib(there)}. "
+            "Take a smaller one or a smaller quantization, fewer --slots or a shorter --context."
+        )
+    return Report(hardware, machine, engine, tuple(models), tuple(problems), tuple(notes))
+
+
+def gpu_advice(gpus: Sequence[str], engine: Installed, python: str) -> str:
+    """What to install where there is a GPU that the engine was not built for."""
+    names = ", ".join(gpus)
+    variant = next((build for words, build in _VARIANTS if re.search(words, names.lower())), None)
+    if variant is None:
+        advice = f"install a build of {engine.package} that can use it"
+    else:
+        where = f" ({engine.homepage})" if engine.homepage else ""
+        advice = (
+            f"install the build {variant}, from the project's own package index; its README{where} has the address: "
+            f"{python} -m pip install --force-reinstall --no-deps --index-url ADDRESS-OF-{variant} {engine.package}"
+        )
+    return (
+        f"There is a GPU ({names}), but this build of {engine.name} computes with the CPU alone. To use it, {advice} "
+        "- or run a server that uses it already (llama-server, Ollama, vLLM, LM Studio), and serve openai:URL."
+    )
+
+
+def gib(amount: int) -> str:
+    """Bytes for people."""
+    return f"{amount / 2**30:.1f} GiB"
+
+
+def lines(report: Report) -> list[str]:
+    """The report for a terminal."""
+    hardware, machine, engine = report.hardware, report.machine, report.engine
+    free = "" if machine.memory_free is None else f", {gib(machine.memory_free)} free"
+    gpus = [f"{gpu.name}{f', {gib(gpu.memory_bytes)}' if gpu.memory_bytes else ''}" for gpu in hardware.gpus]
+    said = [
+        "Machine",
+        f"  CPU     {hardware.cpu or 'unknown'}, {hardware.cores or 'unknown'} cores",
+        f"  memory  {gib(hardware.memory_bytes) if hardware.memory_bytes else 'unknown'}{free}",
+        *(f"  GPU     {gpu}" for gpu in gpus or ["none found"]),
+        "Engine",
+        f"  {engine.name}  {engine.package} {engine.version or '-'}, "
+        + (f"uses {', '.join(engine.gpus)}" if engine.gpus else "CPU only"),
+    ]
+    if report.models:
+        said.append("Models")
+    for model in report.models:
+        said += _model_lines(model)
+    said += [f"Note: {note}" for note in report.notes]
+    said += [f"Problem: {problem}" for problem in report.problems]
+    return ["".join(c if c.isprintable() else "?" for c in line) for line in said]
+
+
+def _model_lines(model: ModelReport) -> list[str]:
+    said = [f"  {model.id}", f"    from    {model.place}"]
+    if model.facts is not None:
+        facts = model.facts
+        size = None if facts.params_b is None else f"{facts.params_b:.3g} billion parameters"
+        told = [word for word in (facts.architecture, size, facts.quantization) if word]
+        said.append(f"    model   {', '.join(told) or 'unknown'}; can do {', '.join(facts.capabilities)}")
+        said.append(f"    serves  {model.slots} jobs at once, {facts.context_length or 'unknown'} tokens each")
+    if model.weights is not None:
+        cache = "" if model.cache is None else f" + {gib(model.cache)} for the cache"
+        said.append(f"    memory  {gib(model.weights)} of weights{cache}")
+    if model.problem is None:
+        said.append(f"    price   {price_text(model.price)}")
+    return said
+
+
+def price_text(price: PriceMessage | None) -> str:
+    """A price in words, in sats."""
+    if price is None:
+        return "the server's own"
+    parts = (
+        (price.per_minute, "a minute"),
+        (price.per_mtok_prompt, "a million prompt tokens"),
+        (price.per_mtok_completion, "a million completion tokens"),
+        (price.per_request, "a request"),
+    )
+    return ", ".join(f"{amount / 1000:g} sats for {what}" for amount, what in parts if amount) or "free"

@@ -1,0 +1,131 @@
+"""`lightphon-node run`."""
+
+import asyncio
+import os
+import socket
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+
+from lightphon_backend_gguf.node.cli.errors import DISTRIBUTION, Stop
+from lightphon_backend_gguf.node.cli.models import located, model_options, server_key, settings, wished
+from lightphon_backend_gguf.node.config import ConfigError, NodeConfig, read_token
+from lightphon_backend_gguf.node.wishes import Given
+from lightphon_backend_gguf.protocol.fields import is_node_name
+
+# What loads slowly is imported where it is used, so that `--help` is there at once.
+
+TOKEN_VARIABLE = "LIGHTPHON_NODE_TOKEN"  # noqa: S105 - the variable's name
+DEFAULT_DRAIN_S = 30.0
+
+
+@click.command()
+@model_options
+@click.option("--server", metavar="URL", help="The server, as https://HOST.")
+@click.option(
+    "--token",
+    metavar="TOKEN",
+    help=f"Node token. Better given as {TOKEN_VARIABLE}, or in a file that `token_file` of the settings names: "
+    "everybody on a machine can read its command lines.",
+)
+@click.option("--node-name", metavar="NAME", help="This node's name for clients.  [default: the host's name]")
+@click.option(
+    "--drain-timeout",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="How long to finish running jobs for when stopped; a second Ctrl-C ends at once.  [default: 30]",
+)
+@click.option("--verbose", is_flag=True, help="Log more.")
+def run(
+    models: tuple[str, ...],
+    config: Path | None,
+    names: tuple[str, ...],
+    price: str | None,
+    engine: str | None,
+    slots: int | None,
+    context: int | None,
+    threads: int | None,
+    server: str | None,
+    token: str | None,
+    node_name: str | None,
+    drain_timeout: float | None,
+    verbose: bool,
+) -> None:
+    """Serve each MODEL until stopped.
+
+    A MODEL is the path of a GGUF file; a folder of them; hf:OWNER/REPOSITORY:QUANTIZATION or
+    hf:OWNER/REPOSITORY/FILE.gguf, which is downloaded first; or openai:URL, a server that runs on this machine.
+    Without any MODEL, those of the settings file.
+    """
+    file = settings(config)
+    url, token, name = _link_url(server or file.node.server), _token(token, file), _name(node_name or file.node.name)
+    wanted = wished(Given(models, names, price, engine, slots, context), file)
+    if not wanted:
+        raise Stop("There is no model to serve: name one, or add a [[model]] to the settings file.")
+    if drain_timeout is None:
+        drain_timeout = file.node.drain_timeout
+
+    from lightphon_backend_gguf.node.engines.base import EngineError
+    from lightphon_backend_gguf.node.gguf import GgufError
+    from lightphon_backend_gguf.node.hardware import physical_cores
+    from lightphon_backend_gguf.node.link import LinkRefused
+    from lightphon_backend_gguf.node.log import make_log
+    from lightphon_backend_gguf.node.plan import PlanError, plan
+    from lightphon_backend_gguf.node.program import Node, NodeFailed, NodeOptions
+
+    options = NodeOptions(
+        url=url,
+        token=token,
+        name=name,
+        software=f"lightphon-node/{version(DISTRIBUTION)}",
+        drain_timeout_s=DEFAULT_DRAIN_S if drain_timeout is None else drain_timeout,
+    )
+    found = located(wanted)
+
+    async def serve() -> None:
+        cores = threads or file.node.threads or physical_cores()
+        planned = await plan(found, threads=cores, server_key=server_key())
+        await Node(options, planned, make_log(verbose=verbose)).run()
+
+    try:
+        asyncio.run(serve())
+    except (GgufError, PlanError, EngineError, LinkRefused) as error:
+        raise Stop(str(error)) from None
+    except NodeFailed as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _token(given: str | None, file: NodeConfig) -> str:
+    """The command line's token, else the environment's, else that of the settings' token file."""
+    token = given or os.environ.get(TOKEN_VARIABLE)
+    if not token and file.node.token_file:
+        try:
+            token = read_token(file.folder / Path(file.node.token_file).expanduser())
+        except ConfigError as error:
+            raise Stop(str(error)) from None
+    if not token:
+        raise Stop(f"There is no node token: set {TOKEN_VARIABLE}, or name a file that holds it as token_file.")
+    if not (token.isascii() and token.isprintable() and " " not in token):
+        raise Stop("The node token is not one: it must be printable ASCII without spaces.")
+    return token
+
+
+def _name(name: str | None) -> str:
+    """The name the operator gave, or the host's as far as it can be sent."""
+    if name is None:
+        name = "".join(c for c in socket.gethostname() if "!" <= c <= "~")[:64] or "node"
+    if not is_node_name(name):
+        raise Stop("--node-name: a name is 1 to 64 printable ASCII characters, without spaces at its ends.")
+    return name
+
+
+def _link_url(server: str | None) -> str:
+    from lightphon_backend_gguf.node.address import link_url
+
+    if server is None:
+        raise Stop("There is no server: name it with --server https://HOST.")
+    try:
+        return link_url(server)
+    except ValueError as error:
+        raise Stop(f"--server: {error}.") from None

@@ -1,0 +1,124 @@
+"""What running servers tell of their models, each in its own way. Pure, and it trusts none of it.
+
+llama.cpp: /props and `meta` in /v1/models. Ollama: /api/show. vLLM: `max_model_len` in /v1/models. Others tell nothing,
+and what nobody tells is left open: no context length, no more than chat.
+"""
+
+from typing import Any, Literal
+
+from attrs import field, frozen
+
+from lightphon_backend_gguf.node.dialect import Feature
+
+Server = Literal["llama.cpp", "ollama", "vllm", "other"]
+
+_OLLAMA = {
+    "completion": (Feature.CHAT, Feature.COMPLETION),
+    "tools": (Feature.TOOLS,),
+    "vision": (Feature.VISION,),
+    "embedding": (Feature.EMBEDDING,),
+}
+_MOST = 2**31
+
+
+@frozen
+class Told:
+    """The decoded answers of one server: None where it had none. `shown` is /api/show by model."""
+
+    models: Any
+    props: Any = None
+    shown: dict[str, Any] = field(factory=dict)
+
+
+@frozen
+class Listed:
+    """One model of a running server. `name` is the server's own for it; `context` is in tokens, for one request."""
+
+    name: str
+    server: Server
+    features: frozenset[Feature]
+    context: int | None = None
+    slots: int | None = None
+    params_b: float | None = None
+    quantization: str | None = None
+    reasoning: bool = False
+
+
+def listed(told: Told, name: str) -> Listed:
+    """What a server tells of one of its models."""
+    entry: Any = next((item for item in _list(_at(told.models, "data")) if _at(item, "id") == name), {})
+    if _at(told.props, "default_generation_settings") is not None:
+        return _llama_cpp(told.props, entry, name)
+    if isinstance(shown := told.shown.get(name), dict):
+        return _ollama(shown, name)
+    features = {Feature.CHAT, Feature.COMPLETION}
+    if (length := _whole(_at(entry, "max_model_len"))) is not None:
+        # Tools need a parser that the operator chose, which vLLM does not tell.
+        return Listed(name, "vllm", frozenset(features | {Feature.JSON, Feature.LOGPROBS, Feature.CHOICES}), length)
+    return Listed(name, "other", frozenset({Feature.CHAT}))
+
+
+def _llama_cpp(props: Any, entry: Any, name: str) -> Listed:
+    template = str(_at(props, "chat_template") or "")
+    found = {Feature.COMPLETION, Feature.JSON, Feature.LOGPROBS, Feature.CHOICES}
+    if template:
+        found.add(Feature.CHAT)
+    if "tools" in template:
+        found.add(Feature.TOOLS)
+    if _at(props, "modalities", "vision") is True:
+        found.add(Feature.VISION)
+    parameters = _whole(_at(entry, "meta", "n_params"), 2**50)
+    return Listed(
+        name=name,
+        server="llama.cpp",
+        features=frozenset(found),
+        context=_whole(_at(props, "default_generation_settings", "n_ctx")),
+        slots=_whole(_at(props, "total_slots")),
+        params_b=parameters / 1e9 if parameters else None,
+        reasoning="<think>" in template or "enable_thinking" in template,
+    )
+
+
+def _ollama(shown: dict[str, Any], name: str) -> Listed:
+    words = [word for word in _list(shown.get("capabilities")) if isinstance(word, str)]
+    features = {feature for word in words for feature in _OLLAMA.get(word, ())}
+    if Feature.CHAT in features:
+        features.add(Feature.JSON)
+    info = shown.get("model_info")
+    trained = _whole(_at(info, f"{_at(info, 'general.architecture')}.context_length"))
+    granted = _granted(shown.get("parameters"))
+    count = _whole(_at(info, "general.parameter_count"), 2**50)
+    quantization = _at(shown, "details", "quantization_level")
+    return Listed(
+        name=name,
+        server="ollama",
+        features=frozenset(features or {Feature.CHAT}),
+        # Ollama cuts longer prompts without a word; only what the model's own settings say is sure to be granted.
+        context=min(granted, trained or granted) if granted else None,
+        params_b=count / 1e9 if count else None,
+        quantization=quantization if isinstance(quantization, str) else None,
+        reasoning="thinking" in words,
+    )
+
+
+def _granted(parameters: Any) -> int | None:
+    """num_ctx out of Ollama's list of parameters: one to a line, a name and a value."""
+    for line in parameters.splitlines() if isinstance(parameters, str) else ():
+        match line.split():
+            case ["num_ctx", value] if value.isdecimal() and len(value) < 10:
+                return _whole(int(value))
+    return None
+
+
+def _at(value: Any, *path: str) -> Any:
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _whole(value: Any, most: int = _MOST) -> int | None:
+    return value if type(value) is int and 0 < value < most else None

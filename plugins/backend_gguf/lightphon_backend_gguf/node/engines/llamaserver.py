@@ -1,0 +1,137 @@
+"""A user's own llama-server, named by the operator: llama.cpp as built for that machine, run with our arguments."""
+
+import asyncio
+import secrets
+import socket
+from pathlib import Path
+
+from attrs import frozen
+
+from lightphon_backend_gguf.node.dialect import LLAMA_CPP, Dialect
+from lightphon_backend_gguf.node.engines.base import Engine, EngineError
+from lightphon_backend_gguf.node.engines.child import Child, ChildFailed
+from lightphon_backend_gguf.node.engines.llamacpp import FEATURES, load_error
+from lightphon_backend_gguf.node.served import Endpoint
+from lightphon_backend_gguf.node.upstream import Upstream
+
+POLL_S = 0.05
+"""How often a server that loads is asked whether it is ready; llama-server has no other way to tell."""
+
+_WORKER = "lightphon_backend_gguf.node.engines.llamaserver_worker"
+_CPU_BATCH = 64
+_UNKNOWN_TO_OLD = {
+    "LLAMA_ARG_CACHE_RAM": "0",
+    "LLAMA_ARG_KV_UNIFIED": "false",
+    "LLAMA_ARG_OFFLINE": "true",
+    "LLAMA_ARG_CORS_ORIGINS": "null",
+    "LLAMA_ARG_UI": "false",
+    "LLAMA_ARG_WEBUI": "false",
+}
+"""By way of the environment, where a llama-server that has not heard of them passes them over."""
+
+
+@frozen
+class LlamaServerSettings:
+    """How to run one model; as `LlamaCppSettings`. `binary` is the program; it chooses where `gpu_layers` is None."""
+
+    binary: Path
+    path: Path
+    alias: str
+    slots: int
+    context: int
+    threads: int
+    gpu_layers: int | None = None
+    batch: int | None = None
+    embedding: bool = False
+
+
+class LlamaServer(Engine):
+    """Runs the operator's program as a child process and speaks for it."""
+
+    def __init__(self, settings: LlamaServerSettings) -> None:
+        self._settings = settings
+        self._child = Child(_WORKER)
+        self.dialect = Dialect(FEATURES, LLAMA_CPP)
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id, once it was started."""
+        return self._child.pid
+
+    async def start(self) -> Endpoint:
+        settings, key = self._settings, secrets.token_urlsafe(32)
+        if not settings.path.is_file():
+            raise EngineError(f"{settings.binary} cannot load {settings.path}: there is no such file")
+        port = _free_port()
+        url = f"http://127.0.0.1:{port}"
+        spec = {
+            "url": url,
+            "binary": str(settings.binary.absolute()),
+            "arguments": arguments(settings, port),
+            "environ": {**_UNKNOWN_TO_OLD, "LLAMA_API_KEY": key},
+        }
+        endpoint = Endpoint(url=url, key=key, model=settings.alias, dialect=self.dialect)
+        try:
+            await self._child.launch(spec)
+            await self._ready(endpoint)
+        except ChildFailed as failed:
+            reason = load_error(failed.stderr) or failed.reason
+            raise EngineError(f"{settings.binary} cannot load {settings.path}: {reason}") from None
+        except BaseException:
+            await self.stop()
+            raise
+        return endpoint
+
+    async def _ready(self, endpoint: Endpoint) -> None:
+        """Wait until the server has loaded its model. ChildFailed if it ends instead."""
+        ended = asyncio.create_task(self._child.exited())
+        try:
+            async with Upstream() as upstream:
+                while await upstream.ask(endpoint.url + "/health") is None:
+                    await asyncio.wait({ended}, timeout=POLL_S)
+                    if ended.done():
+                        raise await self._child.failed()
+            # Only a server that was given our key and alias says this, and not another one on the same port.
+            async with Upstream() as upstream:
+                listed = await upstream.ask(endpoint.url + "/v1/models", endpoint.key)
+            if ended.done() or endpoint.model not in str(listed):
+                await self.stop()
+                raise await self._child.failed()
+        finally:
+            ended.cancel()
+
+    async def exited(self) -> str:
+        return await self._child.exited()
+
+    async def stop(self) -> None:
+        await self._child.stop()
+
+
+def arguments(settings: LlamaServerSettings, port: int) -> list[str]:
+    """The command line, without the program: nothing secret, and nothing that anybody but the operator said."""
+    given = {
+        "--model": settings.path.absolute(),
+        "--alias": settings.alias,
+        "--host": "127.0.0.1",
+        "--port": port,
+        "--parallel": settings.slots,
+        "--ctx-size": settings.slots * settings.context,
+        "--threads": settings.threads,
+        "--threads-batch": settings.threads,
+    }
+    if settings.gpu_layers is not None:
+        given["--n-gpu-layers"] = settings.gpu_layers
+    batch = settings.batch or (_CPU_BATCH if settings.gpu_layers == 0 else None)
+    if settings.embedding:
+        # The text of an embedding is computed in one step, or refused.
+        batch = max(batch or 0, settings.context)
+    if batch:
+        given |= {"--batch-size": batch, "--ubatch-size": batch}
+    flags = ["--no-slots", *(["--embeddings"] if settings.embedding else [])]
+    return [text for name, value in given.items() for text in (name, str(value))] + flags
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
