@@ -6,6 +6,7 @@ from typing import Any
 from litestar import WebSocket, websocket
 from litestar.handlers import WebsocketRouteHandler
 
+from lightphon_backend_gguf.hub.account import AccountTeller
 from lightphon_backend_gguf.hub.connection import Connection, close, receive
 from lightphon_backend_gguf.hub.roster import Roster
 from lightphon_backend_gguf.hub.settings import GgufSettings
@@ -50,7 +51,14 @@ async def _serve(socket: Socket, host: Host[GgufSettings], roster: Roster) -> No
     principal, hello = met
     node = to_node(principal, hello)
     session.welcome(node.id, settings.heartbeat_s)
-    connection = Connection(socket, session, node, settings, host.log, roster.refresh)
+
+
+    def changed() -> None:
+        roster.refresh()
+        teller.offers_changed()
+
+    connection = Connection(socket, session, node, settings, host.log, changed)
+    teller = AccountTeller(host, connection)
 
     async def check() -> CloseCode | None:
         verdict = await _admit(socket, host)
@@ -59,9 +67,11 @@ async def _serve(socket: Socket, host: Host[GgufSettings], roster: Roster) -> No
 
     roster.join(connection)
     host.log.info("node joined", node=node.id, name=node.name, account=node.owner, software=hello.software)
+    telling = host.tasks.spawn(teller.run(), name=f"account of {node.id}")
     try:
         await connection.run(check)
     finally:
+        telling.cancel()
         roster.leave(connection)
 
 

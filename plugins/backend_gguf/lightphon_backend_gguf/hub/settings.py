@@ -22,6 +22,9 @@ class GgufSettings:
     recheck_s: float = _number(
         10.0, 0.01, 86400, "Seconds between checks of a connected node's token: a revoked one is cut off within that."
     )
+    account_s: float = _number(
+        60.0, 0.01, 86400, "Seconds between messages that tell a node what its account has earned."
+    )
     max_offers: int = _number(64, 1, limits.OFFERS, "Models that one node may offer.")
     unread_limit: int = _number(
         4 * 1024 * 1024,

@@ -1,16 +1,28 @@
 """From the protocol's words to the core's types."""
 
 import hashlib
+from collections.abc import Mapping
 
-from lightphon_backend_gguf.protocol.messages import Failed, Hello, OfferMessage
+from lightphon_backend_gguf.protocol import limits
+from lightphon_backend_gguf.protocol.messages import (
+    Account,
+    EarningsMessage,
+    Failed,
+    Hello,
+    OfferMessage,
+    OfferPrice,
+    PriceMessage,
+)
 from lightphon_core import (
     BackendError,
     Capability,
+    Earnings,
     Model,
     Node,
     Offer,
     Overloaded,
     Price,
+    PriceInForce,
     Principal,
     Refused,
     TimedOut,
@@ -42,6 +54,32 @@ def to_offer(node: Node, message: OfferMessage) -> Offer:
     if asked is not None:
         price = Price(asked.per_minute, asked.per_mtok_prompt, asked.per_mtok_completion, asked.per_request)
     return Offer(id=f"{node.id}/{message.id}", model=model, node=node, slots=message.slots, price=price)
+
+
+def to_account(earnings: Earnings | None, prices: Mapping[str, PriceInForce]) -> Account:
+    """What a node is told of its account: its earnings, where they are known, and the prices of its offers by the ids
+    that the node knows."""
+    most = limits.EARNED_MSAT
+    told = earnings and EarningsMessage(
+        today=max(-most, min(earnings.today, most)),
+        total=max(-most, min(earnings.total, most)),
+        pending=max(0, min(earnings.pending, most)),
+    )
+    in_force = tuple(
+        OfferPrice(offer=offer, price=_to_message(each.price), set_by=each.source.value)
+        for offer, each in prices.items()
+    )
+    return Account(earnings=told, prices=in_force)
+
+
+def _to_message(price: Price) -> PriceMessage:
+    most = limits.PRICE_MSAT
+    return PriceMessage(
+        per_minute=min(price.per_minute, most),
+        per_mtok_prompt=min(price.per_mtok_prompt, most),
+        per_mtok_completion=min(price.per_mtok_completion, most),
+        per_request=min(price.per_request, most),
+    )
 
 
 def to_error(failed: Failed) -> BackendError:

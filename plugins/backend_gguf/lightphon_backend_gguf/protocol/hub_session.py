@@ -11,6 +11,7 @@ from lightphon_backend_gguf.protocol import codec, frames, limits
 from lightphon_backend_gguf.protocol.closing import ProtocolViolation
 from lightphon_backend_gguf.protocol.frames import Frame, FrameType, JobHeader
 from lightphon_backend_gguf.protocol.messages import (
+    Account,
     Cancel,
     Done,
     Drain,
@@ -95,6 +96,10 @@ class HubSession:
     def welcome(self, node_id: str, heartbeat_s: float) -> None:
         """Answer hello."""
         self._outbox.put(Welcome(node_id=node_id, heartbeat_s=heartbeat_s))
+
+    def account(self, account: Account) -> None:
+        """Say how the node's account stands; takes the place of what was said before and has not left."""
+        self._outbox.put(account, once=True)
 
     def ping(self) -> None:
         """Ask for a sign of life."""
@@ -185,7 +190,7 @@ class HubSession:
                 return [OffersChanged()]
             case Ping():
                 self._outbox.put(Pong(), once=True)
-            case Hello() | Welcome() | Cancel():
+            case Hello() | Welcome() | Account() | Cancel():
                 raise ProtocolViolation("a message that a node may not send now")
             case Pong() | None:
                 pass

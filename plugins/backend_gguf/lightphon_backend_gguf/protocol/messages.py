@@ -1,6 +1,6 @@
 """Control messages: JSON objects with a `type`, sent as WebSocket text.
 
-Hub to node: welcome, cancel, ping, pong. Node to hub: hello, offers, load, done, failed, drain, ping, pong.
+Hub to node: welcome, account, cancel, ping, pong. Node to hub: hello, offers, load, done, failed, drain, ping, pong.
 Jobs and their output are binary: see `frames`. How a message becomes text and back: see `codec`.
 
 Every field is checked when a message is made, on both ends, and not later.
@@ -115,6 +115,38 @@ class Offers:
 
 
 @frozen
+class EarningsMessage:
+    """What the node's account has earned with all its nodes, in millisatoshi: since midnight UTC, and ever. `pending` of
+    it may not be used yet."""
+
+    today: int = field(validator=whole(-limits.EARNED_MSAT, limits.EARNED_MSAT))
+    total: int = field(validator=whole(-limits.EARNED_MSAT, limits.EARNED_MSAT))
+    pending: int = field(validator=whole(0, limits.EARNED_MSAT))
+
+
+@frozen
+class OfferPrice:
+    """What an offer costs now. `set_by` is who said so: "operator", "account", "node" or "default"."""
+
+    offer: str = field(validator=an_id)
+    price: PriceMessage = field(validator=rule("a price", lambda v: isinstance(v, PriceMessage)))
+    set_by: str = field(validator=rule("a word", is_word))
+
+
+@frozen
+class Account:
+    """How the node's account stands, for its operator to see. Sent after hello, when the offers change, and about once a
+    minute; a node need not understand it. Without `earnings` the hub does not know them."""
+
+    earnings: EarningsMessage | None = field(
+        default=None, validator=rule("earnings", lambda v: isinstance(v, EarningsMessage), optional=True)
+    )
+    prices: tuple[OfferPrice, ...] = field(
+        default=(), validator=many(limits.OFFERS, lambda v: isinstance(v, OfferPrice), "prices")
+    )
+
+
+@frozen
 class Load:
     """The node's load, and its heartbeat."""
 
@@ -171,7 +203,7 @@ class Pong:
     """Answers a ping."""
 
 
-Message = Hello | Welcome | Offers | Load | Done | Failed | Cancel | Drain | Ping | Pong
+Message = Hello | Welcome | Account | Offers | Load | Done | Failed | Cancel | Drain | Ping | Pong
 
 
 class JobFailed(Exception):

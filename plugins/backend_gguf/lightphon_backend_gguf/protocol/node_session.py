@@ -11,6 +11,7 @@ from lightphon_backend_gguf.protocol import codec, frames, limits
 from lightphon_backend_gguf.protocol.closing import ProtocolViolation
 from lightphon_backend_gguf.protocol.frames import Frame, FrameType, JobHeader
 from lightphon_backend_gguf.protocol.messages import (
+    Account,
     Cancel,
     Done,
     Drain,
@@ -53,7 +54,14 @@ class JobCancelled:
     job: int
 
 
-NodeEvent = Welcomed | JobReceived | JobCancelled
+@frozen
+class AccountTold:
+    """The hub says how the node's account stands."""
+
+    account: Account
+
+
+NodeEvent = Welcomed | JobReceived | JobCancelled | AccountTold
 
 
 @define
@@ -149,6 +157,8 @@ class NodeSession:
         match message:
             case Cancel(job):
                 return self._cancelled(job)
+            case Account():
+                return [AccountTold(message)]
             case Ping():
                 self._outbox.put(Pong(), once=True)
             case Pong() | None:
