@@ -52,7 +52,6 @@ async def _serve(socket: Socket, host: Host[GgufSettings], roster: Roster) -> No
     node = to_node(principal, hello)
     session.welcome(node.id, settings.heartbeat_s)
 
-
     def changed() -> None:
         roster.refresh()
         teller.offers_changed()

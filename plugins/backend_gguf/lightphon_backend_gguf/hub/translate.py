@@ -60,11 +60,13 @@ def to_account(earnings: Earnings | None, prices: Mapping[str, PriceInForce]) ->
     """What a node is told of its account: its earnings, where they are known, and the prices of its offers by the ids
     that the node knows."""
     most = limits.EARNED_MSAT
-    told = earnings and EarningsMessage(
-        today=max(-most, min(earnings.today, most)),
-        total=max(-most, min(earnings.total, most)),
-        pending=max(0, min(earnings.pending, most)),
-    )
+    told = None
+    if earnings is not None:
+        told = EarningsMessage(
+            today=max(-most, min(earnings.today, most)),
+            total=max(-most, min(earnings.total, most)),
+            pending=max(0, min(earnings.pending, most)),
+        )
     in_force = tuple(
         OfferPrice(offer=offer, price=_to_message(each.price), set_by=each.source.value)
         for offer, each in prices.items()

@@ -1,14 +1,21 @@
 """The command `lightphon-node`."""
 
 import asyncio
+import os
 import socket
+import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from lightphon_backend_gguf.node import operate_cli
 from lightphon_backend_gguf.protocol.fields import is_model_id, is_node_name
 from lightphon_backend_gguf.protocol.messages import PriceMessage
+
+if TYPE_CHECKING:
+    from lightphon_backend_gguf.node.schedule import Schedule
 
 # What loads slowly is imported where it is used, so that `--help` is there at once.
 
@@ -27,6 +34,9 @@ class Stop(click.ClickException):
 @click.version_option(package_name=DISTRIBUTION, prog_name="lightphon-node")
 def main() -> None:
     """Serve models of this machine through a LightPhon server."""
+
+
+operate_cli.add_to(main)
 
 
 @main.command()
@@ -52,6 +62,13 @@ def main() -> None:
     help="Sats for a minute of inference, or any of minute=, prompt=, completion= (both for a million tokens) and "
     "request=, with commas between.  [default: the server's own price]",
 )
+@click.option("--max-jobs", type=click.IntRange(1, 4096), help="Jobs at once, over all models.  [default: all slots]")
+@click.option(
+    "--schedule",
+    multiple=True,
+    metavar="WINDOW",
+    help='When to take jobs, in local time: "22:00-08:00", "sat,sun 00:00-24:00". Repeat it for several windows.',
+)
 @click.option("--threads", type=click.IntRange(1, 512), help="CPU threads.  [default: one for each core]")
 @click.option(
     "--drain-timeout",
@@ -61,6 +78,7 @@ def main() -> None:
     metavar="SECONDS",
     help="How long to finish running jobs for when stopped; a second Ctrl-C ends at once.",
 )
+@click.option("--plain", is_flag=True, help="Log lines alone, in a terminal too, where otherwise a live view is drawn.")
 @click.option("--verbose", is_flag=True, help="Log more.")
 def run(
     models: tuple[Path, ...],
@@ -71,20 +89,27 @@ def run(
     slots: int,
     context: int | None,
     price: str | None,
+    max_jobs: int | None,
+    schedule: tuple[str, ...],
     threads: int | None,
     drain_timeout: float,
+    plain: bool,
     verbose: bool,
 ) -> None:
     """Serve each MODEL, the path of a GGUF file, until stopped."""
     url, token, name = _link_url(server), _checked_token(token), _checked_name(node_name)
     _check_ids(names, len(models))
-    asked = _checked_price(price)
+    asked, windows = _checked_price(price), _checked_schedule(schedule)
 
+    from attrs import evolve
+
+    from lightphon_backend_gguf.node.control import state_dir
     from lightphon_backend_gguf.node.engines.base import EngineError
     from lightphon_backend_gguf.node.gguf import GgufError
     from lightphon_backend_gguf.node.hardware import physical_cores
     from lightphon_backend_gguf.node.link import LinkRefused
     from lightphon_backend_gguf.node.log import make_log
+    from lightphon_backend_gguf.node.operation import OperationOptions
     from lightphon_backend_gguf.node.plan import PlanError, plan
     from lightphon_backend_gguf.node.program import Node, NodeFailed, NodeOptions
 
@@ -94,14 +119,24 @@ def run(
         name=name,
         software=f"lightphon-node/{version(DISTRIBUTION)}",
         drain_timeout_s=drain_timeout,
+        operation=OperationOptions(schedule=windows, max_jobs=max_jobs, state_dir=state_dir(os.environ)),
     )
 
-    async def serve() -> None:
-        planned = plan(models, names, slots=slots, context=context, threads=threads or physical_cores(), price=asked)
+    async def serve(options: NodeOptions) -> None:
+        slots_each = min(slots, max_jobs or slots)
+        planned = plan(
+            models, names, slots=slots_each, context=context, threads=threads or physical_cores(), price=asked
+        )
         await Node(options, planned, make_log(verbose=verbose)).run()
 
     try:
-        asyncio.run(serve())
+        if plain or not sys.stdout.isatty():
+            asyncio.run(serve(options))
+        else:
+            from lightphon_backend_gguf.node.view import TerminalView
+
+            with TerminalView() as view:
+                asyncio.run(serve(evolve(options, operation=evolve(options.operation, show=view.show))))
     except (GgufError, PlanError, EngineError, LinkRefused) as error:
         raise Stop(str(error)) from None
     except NodeFailed as error:
@@ -115,6 +150,15 @@ def _checked_price(price: str | None) -> PriceMessage | None:
         return None if price is None else parse_price(price)
     except ValueError as error:
         raise Stop(f"--price: {error}.") from None
+
+
+def _checked_schedule(windows: tuple[str, ...]) -> "Schedule | None":
+    from lightphon_backend_gguf.node.schedule import parse_schedule
+
+    try:
+        return parse_schedule(windows)
+    except ValueError as error:
+        raise Stop(f"--schedule: {error}.") from None
 
 
 def _checked_token(token: str | None) -> str:

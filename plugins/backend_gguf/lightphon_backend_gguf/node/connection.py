@@ -12,8 +12,15 @@ from lightphon_backend_gguf.node.jobs import JobRunner, Post
 from lightphon_backend_gguf.node.served import Served
 from lightphon_backend_gguf.protocol import limits
 from lightphon_backend_gguf.protocol.closing import CloseCode, ProtocolViolation
-from lightphon_backend_gguf.protocol.messages import JobFailed, Welcome
-from lightphon_backend_gguf.protocol.node_session import JobCancelled, JobReceived, NodeEvent, NodeSession, Welcomed
+from lightphon_backend_gguf.protocol.messages import Account, JobFailed, Welcome
+from lightphon_backend_gguf.protocol.node_session import (
+    AccountTold,
+    JobCancelled,
+    JobReceived,
+    NodeEvent,
+    NodeSession,
+    Welcomed,
+)
 
 _WELCOME_TIMEOUT_S = 10.0
 
@@ -27,7 +34,8 @@ class End:
 
 
 class Connection:
-    """Speaks for one node over an open WebSocket. `welcomed` is called when the hub has taken the node in."""
+    """Speaks for one node over an open WebSocket. `welcomed` is called when the hub has taken the node in,
+    `told` with what it says of the account. See `JobRunner` for `max_jobs`."""
 
     def __init__(
         self,
@@ -36,11 +44,15 @@ class Connection:
         post: Post,
         log: structlog.stdlib.BoundLogger,
         welcomed: Callable[[Welcome], None],
+        *,
+        told: Callable[[Account], None],
+        max_jobs: int | None,
     ) -> None:
         self._socket = socket
         self._session = session
         self._welcomed = welcomed
-        self._jobs = JobRunner(post, self, log)
+        self._told = told
+        self._jobs = JobRunner(post, self, log, max_jobs=max_jobs)
         self._heard = False
         self._wake = asyncio.Event()
         self._left = asyncio.Event()
@@ -121,6 +133,8 @@ class Connection:
                 self._report_load()
             case JobCancelled(job):
                 self._jobs.cancel(job)
+            case AccountTold(account):
+                self._told(account)
 
     async def _write(self) -> None:
         try:

@@ -11,6 +11,7 @@ import structlog
 from attrs import field, frozen
 
 from lightphon_backend_gguf.node.link import Link, LinkState
+from lightphon_backend_gguf.node.operation import Operation, OperationOptions
 from lightphon_backend_gguf.node.plan import Planned
 from lightphon_backend_gguf.node.served import Served
 from lightphon_backend_gguf.node.upstream import Upstream
@@ -32,6 +33,7 @@ class NodeOptions:
     name: str
     software: str
     drain_timeout_s: float
+    operation: OperationOptions = field(factory=OperationOptions)
 
 
 class Node:
@@ -44,6 +46,14 @@ class Node:
         self._served: list[Served] = []
         self._stop = asyncio.Event()
         self._stop_now = asyncio.Event()
+        self._operation = Operation(
+            options.operation,
+            name=options.name,
+            url=options.url,
+            offers=[each.offer for each in planned],
+            stop=self.stop,
+            log=log,
+        )
 
     def stop(self) -> None:
         """Finish the running jobs, then end; called a second time: end at once."""
@@ -59,12 +69,15 @@ class Node:
                     options.token,
                     options.name,
                     software=options.software,
-                    post=upstream.post,
+                    post=self._operation.tally.counted(upstream.post),
                     report=self._report,
+                    told=self._operation.told,
+                    max_jobs=options.operation.max_jobs,
                     log=self._log,
                 )
                 with _signals(self.stop):
-                    await self._run(link)
+                    async with self._operation.running(link):
+                        await self._run(link)
         finally:
             await asyncio.gather(*(planned.engine.stop() for planned in self._planned))
         self._log.info("Stopped.")
@@ -123,6 +136,7 @@ class Node:
         link.serve(self._served)
 
     def _report(self, state: LinkState) -> None:
+        self._operation.report(state)
         (self._log.warning if state.name == "lost" else self._log.info)(state.line)
 
 

@@ -116,8 +116,8 @@ class Offers:
 
 @frozen
 class EarningsMessage:
-    """What the node's account has earned with all its nodes, in millisatoshi: since midnight UTC, and ever. `pending` of
-    it may not be used yet."""
+    """What the node's account has earned with all its nodes, in millisatoshi: since midnight UTC, and ever. `pending`
+    of it may not be used yet."""
 
     today: int = field(validator=whole(-limits.EARNED_MSAT, limits.EARNED_MSAT))
     total: int = field(validator=whole(-limits.EARNED_MSAT, limits.EARNED_MSAT))
@@ -135,8 +135,8 @@ class OfferPrice:
 
 @frozen
 class Account:
-    """How the node's account stands, for its operator to see. Sent after hello, when the offers change, and about once a
-    minute; a node need not understand it. Without `earnings` the hub does not know them."""
+    """How the node's account stands, for its operator to see. Sent after hello, when the offers change, and about once
+    a minute; a node need not understand it. Without `earnings` the hub does not know them."""
 
     earnings: EarningsMessage | None = field(
         default=None, validator=rule("earnings", lambda v: isinstance(v, EarningsMessage), optional=True)
