@@ -55,6 +55,14 @@ def _log_as_in_production() -> None:
     log.configure(LogSettings(level="debug"))
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _nodes_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nodes listen where no node of the person who runs the tests does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LIGHTPHON_NODE_STATE_DIR", str(tmp_path_factory.mktemp("nodes")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def run_server() -> RunServer:
     """`with run_server(data_dir, *plugin_sources, limits={...}, **settings) as running:`"""

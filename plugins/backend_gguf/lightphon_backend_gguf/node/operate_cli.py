@@ -63,10 +63,24 @@ def _ask(command: Any, node_name: str | None) -> Any:
     from lightphon_backend_gguf.node.control import ControlError, ask, running_nodes, state_dir
 
     try:
-        nodes = {path: str(ask(path, "status").status["name"]) for path in running_nodes(state_dir(os.environ))}
+        nodes = _names(running_nodes(state_dir(os.environ)))
         return ask(_chosen(nodes, node_name), command)
     except ControlError as error:
         raise NotReached(str(error)) from None
+
+
+def _names(paths: list[Path]) -> dict[Path, str]:
+    """The nodes that listen at these sockets, by name. One that hangs hides no other, unless it is the only one."""
+    from lightphon_backend_gguf.node.control import ControlError, ask
+
+    names: dict[Path, str] = {}
+    for path in paths:
+        try:
+            names[path] = str(ask(path, "status").status["name"])
+        except ControlError:
+            if len(paths) == 1:
+                raise
+    return names
 
 
 def _chosen(nodes: dict[Path, str], node_name: str | None) -> Path:

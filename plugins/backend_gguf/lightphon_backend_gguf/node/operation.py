@@ -15,6 +15,7 @@ from lightphon_backend_gguf.node.control import Command, ControlError, ControlSe
 from lightphon_backend_gguf.node.link import Link, LinkState
 from lightphon_backend_gguf.node.price import price_text
 from lightphon_backend_gguf.node.schedule import Schedule
+from lightphon_backend_gguf.node.served import Endpoint
 from lightphon_backend_gguf.node.status import SET_BY, ModelStatus, Status, to_json
 from lightphon_backend_gguf.node.tally import Tally
 from lightphon_backend_gguf.protocol.messages import Account, OfferMessage, OfferPrice
@@ -51,7 +52,7 @@ class Operation:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
-        self.tally = Tally(clock)
+        self.tally = Tally(self._offer_of, clock)
         self._options = options
         self._name = name
         self._url = url
@@ -144,7 +145,7 @@ class Operation:
         )
 
     def _model(self, offer: OfferMessage, state: str, told: OfferPrice | None) -> ModelStatus:
-        count = self.tally.of(offer.model.id)
+        count = self.tally.of(offer.id)
         return ModelStatus(
             id=offer.model.id,
             state=state,
@@ -152,11 +153,16 @@ class Operation:
             busy=count.busy,
             done=count.done,
             failed=count.failed,
+            refused=count.refused,
             cancelled=count.cancelled,
             tokens_per_s=count.tokens_per_s,
             price=told.price if told else offer.price,
             price_set_by=told.set_by if told else None,
         )
+
+    def _offer_of(self, endpoint: Endpoint) -> str:
+        served = self._link.served if self._link else ()
+        return next((item.offer.id for item in served if item.endpoint == endpoint), endpoint.model)
 
     @asynccontextmanager
     async def running(self, link: Link) -> AsyncGenerator[None, None]:

@@ -78,8 +78,8 @@ def _window(text: str) -> Window:
 def _days(text: str) -> frozenset[int]:
     days: set[int] = set()
     for part in text.split(","):
-        first, _, last = part.partition("-")
-        last = last or first
+        first, dash, last = part.partition("-")
+        last = last if dash else first
         if first not in DAYS or last not in DAYS:
             raise ValueError(f"{part!r} is not a day; the days are {', '.join(DAYS)}")
         begin = DAYS.index(first)

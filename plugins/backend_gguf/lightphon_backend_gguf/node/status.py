@@ -26,6 +26,7 @@ class ModelStatus:
     busy: int
     done: int
     failed: int
+    refused: int
     cancelled: int
     tokens_per_s: float | None
     price: PriceMessage | None
@@ -72,7 +73,7 @@ def to_lines(status: Status) -> list[str]:
         lines += [
             f"  {model.id}: {model.state}",
             f"    slots   {model.busy} of {model.slots} busy, {speed_text(model.tokens_per_s)} tokens/s",
-            f"    jobs    {model.done} done, {model.failed} failed, {model.cancelled} cancelled",
+            f"    jobs    {model.done} done, {model.failed} failed, {model.refused} refused, {model.cancelled} cancelled",
             f"    price   {asked_text(model)}",
         ]
     return lines

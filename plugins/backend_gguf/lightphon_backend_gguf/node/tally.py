@@ -9,6 +9,7 @@ from attrs import define, field
 
 from lightphon_backend_gguf.node.jobs import Post
 from lightphon_backend_gguf.node.served import Endpoint
+from lightphon_backend_gguf.protocol.messages import JobFailed
 
 ANSWERS_KEPT = 20
 """Speed is that of so many answers, the latest."""
@@ -18,11 +19,13 @@ LEAST_CHUNKS = 4
 
 @define
 class Count:
-    """The jobs of one model since the node started. `cancelled` are those that nobody waited for any more."""
+    """The jobs of one model since the node started. `refused` are those whose request was at fault, `cancelled` those
+    that nobody waited for any more."""
 
     busy: int = 0
     done: int = 0
     failed: int = 0
+    refused: int = 0
     cancelled: int = 0
     _speeds: deque[tuple[int, float]] = field(factory=lambda: deque(maxlen=ANSWERS_KEPT))
 
@@ -40,15 +43,16 @@ class Count:
 
 
 class Tally:
-    """The counts of a node, by the model's name at its engine. `clock` is in seconds."""
+    """The counts of a node, by offer. `offer_of` tells which offer an engine stands behind. `clock` is in seconds."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, offer_of: Callable[[Endpoint], str], clock: Callable[[], float] = time.monotonic) -> None:
+        self._offer_of = offer_of
         self._clock = clock
         self._counts: dict[str, Count] = {}
 
-    def of(self, model: str) -> Count:
-        """The count of this model."""
-        return self._counts.setdefault(model, Count())
+    def of(self, offer: str) -> Count:
+        """The count of this offer."""
+        return self._counts.setdefault(offer, Count())
 
     def counted(self, post: Post) -> Post:
         """`post`, with what passes through it counted."""
@@ -56,7 +60,7 @@ class Tally:
         async def counting(
             endpoint: Endpoint, path: str, body: bytes, *, timeout_s: float
         ) -> AsyncGenerator[bytes, None]:
-            count = self.of(endpoint.model)
+            count = self.of(self._offer_of(endpoint))
             count.busy += 1
             chunks, first = 0, 0.0
             try:
@@ -67,8 +71,11 @@ class Tally:
                         # Events end in an empty line, and JSON has none inside.
                         chunks += part.count(b"\n\n")
                         yield part
-            except Exception:
-                count.failed += 1
+            except Exception as error:
+                if isinstance(error, JobFailed) and error.kind == "refused":
+                    count.refused += 1
+                else:
+                    count.failed += 1
                 raise
             except BaseException:  # cancelled, or closed early
                 count.cancelled += 1

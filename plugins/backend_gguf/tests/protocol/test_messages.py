@@ -11,9 +11,11 @@ from lightphon_backend_gguf.protocol import codec, frames, limits
 from lightphon_backend_gguf.protocol.closing import ProtocolViolation
 from lightphon_backend_gguf.protocol.fields import FieldError
 from lightphon_backend_gguf.protocol.messages import (
+    Account,
     Cancel,
     Done,
     Drain,
+    EarningsMessage,
     Failed,
     Hello,
     JobFailed,
@@ -21,9 +23,11 @@ from lightphon_backend_gguf.protocol.messages import (
     ModelFacts,
     OfferLoad,
     OfferMessage,
+    OfferPrice,
     Offers,
     Ping,
     Pong,
+    PriceMessage,
     Welcome,
 )
 
@@ -42,12 +46,21 @@ facts = st.builds(
     params_b=st.none() | st.floats(0, 1e6),
     quantization=st.none() | words,
 )
+amounts = st.integers(0, limits.PRICE_MSAT)
+prices = st.builds(PriceMessage, amounts, amounts, amounts, amounts)
+earned = st.integers(-limits.EARNED_MSAT, limits.EARNED_MSAT)
+earnings = st.builds(EarningsMessage, today=earned, total=earned, pending=st.integers(0, limits.EARNED_MSAT))
 offers = st.builds(OfferMessage, id=ids, model=facts, slots=st.integers(1, 1024))
 messages = st.one_of(
     st.builds(Hello, name=names, software=names),
     st.builds(Welcome, node_id=names, heartbeat_s=st.floats(0.01, 3600)),
     st.lists(offers, max_size=4, unique_by=lambda offer: offer.id).map(lambda items: Offers(tuple(items))),
     st.lists(st.builds(OfferLoad, offer=ids, busy=st.integers(0, 99)), max_size=4).map(lambda some: Load(tuple(some))),
+    st.builds(
+        Account,
+        earnings=st.none() | earnings,
+        prices=st.lists(st.builds(OfferPrice, offer=ids, price=prices, set_by=words), max_size=4).map(tuple),
+    ),
     st.builds(Done, job=jobs),
     st.builds(
         Failed,
