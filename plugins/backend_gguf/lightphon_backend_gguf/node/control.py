@@ -4,6 +4,7 @@ One line of JSON goes in, {"command": "..."}, and one comes out, {"message": "..
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import os
@@ -26,6 +27,10 @@ Command = Literal["pause", "resume", "status", "stop"]
 
 class ControlError(Exception):
     """A node cannot be spoken to, or cannot listen. The message is one line for the operator."""
+
+
+class NotRunning(ControlError):
+    """Nobody listens there."""
 
 
 @frozen
@@ -56,6 +61,7 @@ class ControlServer:
         self._path = path
         self._answer = answer
         self._server: asyncio.Server | None = None
+        self._asked: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         """Raises `ControlError`: there is nowhere to listen, or the same node runs already."""
@@ -77,8 +83,14 @@ class ControlServer:
         if self._server is not None:
             self._server.close()
             self._path.unlink(missing_ok=True)
+            await asyncio.gather(*self._asked, return_exceptions=True)  # each ends within `TIMEOUT_S`
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._reply(reader, writer))
+        self._asked.add(task)
+        task.add_done_callback(self._asked.discard)
+
+    async def _reply(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 asked = json.loads(await reader.readline())["command"]
@@ -91,25 +103,29 @@ class ControlServer:
             return  # whoever asks so is told nothing
         finally:
             writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
 
 def ask(path: Path, command: Command) -> Reply:
-    """Have the node that listens there carry out a command. Raises `ControlError`."""
+    """Have the node that listens there carry out a command. Raises `NotRunning` or `ControlError`."""
     try:
         with _connected(path) as connection:
             connection.sendall(json.dumps({"command": command}).encode() + b"\n")
             with connection.makefile("rb") as file:
                 said = json.loads(file.readline(_REPLY_BYTES))
             return Reply(str(said["message"]), dict(said["status"]))
+    except (FileNotFoundError, ConnectionRefusedError):
+        raise NotRunning("The node does not run.") from None
     except OSError as error:
         raise ControlError(f"The node does not answer: {error.strerror or error}.") from None
     except (ValueError, TypeError, KeyError):
         raise ControlError("The node does not understand this command; is it of another version?") from None
 
 
-def running_nodes(directory: Path) -> list[Path]:
-    """The sockets of this user's nodes that run now."""
-    return [path for path in sorted(directory.glob("*.sock")) if _listens(path)]
+def sockets(directory: Path) -> list[Path]:
+    """The sockets of this user's nodes; one that was killed leaves its own behind."""
+    return sorted(directory.glob("*.sock"))
 
 
 def _connected(path: Path) -> socket.socket:

@@ -60,26 +60,29 @@ def status(node_name: str | None, as_json: bool) -> None:
 
 
 def _ask(command: Any, node_name: str | None) -> Any:
-    from lightphon_backend_gguf.node.control import ControlError, ask, running_nodes, state_dir
+    from lightphon_backend_gguf.node.control import ControlError, ask
 
     try:
-        nodes = _names(running_nodes(state_dir(os.environ)))
-        return ask(_chosen(nodes, node_name), command)
+        return ask(_chosen(_running(), node_name), command)
     except ControlError as error:
         raise NotReached(str(error)) from None
 
 
-def _names(paths: list[Path]) -> dict[Path, str]:
-    """The nodes that listen at these sockets, by name. One that hangs hides no other, unless it is the only one."""
-    from lightphon_backend_gguf.node.control import ControlError, ask
+def _running() -> dict[Path, str]:
+    """The nodes that run here, by name. One that hangs hides no other, unless it is the only one."""
+    from lightphon_backend_gguf.node.control import ControlError, NotRunning, ask, sockets, state_dir
 
     names: dict[Path, str] = {}
-    for path in paths:
+    hangs: ControlError | None = None
+    for path in sockets(state_dir(os.environ)):
         try:
             names[path] = str(ask(path, "status").status["name"])
-        except ControlError:
-            if len(paths) == 1:
-                raise
+        except NotRunning:
+            continue
+        except ControlError as error:
+            hangs = error
+    if hangs and not names:
+        raise hangs
     return names
 
 

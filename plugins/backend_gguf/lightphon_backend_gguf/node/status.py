@@ -73,10 +73,14 @@ def to_lines(status: Status) -> list[str]:
         lines += [
             f"  {model.id}: {model.state}",
             f"    slots   {model.busy} of {model.slots} busy, {speed_text(model.tokens_per_s)} tokens/s",
-            f"    jobs    {model.done} done, {model.failed} failed, {model.refused} refused, {model.cancelled} cancelled",
+            f"    jobs    {_ended_text(model)}",
             f"    price   {asked_text(model)}",
         ]
     return lines
+
+
+def _ended_text(model: ModelStatus) -> str:
+    return f"{model.done} done, {model.failed} failed, {model.refused} refused, {model.cancelled} cancelled"
 
 
 def asked_text(model: ModelStatus) -> str:
