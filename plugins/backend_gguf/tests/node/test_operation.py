@@ -51,9 +51,9 @@ class Operated:
         self.link = Link("a/b")
         self.operation = Operation(
             OperationOptions(schedule=parse_schedule(windows), **options),
-            name="box",
+            name="[red]box",
             url="ws://127.0.0.1:1/x",
-            offers=[offer("a/b", price=PriceMessage(per_minute=5000)), offer("[red]down")],
+            offers=[offer("a/b", price=PriceMessage(per_minute=5000)), offer("down")],
             stop=self.stop,
             log=structlog.get_logger(),
             clock=lambda: self.clock,
@@ -148,7 +148,7 @@ async def test_the_status(operated):
     assert structure(json.loads(json.dumps(to_json(status))), Status) == status
     lines = to_lines(status)
     assert lines == [
-        "box at ws://127.0.0.1:1/x",
+        "[red]box at ws://127.0.0.1:1/x",
         "  link      connected: Connected.",
         "  jobs      taken, 0 running",
         "  up        1d 1h 1m",
@@ -157,7 +157,7 @@ async def test_the_status(operated):
         "    slots   0 of 2 busy, - tokens/s",
         "    jobs    7 done, 0 failed, 0 refused, 0 cancelled",
         f"    price   {price} (set in the account)",
-        "  [red]down: not running",
+        "  down: not running",
         "    slots   0 of 2 busy, - tokens/s",
         "    jobs    0 done, 0 failed, 0 refused, 0 cancelled",
         "    price   the server's own",
@@ -172,7 +172,7 @@ async def test_the_view_shows_names_as_they_are():
         operated.say("pause")
         Console(file=out, width=200).print(picture(operated.operation.status()))
     text = out.getvalue()
-    for part in ("box: connecting", "[red]down", "not running", "paused by hand, 0 of at most 3 running, up 0m"):
+    for part in ("[red]box: connecting", "down", "not running", "paused by hand, 0 of at most 3 running, up 0m"):
         assert part in text, text
 
 
