@@ -103,7 +103,7 @@ async def test_at_once_and_again_when_the_offers_change(books, tell):
 
 async def test_again_and_again(books, tell):
     connection = Connection()
-    books.answers = [Earnings(1, 1, 1), StorageUnavailable("away"), Earnings(2, 2, 2)]
+    books.answers = [Earnings(1, 1, 1), StorageUnavailable("away", retry_after=1), Earnings(2, 2, 2)]
     tell(connection, account_s=0.01)
     heard = [(await connection.hear()).earnings.today for _ in range(3)]
     assert heard == [1, 1, 2], "where the database is away, what was known last"

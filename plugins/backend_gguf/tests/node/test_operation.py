@@ -37,9 +37,9 @@ def offer(name, **more):
 class Link:
     """What an operation does with one."""
 
-    def __init__(self, *names):
+    def __init__(self, *offers):
         self.paused = False
-        self.served = tuple(Served(offer(name), Endpoint(f"http://{name}", "", name)) for name in names)
+        self.served = tuple(Served(each, Endpoint(f"http://{each.id}", "", each.id)) for each in offers)
 
     def pause(self, paused):
         self.paused = paused
@@ -48,12 +48,13 @@ class Link:
 class Operated:
     def __init__(self, *windows, **options):
         self.now, self.clock, self.stops = DAY, 0.0, 0
-        self.link = Link("a/b")
+        offers = [offer("a/b", price=PriceMessage(per_minute=5000)), offer("down")]
+        self.link = Link(offers[0])
         self.operation = Operation(
             OperationOptions(schedule=parse_schedule(windows), **options),
             name="[red]box",
             url="ws://127.0.0.1:1/x",
-            offers=[offer("a/b", price=PriceMessage(per_minute=5000)), offer("down")],
+            offers=offers,
             stop=self.stop,
             log=structlog.get_logger(),
             clock=lambda: self.clock,
@@ -152,7 +153,7 @@ async def test_the_status(operated):
         "  link      connected: Connected.",
         "  jobs      taken, 0 running",
         "  up        1d 1h 1m",
-        "  earned    1.5 sats today (UTC), 2000 sats in all, 1.001 of it pending",
+        "  earned    1.5 sats today (UTC), 2000 in all, 1.001 of it pending",
         "  a/b: offered",
         "    slots   0 of 2 busy, - tokens/s",
         "    jobs    7 done, 0 failed, 0 refused, 0 cancelled",
