@@ -57,9 +57,8 @@ class Link:
 
     `url` comes from `address.link_url`; `name` is what clients see (see `fields.is_node_name`); `software` is this
     program and its version. `report` is called at each change of state, `told` with what the server says of
-    the account.
-    `max_jobs` run at once over all models; None: as many as there are slots. Raises ValueError for a token or a name
-    that cannot be sent. `clock` (seconds), `sleep` and `random` (0 to 1) are there for tests.
+    the account. `max_jobs` run at once over all models; None: as many as there are slots. Raises ValueError for a token
+    or a name that cannot be sent. `clock` (seconds), `sleep` and `random` (0 to 1) are there for tests.
     """
 
     def __init__(
