@@ -71,7 +71,8 @@ def test_a_day_of_an_operator(owner, command, until):
         2_000,
         "account",
     )
-    assert (greeting["done"], greeting["failed"], greeting["busy"]) == (1, 0, 0)
+    ended = until(lambda: not (model := status()["models"][0])["busy"] and model)  # the client may hear of it first
+    assert (ended["done"], ended["failed"], ended["cancelled"]) == (1, 0, 0)
     assert (endless["price"]["per_request"], endless["price_set_by"]) == (1_000, "node")
 
     # A pause: what runs goes on, nothing new comes.

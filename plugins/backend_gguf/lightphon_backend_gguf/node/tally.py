@@ -16,6 +16,8 @@ ANSWERS_KEPT = 20
 LEAST_CHUNKS = 4
 """Shorter answers say nothing about speed."""
 
+_END = b"data: [DONE]\n\n"
+
 
 @define
 class Count:
@@ -62,7 +64,7 @@ class Tally:
         ) -> AsyncGenerator[bytes, None]:
             count = self.of(self._offer_of(endpoint))
             count.busy += 1
-            chunks, first = 0, 0.0
+            chunks, first, tail = 0, 0.0, b""
             try:
                 async with aclosing(post(endpoint, path, body, timeout_s=timeout_s)) as parts:
                     async for part in parts:
@@ -70,6 +72,7 @@ class Tally:
                             first = self._clock()
                         # Events end in an empty line, and JSON has none inside.
                         chunks += part.count(b"\n\n")
+                        tail = (tail + part)[-len(_END) :]
                         yield part
             except Exception as error:
                 if isinstance(error, JobFailed) and error.kind == "refused":
@@ -78,7 +81,11 @@ class Tally:
                     count.failed += 1
                 raise
             except BaseException:  # cancelled, or closed early
-                count.cancelled += 1
+                # The gateway hangs up as soon as it has read the end of a stream, which may be before we have.
+                if tail == _END:
+                    count.done += 1
+                else:
+                    count.cancelled += 1
                 raise
             else:
                 count.done += 1

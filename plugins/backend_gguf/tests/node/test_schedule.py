@@ -47,6 +47,7 @@ def test_the_next_change():
     assert parse_schedule([]) is None
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     st.lists(st.tuples(times, times).filter(lambda pair: pair[0] != pair[1]), min_size=1, max_size=3), st.integers(0)
 )

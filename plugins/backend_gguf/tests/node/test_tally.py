@@ -75,6 +75,14 @@ async def test_a_job_that_is_cancelled_while_it_waits_closes_the_engine(tally):
     assert (tally.of("m").cancelled, tally.of("m").busy) == (1, 0)
 
 
+async def test_a_stream_that_is_closed_after_its_end_was_served(tally):
+    whole = posting(tally, b"data: {}\n\ndata: [DO", b"NE]\n\n", b"")
+    for _ in range(2):
+        await anext(whole)
+    await whole.aclose()
+    assert (tally.of("m").done, tally.of("m").cancelled) == (1, 0)
+
+
 async def test_speed_is_that_of_the_latest_answers(tally, clock):
     chunk = b"data: {}\n\n"
     count = tally.of("m")
