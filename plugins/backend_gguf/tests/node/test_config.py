@@ -4,7 +4,7 @@ import pytest
 from lightphon_backend_gguf.node.config import ConfigError, ModelTable, NodeConfig, default_path, load, read_token
 from lightphon_backend_gguf.node.sources import HubSource, LocalSource
 from lightphon_backend_gguf.node.wishes import Given, Wish, WishError, wishes
-from lightphon_backend_gguf.protocol.messages import PriceMessage
+from lightphon_backend_gguf.protocol.account import PriceMessage
 
 WHOLE = """\
 [node]
