@@ -33,8 +33,8 @@ class Given:
 
 @frozen
 class Wish:
-    """One MODEL, and how it is to be served. `slots` jobs at once, no more than all models may run; `context` in tokens for each, None for the usual;
-    without an `engine` the one that fits, without a `price` the server's."""
+    """One MODEL, and how it is to be served. `slots` jobs at once, of no more than the node runs in all; `context` in
+    tokens for each, None for the usual; without an `engine` the one that fits, without a `price` the server's."""
 
     source: Source
     name: str | None = None
