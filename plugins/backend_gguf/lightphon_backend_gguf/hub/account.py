@@ -7,10 +7,13 @@ from lightphon_backend_gguf.hub.settings import GgufSettings
 from lightphon_backend_gguf.hub.translate import to_account
 from lightphon_core import Earnings, Host, StorageUnavailable
 
+SETTLE_S = 0.5
+"""Changes of a node's offers within so many seconds are told at once: a flood of them is not answered with another."""
+
 
 class AccountTeller:
     """For one connection. Earnings are read every `settings.account_s` seconds, whatever the node does; prices are in
-    memory, and told anew when its offers change."""
+    memory, and told anew soon after its offers change."""
 
     def __init__(self, host: Host[GgufSettings], connection: Connection) -> None:
         self._host = host
@@ -35,6 +38,7 @@ class AccountTeller:
             try:
                 async with asyncio.timeout_at(due):
                     await self._news.wait()
+                    await asyncio.sleep(SETTLE_S)
             except TimeoutError:
                 continue
 

@@ -7,10 +7,11 @@ import pytest
 from attrs import evolve
 from lightphon_backend_gguf.hub.account import AccountTeller
 from lightphon_backend_gguf.hub.settings import GgufSettings
+from lightphon_backend_gguf.hub.translate import to_offer
 from lightphon_backend_gguf.protocol import codec
 from lightphon_backend_gguf.protocol.account import EarningsMessage, OfferPrice, PriceMessage
 from lightphon_backend_gguf.protocol.hub_session import HubSession
-from lightphon_backend_gguf.protocol.messages import Hello, ModelFacts, OfferMessage, Offers
+from lightphon_backend_gguf.protocol.messages import Hello, ModelFacts, OfferMessage
 
 from lightphon_core import Earnings, Node, Price, PriceInForce, PriceSource, StorageUnavailable
 from lightphon_core.testing import host_for
@@ -24,12 +25,13 @@ class Connection:
     def __init__(self, owner="acc_a"):
         self.node = Node("node-1", "box", owner)
         self.session = HubSession()
+        self.offers = ()
         self.session.receive_text(codec.encode(Hello(name="box", software="x")))
         self.told = asyncio.Queue()
 
     def offer(self, *names):
         made = [OfferMessage(id=n, model=ModelFacts(id=n, capabilities=()), slots=1) for n in names]
-        self.session.receive_text(codec.encode(Offers(tuple(made))))
+        self.offers = tuple(to_offer(self.node, each) for each in made)
 
     def wake(self):
         while (message := self.session.next()) is not None:
@@ -85,12 +87,14 @@ async def test_at_once_and_again_when_the_offers_change(books, tell):
     first = await connection.hear()
     assert first.earnings == EarningsMessage(today=1, total=2**62, pending=2), "as much as a message holds"
     assert first.prices == ()
-    connection.offer("a/b", "c")
-    teller.offers_changed()
+    for names in (("z",), (), ("a/b", "c")):
+        connection.offer(*names)
+        teller.offers_changed()
     price = PriceMessage(per_minute=7)
     second = await connection.hear()
     assert second.prices == (OfferPrice("a/b", price, "account"), OfferPrice("c", price, "account"))
     assert second.earnings == first.earnings
+    assert connection.told.empty(), "what changed meanwhile is told once"
     assert books.reads == 1, "however often a node changes its offers"
 
 
