@@ -14,6 +14,7 @@ from lightphon_backend_gguf.node.link import LinkState
 from lightphon_backend_gguf.node.operation import Operation, OperationOptions
 from lightphon_backend_gguf.node.schedule import parse_schedule
 from lightphon_backend_gguf.node.served import Endpoint, Served
+from lightphon_backend_gguf.node.speed import Sample
 from lightphon_backend_gguf.node.status import Status, duration_text, to_json, to_lines
 from lightphon_backend_gguf.node.view import picture
 from lightphon_backend_gguf.protocol.account import Account, EarningsMessage, OfferPrice, PriceMessage
@@ -127,6 +128,7 @@ async def test_the_status(operated):
     operated.clock = 90_061.0
     operated.operation.report(LinkState("connected", "Connected."))
     operated.operation.tally.of("a/b").done = 7
+    operated.link.served[0].speed.add(Sample(decoded=10, decode_s=4))
     earnings = EarningsMessage(today=1_500, total=2_000_000, pending=1_001)
     told = PriceMessage(per_minute=7_000, per_mtok_prompt=10, per_mtok_completion=20, per_request=30)
     before = to_lines(operated.operation.status())
@@ -149,7 +151,7 @@ async def test_the_status(operated):
         "  up        1d 1h 1m",
         "  earned    1.5 sats today (UTC), 2000 in all, 1.001 of it pending",
         "  a/b: offered",
-        "    slots   0 of 2 busy, - tokens/s",
+        "    slots   0 of 2 busy, 2.5 tokens/s",
         "    jobs    7 done, 0 failed, 0 refused, 0 cancelled",
         f"    price   {price} (set in the account)",
         "  down: not running",

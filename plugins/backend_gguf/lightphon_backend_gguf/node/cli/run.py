@@ -77,7 +77,7 @@ def run(
     """
     file = settings(config)
     url, token, name = _link_url(server or file.node.server), _token(token, file), _name(node_name or file.node.name)
-    max_jobs, windows = max_jobs or file.node.max_jobs, _schedule(schedule or file.node.schedule or ())
+    max_jobs, windows = max_jobs or file.node.max_jobs, _schedule(schedule, file)
     wanted = wished(Given(models, names, price, engine, slots, context, max_jobs), file)
     if not wanted:
         raise Stop("There is no model to serve: name one, or add a [[model]] to the settings file.")
@@ -142,13 +142,13 @@ def _token(given: str | None, file: NodeConfig) -> str:
     return token
 
 
-def _schedule(windows: Sequence[str]) -> "Schedule | None":
+def _schedule(given: Sequence[str], file: NodeConfig) -> "Schedule | None":
     from lightphon_backend_gguf.node.schedule import parse_schedule
 
     try:
-        return parse_schedule(windows)
+        return parse_schedule(given or file.node.schedule or ())
     except ValueError as error:
-        raise Stop(f"--schedule: {error}.") from None
+        raise Stop(f"{'--schedule' if given else 'schedule'}: {error}.") from None
 
 
 def _name(name: str | None) -> str:
