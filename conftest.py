@@ -58,9 +58,9 @@ def _log_as_in_production() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What nodes keep between runs is the tests' own."""
+    """What nodes keep between runs is the tests' own, and they listen where no other node does."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        patch.setenv("LIGHTPHON_NODE_STATE_DIR", str(tmp_path_factory.mktemp("state")))
         yield
 
 

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from attrs import field, frozen
 
+from lightphon_core.types import Earnings, Price, PriceInForce, PriceSource
+
 if TYPE_CHECKING:
     import structlog
     from litestar.connection import ASGIConnection
 
-    from lightphon_core.types import Principal
+    from lightphon_core.types import Offer, Principal
 
 S = TypeVar("S")
 
@@ -91,6 +93,17 @@ def _nothing_to_hear(_: Callable[[str], None]) -> None:
     """For a plugin that stands by itself."""
 
 
+async def _nothing_earned(account_id: str) -> Earnings:
+    del account_id
+    return Earnings(today=0, total=0, pending=0)
+
+
+def _as_asked(offer: Offer) -> PriceInForce:
+    if offer.price is None:
+        return PriceInForce(Price(), PriceSource.DEFAULT)
+    return PriceInForce(offer.price, PriceSource.NODE)
+
+
 @frozen
 class Host(Generic[S]):
     """The application as one plugin sees it.
@@ -99,7 +112,9 @@ class Host(Generic[S]):
     the catalogue to read `offers()` again. `authenticate(connection)` tells who opened a connection to one of the
     plugin's own routes, or raises `Unauthenticated`. `on_account_change(listener)` has `listener(account_id)` called
     when the account's credentials may have ceased to hold: whoever keeps a connection open asks again then, and now and
-    then in any case, since other processes revoke too.
+    then in any case, since other processes revoke too. `earnings(account_id)` is what an account has earned with its
+    nodes, and may raise `StorageUnavailable`; `price(offer)` is what an offer costs now. Both are to be shown to the
+    account itself; a host without a ledger knows no earnings, and the node's own prices.
     """
 
     plugin: str
@@ -110,3 +125,5 @@ class Host(Generic[S]):
     offers_changed: Callable[[], None]
     authenticate: Callable[[ASGIConnection[Any, Any, Any, Any]], Awaitable[Principal]] = field(repr=False)
     on_account_change: Callable[[Callable[[str], None]], None] = field(default=_nothing_to_hear, repr=False)
+    earnings: Callable[[str], Awaitable[Earnings]] = field(default=_nothing_earned, repr=False)
+    price: Callable[[Offer], PriceInForce] = field(default=_as_asked, repr=False)

@@ -9,7 +9,8 @@ from typing import NewType
 MSAT_PER_SAT = 1_000
 MAX_MSAT = 10**17
 """The largest amount of one posting: a million bitcoin. Ninety of them still fit a signed 64-bit integer."""
-
+MAX_PRICE_MSAT = 10**12
+"""The most that one part of a price may be: ten bitcoin."""
 
 BASIS_POINTS = 10_000
 """What a share of everything is."""

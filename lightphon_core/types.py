@@ -101,12 +101,40 @@ class Price:
         return not (self.per_minute or self.per_mtok_prompt or self.per_mtok_completion or self.per_request)
 
 
+class PriceSource(StrEnum):
+    """Who set the price of an offer: the operator of this gateway, the account that owns the node, the node itself, or
+    nobody, so that the gateway's default holds."""
+
+    OPERATOR = "operator"
+    ACCOUNT = "account"
+    NODE = "node"
+    DEFAULT = "default"
+
+
+@frozen
+class PriceInForce:
+    """What an offer costs now, and who said so."""
+
+    price: Price
+    source: PriceSource
+
+
+@frozen
+class Earnings:
+    """What an account has earned with its nodes, in msat: since midnight UTC, and ever. `pending` of it may not be used
+    yet."""
+
+    today: int
+    total: int
+    pending: int
+
+
 @frozen
 class Offer:
     """One model on one node. `id` is unique within its backend and stays the same for as long as the offer stands.
 
-    `slots` is how many requests the node runs at once. `price` is what its owner asks; None leaves it to the gateway's
-    settings. `facts` are of the model's file and of what runs it.
+    `slots` is how many requests the node runs at once. `price` is what the node asks; None leaves it to its owner's
+    account and the gateway's settings. `facts` are of the model's file and of what runs it.
     """
 
     id: str

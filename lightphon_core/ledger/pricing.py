@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lightphon_core.money import BASIS_POINTS, MAX_MSAT
 from lightphon_core.settings import PricingSettings
-from lightphon_core.types import Offer, Price
+from lightphon_core.types import Offer, Price, PriceInForce, PriceSource
 
 _MS_PER_MINUTE = 60_000
 _TOKENS = 1_000_000
@@ -12,12 +12,17 @@ _SCALE = _MS_PER_MINUTE * _TOKENS
 """Common denominator of msat per minute and msat per million tokens."""
 
 
-def effective_price(pricing: PricingSettings, offer: Offer) -> Price:
-    """What an offer costs here: the operator's price for its model, else what its owner asks, else the default."""
+def effective_price(pricing: PricingSettings, offer: Offer, agreed: Price | None) -> PriceInForce:
+    """What an offer costs here: the operator's price for its model, else `agreed`, the one that its owner's account set
+    for it, else what the node asks, else the default."""
     override = pricing.models.get(offer.model.id)
     if override is not None:
-        return override.price
-    return pricing.price if offer.price is None else offer.price
+        return PriceInForce(override.price, PriceSource.OPERATOR)
+    if agreed is not None:
+        return PriceInForce(agreed, PriceSource.ACCOUNT)
+    if offer.price is not None:
+        return PriceInForce(offer.price, PriceSource.NODE)
+    return PriceInForce(pricing.price, PriceSource.DEFAULT)
 
 
 def cost(price: Price, *, prompt_tokens: int, completion_tokens: int, ms: int) -> int:

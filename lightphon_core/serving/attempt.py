@@ -19,7 +19,6 @@ from lightphon_core.errors import (
     TimedOut,
     Unavailable,
 )
-from lightphon_core.ledger.pricing import effective_price
 from lightphon_core.openai.request import InferenceRequest, ready_body
 from lightphon_core.routing.catalogue import Entry
 from lightphon_core.routing.router import RETRY_AFTER_S, Ranked
@@ -130,7 +129,7 @@ async def _open_tab(
     offer = entry.offer
     tab = await open_tab(
         gateway.ledger,
-        Terms(effective_price(gateway.pricing, offer), offer.node.owner, gateway.pricing.house_bps),
+        Terms(gateway.price(offer).price, offer.node.owner, gateway.pricing.house_bps),
         hold=job_id,
         account=principal.account_id,
         credential=principal.credential_id,

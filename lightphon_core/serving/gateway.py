@@ -10,6 +10,8 @@ from attrs import define
 from lightphon_core.accounts.limits import Limiter
 from lightphon_core.host import Clock, Tasks
 from lightphon_core.ledger.ledger import Ledger
+from lightphon_core.ledger.offer_prices import OfferPrices
+from lightphon_core.ledger.pricing import effective_price
 from lightphon_core.ports import Authenticator
 from lightphon_core.routing.catalogue import Catalogue, Entry
 from lightphon_core.routing.observations import Observations
@@ -17,7 +19,7 @@ from lightphon_core.routing.router import Weighted
 from lightphon_core.serving.keeper import Keeper
 from lightphon_core.serving.outcome import Outcome, ignore
 from lightphon_core.settings import LimitSettings, PricingSettings
-from lightphon_core.types import RateLimits, Stats
+from lightphon_core.types import Offer, PriceInForce, RateLimits, Stats
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 @define
 class Gateway:
     """One per application; handed to every request. `started_at` is in seconds since 1970; `ended` hears of every
-    journey that is over.
+    journey that is over. `agreed` are the prices that accounts set for their nodes.
 
     Once it is `closing`, no new journeys begin.
     """
@@ -38,6 +40,7 @@ class Gateway:
     limits: LimitSettings
     limiter: Limiter
     pricing: PricingSettings
+    agreed: OfferPrices
     ledger: Ledger
     keeper: Keeper
     lease_us: int
@@ -52,6 +55,10 @@ class Gateway:
     def stats(self, entry: Entry) -> Stats:
         """What is known of an offer now."""
         return self.observations.stats(entry.key, entry.load())
+
+    def price(self, offer: Offer) -> PriceInForce:
+        """What an offer costs now."""
+        return effective_price(self.pricing, offer, self.agreed.of(offer))
 
     @property
     def account_limits(self) -> RateLimits:

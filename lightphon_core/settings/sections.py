@@ -10,7 +10,7 @@ from urllib.parse import quote
 from attrs import Attribute, field, frozen
 from attrs.validators import and_, ge, gt, le, min_len, optional
 
-from lightphon_core.money import Amount
+from lightphon_core.money import MAX_PRICE_MSAT, Amount
 from lightphon_core.settings.network import MIN_TOKEN, are_hosts, are_networks, is_long, is_url
 from lightphon_core.settings.structuring import Secret
 from lightphon_core.types import Price
@@ -138,7 +138,7 @@ class RoutingSettings:
     )
 
 
-_MAX_PRICE = le(Amount(10**12))  # ten bitcoin
+_MAX_PRICE = le(Amount(MAX_PRICE_MSAT))
 
 
 @frozen

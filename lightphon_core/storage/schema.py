@@ -20,10 +20,11 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from lightphon_core.money import MAX_MSAT
+from lightphon_core.money import MAX_MSAT, MAX_PRICE_MSAT
 
 CREDENTIAL_KINDS = ("api_key", "agent_token", "node_token")
 BUDGET_PERIODS = ("day", "month", "total")
+PRICE_PARTS = ("per_minute", "per_mtok_prompt", "per_mtok_completion", "per_request")
 
 metadata = MetaData(
     naming_convention={
@@ -211,6 +212,17 @@ usage_days = Table(
     Column("completion_tokens", BigInteger, nullable=False),
     Column("ms", BigInteger, nullable=False),
     Column("cost_msat", BigInteger, nullable=False),
+)
+
+# What accounts ask for the models of their nodes, in msat; wins over what the nodes ask themselves.
+offer_prices = Table(
+    "offer_prices",
+    metadata,
+    Column("account_id", Text, ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
+    Column("node_id", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    *(Column(name, BigInteger, nullable=False) for name in PRICE_PARTS),
+    *(CheckConstraint(f"{name} >= 0 AND {name} <= {MAX_PRICE_MSAT}", name=name) for name in PRICE_PARTS),
 )
 
 APPEND_ONLY = ("entries", "postings")

@@ -20,8 +20,11 @@ from lightphon_core.accounts.passwords import Passwords
 from lightphon_core.accounts.stored_limiter import StoredLimiter
 from lightphon_core.errors import SettingsError
 from lightphon_core.host import AccountChanges, Clock, Host, SystemClock, Tasks
+from lightphon_core.ledger.earnings import EarningsReader
 from lightphon_core.ledger.ledger import Ledger
 from lightphon_core.ledger.obligations import obligations_of
+from lightphon_core.ledger.offer_prices import OfferPrices
+from lightphon_core.ledger.pricing import effective_price
 from lightphon_core.plugins import Plugins, Source, installed
 from lightphon_core.ports import Authenticator, Backend, Scorer
 from lightphon_core.routing.catalogue import Catalogue
@@ -33,7 +36,7 @@ from lightphon_core.serving.keeper import Keeper
 from lightphon_core.settings import Settings, plugin_settings
 from lightphon_core.storage.engine import Connection as Transaction
 from lightphon_core.storage.engine import Database
-from lightphon_core.types import Principal
+from lightphon_core.types import Offer, PriceInForce, Principal
 from lightphon_core.web import inference, models
 from lightphon_core.web.api.routes import api
 from lightphon_core.web.authentication import Connection, authenticate, credentials_of
@@ -52,6 +55,7 @@ class Assembly:
     catalogue: Catalogue
     backends: list[Backend]
     authenticators: list[Authenticator]
+    agreed: OfferPrices
     tasks: list[Tasks]
     account_changes: AccountChanges
 
@@ -75,14 +79,29 @@ def assemble(
     catalogue = Catalogue(backends, clock.now)
     tasks: list[Tasks] = []
     account_changes = AccountChanges()
+    agreed, earnings = OfferPrices(database), EarningsReader(database)
 
     async def who(connection: Connection) -> Principal:
         return await authenticate(authenticators, credentials_of(connection))
 
+    def price(offer: Offer) -> PriceInForce:
+        return effective_price(settings.pricing, offer, agreed.of(offer))
+
     def host_for(name: str, own: Any) -> Host[Any]:
         plugin_log = structlog.stdlib.get_logger(f"lightphon.{name}")
         tasks.append(Tasks(plugin_log))
-        return Host(name, own, plugin_log, clock, tasks[-1], catalogue.invalidate, who, account_changes.subscribe)
+        return Host(
+            name,
+            own,
+            plugin_log,
+            clock,
+            tasks[-1],
+            catalogue.invalidate,
+            who,
+            on_account_change=account_changes.subscribe,
+            earnings=earnings.of,
+            price=price,
+        )
 
     plugins = Plugins(
         [*_builtin(database), *(installed() if sources is None else sources)],
@@ -91,7 +110,7 @@ def assemble(
         order=settings.plugins.order,
     )
     plugins.build(lambda name, schema: plugin_settings(settings, name, schema, environ), host_for)
-    return Assembly(plugins, catalogue, backends, authenticators, tasks, account_changes)
+    return Assembly(plugins, catalogue, backends, authenticators, agreed, tasks, account_changes)
 
 
 def create_app(
@@ -122,6 +141,7 @@ def create_app(
         limits=settings.limits,
         limiter=limiter,
         pricing=settings.pricing,
+        agreed=assembly.agreed,
         ledger=ledger,
         keeper=Keeper(ledger, settings.ledger, settings.usage, log),
         lease_us=round(settings.ledger.lease_s * 1_000_000),
@@ -138,8 +158,10 @@ def create_app(
 
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncGenerator[None, None]:
+        await assembly.agreed.refresh()
         await plugins.start()
         background = Tasks(log)
+        background.spawn(assembly.agreed.keep(log), name="keep prices")
         background.spawn(gateway.keeper.keep(), name="keep holds")
         background.spawn(gateway.keeper.mature(), name="mature earnings")
         background.spawn(gateway.keeper.prune(), name="remove old usage")

@@ -52,7 +52,8 @@ def values(start_server, monkeypatch):
     """What the page's variables stand for."""
     cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     monkeypatch.setattr(passwords, "_hasher", cheap)
-    running = start_server(plugin_of(ScriptedBackend(says("x"))), accounts=AccountSettings(registration="open"))
+    backend = ScriptedBackend(says("x"))
+    running = start_server(plugin_of(backend), accounts=AccountSettings(registration="open"))
     now = time.time()
     with running.server.database.transaction() as connection:
 
@@ -62,6 +63,7 @@ def values(start_server, monkeypatch):
         alice, spare = (create_account(connection, name, now=now) for name in ("alice", "spare"))
         root = create_account(connection, "root", now=now, admin=True)
         set_password(connection, alice.id, cheap.hash(PASSWORD))
+        backend.owner = alice.id
         return {
             "URL": running.url,
             "KEY": (made := key(alice))[1],
@@ -69,6 +71,7 @@ def values(start_server, monkeypatch):
             "SPARE_KEY": key(spare)[1],
             "ADMIN_KEY": key(root, Scope.ADMIN)[1],
             "ACCOUNT_ID": made[0].account_id,
+            "NODE_ID": "scripted-node",
         }
 
 
@@ -79,7 +82,9 @@ def test_the_examples_work(values):
         method, url, headers, body = request_of(line, values)
         answer = httpx.request(method, url, headers=headers, content=body, timeout=30)
         assert answer.status_code in (200, 201), (line, answer.text)
-        path = httpx.URL(url).path.replace(values["KEY_ID"], "{id}").replace(values["ACCOUNT_ID"], "{id}")
+        path = httpx.URL(url).path
+        for name in ("KEY_ID", "ACCOUNT_ID", "NODE_ID"):
+            path = path.replace(values[name], "{id}")
         done.add((method, path))
     assert done >= ROUTES
     assert ROUTES

@@ -155,7 +155,7 @@ per_request = "0.001"
 """
 
 
-def test_prices_come_from_the_model_then_the_node_then_the_defaults(tmp_path):
+def test_prices_come_from_the_model_the_account_the_node_and_the_defaults(tmp_path):
     config = tmp_path / "lightphon.toml"
     config.write_text(PRICING)
     pricing = load(config, {"LIGHTPHON_PRICING_PER_MTOK_PROMPT": "1.25"}).pricing
@@ -165,12 +165,20 @@ def test_prices_come_from_the_model_then_the_node_then_the_defaults(tmp_path):
     def offer(model, price=None):
         return Offer("o", Model(model), Node("n", "n"), price=price)
 
-    assert effective_price(pricing, offer("other")) == default
-    assert effective_price(pricing, offer("other", Price(per_request=7))) == Price(per_request=7)
-    assert effective_price(pricing, offer("other", Price())) == Price()  # free on purpose
+    asked, agreed = Price(per_request=7), Price(per_request=8)
+
+    def price(offer, agreed=None):
+        found = effective_price(pricing, offer, agreed)
+        return found.price, found.source
+
+    assert price(offer("other")) == (default, "default")
+    assert price(offer("other", asked)) == (asked, "node")
+    assert price(offer("other", Price())) == (Price(), "node")  # free on purpose
+    assert price(offer("other", asked), agreed) == (agreed, "account")
+    assert price(offer("other", asked), Price()) == (Price(), "account")
     # A model's table is its whole price.
-    assert effective_price(pricing, offer("owner/repo")) == Price(per_request=1)
-    assert effective_price(pricing, offer("owner/repo", Price(per_request=7))) == Price(per_request=1)
+    for found in (offer("owner/repo"), offer("owner/repo", asked)):
+        assert price(found) == price(found, agreed) == (Price(per_request=1), "operator")
     assert load(None, {}).pricing.price.is_free
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 import httpx
 import pytest
 from attrs import define, field
-from lightphon_backend_gguf.protocol.messages import PriceMessage
+from lightphon_backend_gguf.protocol.account import PriceMessage
 from lightphon_backend_gguf.testing.simulated import SimulatedNode, Simulation
 from sqlalchemy import func, select
 

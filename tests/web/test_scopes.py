@@ -121,6 +121,8 @@ ROUTES = {
     ("GET", "/api/wallet"): (WALLET, 200),
     ("GET", "/api/usage"): (ACCOUNT, 200),
     ("GET", "/api/nodes"): (ACCOUNT, 200),
+    ("PUT", "/api/nodes/{node_id:str}/price"): (MANAGE, 400),
+    ("DELETE", "/api/nodes/{node_id:str}/price"): (MANAGE, 400),
     **{("GET", f"/api/{kind}"): (ACCOUNT, 200) for kind in KINDS},
     **{("POST", f"/api/{kind}"): (MANAGE, 400) for kind in KINDS},
     **{("GET", f"/api/{kind}/{{credential_id:str}}"): (ACCOUNT, 404) for kind in KINDS},
@@ -142,6 +144,7 @@ VALUES = {
     "{credential_id:str}": "cred_" + "x" * 16,
     "{account_id:str}": "acc_" + "x" * 16,
     "{path:str}": "nothing",
+    "{node_id:str}": "node-" + "x" * 20,
 }
 ALL = frozenset({Scope.INFERENCE, Scope.ACCOUNT, Scope.MANAGE, Scope.ADMIN})
 
@@ -243,7 +246,7 @@ def filled(path, token="at_none"):
 
 
 def test_other_sites_change_nothing(running, headers):
-    assert len(CHANGING) == 20
+    assert len(CHANGING) == 22
     for method, path in CHANGING:
         for name in ("admin session", "admin manage key", "none"):
             carried = {**headers[name], "origin": "https://evil.example"}

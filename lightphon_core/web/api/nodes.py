@@ -7,10 +7,8 @@ import msgspec
 from litestar import get
 
 import lightphon_core
-from lightphon_core.ledger.pricing import effective_price
 from lightphon_core.routing.catalogue import Entry
 from lightphon_core.serving.gateway import Gateway
-from lightphon_core.settings import PricingSettings
 from lightphon_core.types import Principal, Scope
 from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.api.guards import Requires
@@ -27,7 +25,8 @@ class PriceMsat(msgspec.Struct, frozen=True):
 
 
 class OfferedModel(msgspec.Struct, frozen=True):
-    """A model as one node offers it: `busy` of its `slots` are taken, and `queued` requests wait.
+    """A model as one node offers it: `busy` of its `slots` are taken, and `queued` requests wait. `price_set_by` is
+    operator, account, node or default.
 
     `facts` are what the node says beyond that, of the file, the engine and the speeds it measured.
     """
@@ -37,6 +36,7 @@ class OfferedModel(msgspec.Struct, frozen=True):
     context_length: int | None
     quantization: str | None
     price_msat: PriceMsat
+    price_set_by: str
     slots: int
     busy: int
     queued: int
@@ -76,7 +76,7 @@ async def nodes(principal: Given[Principal], gateway: Given[Gateway]) -> Nodes:
             node.id,
             node.name,
             dict(node.facts),
-            [_model(each, gateway.pricing) for each in own if each.offer.node.id == node.id],
+            [_model(each, gateway) for each in own if each.offer.node.id == node.id],
         )
         for node in sorted(by_node.values(), key=lambda node: (node.name, node.id))
     ]
@@ -93,14 +93,16 @@ async def status(gateway: Given[Gateway]) -> Status:
 ROUTES = [nodes, status]
 
 
-def _model(entry: Entry, pricing: PricingSettings) -> OfferedModel:
+def _model(entry: Entry, gateway: Gateway) -> OfferedModel:
     offer, load = entry.offer, entry.load()
+    in_force = gateway.price(offer)
     return OfferedModel(
         id=offer.model.id,
         capabilities=sorted(offer.model.capabilities),
         context_length=offer.model.context_length,
         quantization=offer.model.quantization,
-        price_msat=PriceMsat(**attrs.asdict(effective_price(pricing, offer))),
+        price_msat=PriceMsat(**attrs.asdict(in_force.price)),
+        price_set_by=in_force.source.value,
         slots=offer.slots,
         busy=load.busy,
         queued=load.queued,

@@ -81,6 +81,7 @@ def test_nodes_are_ones_own(people):
         "context_length": 4_096,
         "quantization": None,
         "price_msat": price,
+        "price_set_by": "node",
         "slots": 3,
         "busy": 0,
         "queued": 0,

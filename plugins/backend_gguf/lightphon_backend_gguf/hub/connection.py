@@ -95,6 +95,10 @@ class Connection:
             self.session.cancel(running.id)
             self._wake.set()
 
+    def wake(self) -> None:
+        """The session has something to send."""
+        self._wake.set()
+
     def _expire(self, number: int) -> None:
         running = self._running.get(number)
         if running is not None:

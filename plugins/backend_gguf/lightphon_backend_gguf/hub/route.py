@@ -7,6 +7,7 @@ from typing import Any
 from litestar import WebSocket, websocket
 from litestar.handlers import WebsocketRouteHandler
 
+from lightphon_backend_gguf.hub.account import AccountTeller
 from lightphon_backend_gguf.hub.connection import Connection, Received, close, receive
 from lightphon_backend_gguf.hub.gate import Gate
 from lightphon_backend_gguf.hub.roster import Roster
@@ -69,7 +70,13 @@ async def _connected(
     """Serve a node that said hello, until the connection ends."""
     settings = host.settings
     session.welcome(node.id, settings.heartbeat_s, notice_for(hello.software, VERSION))
-    connection = Connection(socket, session, node, settings, host.log, roster.refresh)
+
+    def changed() -> None:
+        roster.refresh()
+        teller.offers_changed()
+
+    connection = Connection(socket, session, node, settings, host.log, changed)
+    teller = AccountTeller(host, connection)
 
     async def check() -> CloseCode | None:
         verdict = await _admit(socket, host)
@@ -78,9 +85,11 @@ async def _connected(
 
     roster.join(connection)
     host.log.info("node joined", node=node.id, name=node.name, account=node.owner, software=hello.software)
+    telling = host.tasks.spawn(teller.run(), name=f"account of {node.id}")
     try:
         await connection.run(check)
     finally:
+        telling.cancel()
         roster.leave(connection)
 
 

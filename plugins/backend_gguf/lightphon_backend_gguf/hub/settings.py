@@ -22,6 +22,9 @@ class GgufSettings:
     recheck_s: float = _number(
         10.0, 0.01, 86400, "Seconds between checks of a connected node's token: a revoked one is cut off within that."
     )
+    account_s: float = _number(
+        60.0, 0.01, 86400, "Seconds between messages that tell a node what its account has earned."
+    )
     max_offers: int = _number(64, 1, limits.OFFERS, "Models that one node may offer.")
     max_nodes_per_token: int = _number(64, 1, 100_000, "Nodes that may be connected with one token at a time.")
     unread_limit: int = _number(

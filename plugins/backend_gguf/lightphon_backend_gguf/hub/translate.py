@@ -2,16 +2,22 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 
-from lightphon_backend_gguf.protocol.messages import Failed, Hardware, Hello, OfferMessage
+from lightphon_backend_gguf.protocol import limits
+from lightphon_backend_gguf.protocol.account import Account, EarningsMessage, OfferPrice, PriceMessage
+from lightphon_backend_gguf.protocol.hardware import Hardware
+from lightphon_backend_gguf.protocol.messages import Failed, Hello, OfferMessage
 from lightphon_core import (
     BackendError,
     Capability,
+    Earnings,
     Model,
     Node,
     Offer,
     Overloaded,
     Price,
+    PriceInForce,
     Principal,
     Refused,
     TimedOut,
@@ -71,6 +77,34 @@ def machine_facts(hardware: Hardware | None) -> dict[str, str | int | float]:
 
 def _known(**facts: str | float | None) -> dict[str, str | int | float]:
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def to_account(earnings: Earnings | None, prices: Mapping[str, PriceInForce]) -> Account:
+    """What a node is told of its account: its earnings, where they are known, and the prices of its offers by the ids
+    that the node knows."""
+    most = limits.EARNED_MSAT
+    told = None
+    if earnings is not None:
+        told = EarningsMessage(
+            today=max(-most, min(earnings.today, most)),
+            total=max(-most, min(earnings.total, most)),
+            pending=max(0, min(earnings.pending, most)),
+        )
+    in_force = tuple(
+        OfferPrice(offer=offer, price=_to_message(each.price), set_by=each.source.value)
+        for offer, each in prices.items()
+    )
+    return Account(earnings=told, prices=in_force)
+
+
+def _to_message(price: Price) -> PriceMessage:
+    most = limits.PRICE_MSAT
+    return PriceMessage(
+        per_minute=min(price.per_minute, most),
+        per_mtok_prompt=min(price.per_mtok_prompt, most),
+        per_mtok_completion=min(price.per_mtok_completion, most),
+        per_request=min(price.per_request, most),
+    )
 
 
 def to_error(failed: Failed) -> BackendError:

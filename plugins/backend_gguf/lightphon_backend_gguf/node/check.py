@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from lightphon_backend_gguf.node.engines.installed import Installed
-from lightphon_backend_gguf.protocol.messages import Hardware, Machine, ModelFacts, PriceMessage
+from lightphon_backend_gguf.protocol.account import PriceMessage
+from lightphon_backend_gguf.protocol.hardware import Hardware, Machine
+from lightphon_backend_gguf.protocol.messages import ModelFacts
 
 WORKING_BYTES = 256 * 2**20
 """What an engine takes beside weights and cache, roughly: buffers for what it computes, and the program itself."""

@@ -9,7 +9,7 @@ import stat
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import attrs
 from attrs import field, frozen
@@ -49,6 +49,8 @@ class NodeTable:
     engine: str | None = None
     slots: int | None = _between(1, 1024)
     context: int | None = _between(16, 2**31 - 1)
+    max_jobs: int | None = _between(1, 4096)
+    schedule: list[str] | None = None
     threads: int | None = _between(1, 512)
     drain_timeout: float | None = field(default=None, validator=optional([ge(0), le(86400)]))
 
@@ -114,6 +116,9 @@ def _table(values: Any, cls: type[T], where: str) -> T:
             raise ConfigError(f"{where} {_unknown(key, hints)}.")
         kind = next((part for part in get_args(hints[key]) if part is not type(None)), hints[key])
         # cattrs would turn a number into a text and a text into a number.
+        kind = get_origin(kind) or kind
+        if type(value) is list and any(type(each) is not str for each in value):
+            raise ConfigError(f"{where} {key} must be {_KINDS[list]}.")
         if type(value) is not kind and not (kind is float and type(value) is int):
             raise ConfigError(f"{where} {key} must be {_KINDS[kind]}.")
     for attribute in attrs.fields(cls):  # type: ignore[arg-type]
@@ -126,7 +131,7 @@ def _table(values: Any, cls: type[T], where: str) -> T:
         raise ConfigError(f"{where} {said}.") from None
 
 
-_KINDS = {str: "a text", int: "a whole number", float: "a number"}
+_KINDS = {str: "a text", int: "a whole number", float: "a number", list: "a list of texts"}
 
 
 def _unknown(key: str, known: Mapping[str, Any]) -> str:

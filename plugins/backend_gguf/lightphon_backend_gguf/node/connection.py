@@ -11,9 +11,18 @@ from websockets.exceptions import ConnectionClosed
 from lightphon_backend_gguf.node.jobs import JobRunner, Post
 from lightphon_backend_gguf.node.served import Served
 from lightphon_backend_gguf.protocol import limits
+from lightphon_backend_gguf.protocol.account import Account
 from lightphon_backend_gguf.protocol.closing import CloseCode, ProtocolViolation
-from lightphon_backend_gguf.protocol.messages import Hardware, JobFailed, Machine, Welcome
-from lightphon_backend_gguf.protocol.node_session import JobCancelled, JobReceived, NodeEvent, NodeSession, Welcomed
+from lightphon_backend_gguf.protocol.hardware import Hardware, Machine
+from lightphon_backend_gguf.protocol.messages import JobFailed, Welcome
+from lightphon_backend_gguf.protocol.node_session import (
+    AccountTold,
+    JobCancelled,
+    JobReceived,
+    NodeEvent,
+    NodeSession,
+    Welcomed,
+)
 
 _WELCOME_TIMEOUT_S = 10.0
 
@@ -27,8 +36,9 @@ class End:
 
 
 class Connection:
-    """Speaks for one node over an open WebSocket. `welcomed` is called when the hub has taken the node in; `machine`
-    tells at each heartbeat how busy the machine is."""
+    """Speaks for one node over an open WebSocket. `welcomed` is called when the hub has taken the node in,
+    `told` with what it says of the account; `machine` tells at each heartbeat how busy the machine is. See `JobRunner`
+    for `max_jobs`."""
 
     def __init__(
         self,
@@ -37,13 +47,17 @@ class Connection:
         post: Post,
         log: structlog.stdlib.BoundLogger,
         welcomed: Callable[[Welcome], None],
-        machine: Callable[[], Machine | None] = lambda: None,
+        *,
+        told: Callable[[Account], None],
+        machine: Callable[[], Machine | None],
+        max_jobs: int | None,
     ) -> None:
         self._socket = socket
         self._session = session
         self._welcomed = welcomed
+        self._told = told
         self._machine = machine
-        self._jobs = JobRunner(post, self, log)
+        self._jobs = JobRunner(post, self, log, max_jobs=max_jobs)
         self._heard = False
         self._wake = asyncio.Event()
         self._left = asyncio.Event()
@@ -129,6 +143,8 @@ class Connection:
                 self._report_load()
             case JobCancelled(job):
                 self._jobs.cancel(job)
+            case AccountTold(account):
+                self._told(account)
 
     async def _write(self) -> None:
         try:

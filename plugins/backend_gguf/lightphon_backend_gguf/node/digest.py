@@ -5,17 +5,10 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 _PIECE = 4 * 2**20
-
-
-def state_directory(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where the node keeps what it can compute again: `$XDG_STATE_HOME/lightphon-node`, or where that is by default."""
-    base = environment.get("XDG_STATE_HOME") or environment.get("LOCALAPPDATA")
-    return (Path(base) if base else Path.home() / ".local" / "state") / "lightphon-node"
 
 
 class Digests:

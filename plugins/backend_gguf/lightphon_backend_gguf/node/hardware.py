@@ -11,7 +11,7 @@ from pathlib import Path
 from lightphon_backend_gguf.node.gpus import drm, reports
 from lightphon_backend_gguf.node.gpus.reading import Reading, sendable_name
 from lightphon_backend_gguf.protocol import limits
-from lightphon_backend_gguf.protocol.messages import Hardware, Machine
+from lightphon_backend_gguf.protocol.hardware import Hardware, Machine
 
 TOOL_TIMEOUT_S = 10.0
 """How long a maker's tool may take to say what there is."""

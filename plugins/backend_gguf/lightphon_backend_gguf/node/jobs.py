@@ -33,12 +33,16 @@ class Replies(Protocol):
 
 
 class JobRunner:
-    """The jobs of one connection. No offer runs more of them than it has slots."""
+    """The jobs of one connection. No offer runs more of them than it has slots, and all together no more than
+    `max_jobs`, if there is such a limit."""
 
-    def __init__(self, post: Post, replies: Replies, log: structlog.stdlib.BoundLogger) -> None:
+    def __init__(
+        self, post: Post, replies: Replies, log: structlog.stdlib.BoundLogger, *, max_jobs: int | None = None
+    ) -> None:
         self._post = post
         self._replies = replies
         self._log = log
+        self._max_jobs = max_jobs
         self._served: dict[str, Served] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._busy: Counter[str] = Counter()
@@ -51,16 +55,20 @@ class JobRunner:
         self._served = {item.offer.id: item for item in served}
 
     def load(self) -> tuple[OfferLoad, ...]:
-        """How busy each offer is."""
+        """How busy each offer is. Where no job more may run, all are as busy as they can be."""
         return tuple(
             OfferLoad(
                 offer=offer,
-                busy=self._busy[offer],
+                busy=served.offer.slots if self._full else self._busy[offer],
                 decode_tps=served.speed.decode,
                 prompt_tps=served.speed.prompt,
             )
             for offer, served in self._served.items()
         )
+
+    @property
+    def _full(self) -> bool:
+        return self._max_jobs is not None and len(self._tasks) >= self._max_jobs
 
     def start(self, job: JobReceived) -> None:
         """Run a job, or end it at once if it cannot be run."""
@@ -71,6 +79,8 @@ class JobRunner:
             error = JobFailed("refused", "The node does not serve this endpoint.")
         elif self._busy[job.offer] >= served.offer.slots:
             error = JobFailed("overloaded", "All slots of the node are taken.")
+        elif self._full:
+            error = JobFailed("overloaded", "The node runs as many jobs as it may.")
         else:
             self._busy[job.offer] += 1
             self._idle.clear()

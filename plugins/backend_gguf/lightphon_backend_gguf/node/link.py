@@ -20,8 +20,10 @@ from lightphon_backend_gguf.node.connection import Connection, End
 from lightphon_backend_gguf.node.jobs import Post
 from lightphon_backend_gguf.node.served import Served
 from lightphon_backend_gguf.protocol import limits
+from lightphon_backend_gguf.protocol.account import Account
 from lightphon_backend_gguf.protocol.closing import FINAL, CloseCode
-from lightphon_backend_gguf.protocol.messages import Hardware, Machine, Welcome
+from lightphon_backend_gguf.protocol.hardware import Hardware, Machine
+from lightphon_backend_gguf.protocol.messages import Welcome
 from lightphon_backend_gguf.protocol.node_session import NodeSession
 from lightphon_backend_gguf.protocol.versions import SUBPROTOCOLS
 
@@ -48,6 +50,10 @@ class LinkRefused(Exception):
     """The server will not have this node, and trying again cannot help. The text is one line for the operator."""
 
 
+def _unheard(account: Account) -> None:
+    del account
+
+
 @frozen
 class LinkState:
     """What the link is doing now. `line` tells the operator."""
@@ -60,8 +66,9 @@ class Link:
     """Keeps one node connected.
 
     `url` comes from `address.link_url`; `name` is what clients see (see `fields.is_node_name`); `software` is this
-    program and its version. `report` is called at each change of state. Raises ValueError for a token or a name that
-    cannot be sent. `clock` (seconds), `sleep` and `random` (0 to 1) are there for tests.
+    program and its version. `report` is called at each change of state, `told` with what the server says of
+    the account. `max_jobs` run at once over all models; None: as many as there are slots. Raises ValueError for a token
+    or a name that cannot be sent. `clock` (seconds), `sleep` and `random` (0 to 1) are there for tests.
     """
 
     def __init__(
@@ -74,6 +81,8 @@ class Link:
         post: Post,
         report: Callable[[LinkState], None],
         log: structlog.stdlib.BoundLogger,
+        told: Callable[[Account], None] | None = None,
+        max_jobs: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         random: Callable[[], float] = randomness.random,
@@ -91,17 +100,24 @@ class Link:
         self._clock = clock
         self._sleep = sleep
         self._random = random
-        self._served: tuple[Served, ...] = ()
+        self._told = told or _unheard
+        self._max_jobs = max_jobs
         self._hardware: Hardware | None = None
         self._machine: Machine | None = None
+        self.served: tuple[Served, ...] = ()
+        self.paused = False
         self._connection: Connection | None = None
         self._draining = asyncio.Event()
 
     def serve(self, served: Sequence[Served]) -> None:
         """Offer this from now on, on this connection and the next ones."""
-        self._served = tuple(served)
-        if self._connection is not None:
-            self._connection.serve(self._served)
+        self.served = tuple(served)
+        self._offer()
+
+    def pause(self, paused: bool = True) -> None:
+        """Take no new jobs while paused; the running ones go on, and so does the connection."""
+        self.paused = paused
+        self._offer()
 
     def describe(self, hardware: Hardware) -> None:
         """Say what the machine is, on this connection and the next ones."""
@@ -149,10 +165,19 @@ class Link:
             return socket
         try:
             session = NodeSession(self._name, self._software)
-            connection = Connection(socket, session, self._post, self._log, self._welcomed, lambda: self._machine)
+            connection = Connection(
+                socket,
+                session,
+                self._post,
+                self._log,
+                self._welcomed,
+                told=self._told,
+                machine=lambda: self._machine,
+                max_jobs=self._max_jobs,
+            )
             if self._hardware is not None:
                 connection.describe(self._hardware)
-            connection.serve(self._served)
+            connection.serve(() if self.paused else self.served)
             if self._draining.is_set():
                 connection.drain()
             self._connection = connection
@@ -186,6 +211,10 @@ class Link:
             return End(None, known or "the server cannot be reached")
         except WebSocketException as error:
             return End(None, f"the server did not open the node link ({type(error).__name__})")
+
+    def _offer(self) -> None:
+        if self._connection is not None:
+            self._connection.serve(() if self.paused else self.served)
 
     def _welcomed(self, welcome: Welcome) -> None:
         self._say("connected", f"Connected to {self._url} as {self._name} ({welcome.node_id}).")

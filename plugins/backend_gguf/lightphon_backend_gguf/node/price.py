@@ -1,8 +1,8 @@
-"""What a node's owner asks, as the command line says it."""
+"""What a node's owner asks, as the command line says it and as people read it."""
 
 from decimal import Decimal, InvalidOperation
 
-from lightphon_backend_gguf.protocol.messages import PriceMessage
+from lightphon_backend_gguf.protocol.account import PriceMessage
 
 _FIELDS = {
     "minute": "per_minute",
@@ -26,6 +26,24 @@ def parse_price(text: str) -> PriceMessage:
             raise ValueError(f"{name} is given twice")
         amounts[_FIELDS[name]] = _msat(amount)
     return PriceMessage(**amounts)
+
+
+def price_text(price: PriceMessage) -> str:
+    """A price in words: "5 sats a minute, 50 sats a million prompt tokens"."""
+    parts = (
+        (price.per_minute, "a minute"),
+        (price.per_mtok_prompt, "a million prompt tokens"),
+        (price.per_mtok_completion, "a million completion tokens"),
+        (price.per_request, "a request"),
+    )
+    return ", ".join(f"{sats_text(amount)} sats {what}" for amount, what in parts if amount) or "free"
+
+
+def sats_text(msat: int) -> str:
+    """Millisatoshi as sats: 1500 is "1.5"."""
+    whole, rest = divmod(abs(msat), 1000)
+    text = f"{whole}.{rest:03d}".rstrip("0").rstrip(".")
+    return f"-{text}" if msat < 0 else text
 
 
 def _msat(sats: str) -> int:

@@ -11,10 +11,11 @@ from typing import Any, Self
 import structlog
 from attrs import field, frozen
 
-from lightphon_backend_gguf.node.digest import Digests, state_directory
+from lightphon_backend_gguf.node.digest import Digests
 from lightphon_backend_gguf.node.engines.base import EngineError
 from lightphon_backend_gguf.node.hardware import machine, survey
 from lightphon_backend_gguf.node.link import Link, LinkState
+from lightphon_backend_gguf.node.operation import Operation, OperationOptions
 from lightphon_backend_gguf.node.plan import Planned
 from lightphon_backend_gguf.node.supervisor import Care, Supervisor
 from lightphon_backend_gguf.node.traffic import Traffic
@@ -38,8 +39,9 @@ class NodeOptions:
     name: str
     software: str
     drain_timeout_s: float
-    state: Path = field(factory=state_directory)
+    state: Path
     care: Care = field(factory=Care)
+    operation: OperationOptions = field(factory=OperationOptions)
 
 
 class Node:
@@ -51,6 +53,14 @@ class Node:
         self._log = log
         self._stop = asyncio.Event()
         self._stop_now = asyncio.Event()
+        self._operation = Operation(
+            options.operation,
+            name=options.name,
+            url=options.url,
+            offers=[each.offer for each in planned],
+            stop=self.stop,
+            log=log,
+        )
 
     def stop(self) -> None:
         """Finish the running jobs, then end; called a second time: end at once."""
@@ -66,12 +76,15 @@ class Node:
                 options.token,
                 options.name,
                 software=options.software,
-                post=traffic.post,
+                post=self._operation.tally.counted(traffic.post),
                 report=self._report,
+                told=self._operation.told,
+                max_jobs=options.operation.max_jobs,
                 log=self._log,
             )
             with _signals(self.stop):
-                await self._run(link, self._supervise(link, traffic, upstream))
+                async with self._operation.running(link):
+                    await self._run(link, self._supervise(link, traffic, upstream))
         self._log.info("Stopped.")
 
     def _supervise(self, link: Link, traffic: Traffic, upstream: Upstream) -> list[Supervisor]:
@@ -134,6 +147,7 @@ class Node:
             await asyncio.Event().wait()
 
     def _report(self, state: LinkState) -> None:
+        self._operation.report(state)
         (self._log.warning if state.name == "lost" else self._log.info)(state.line)
 
 

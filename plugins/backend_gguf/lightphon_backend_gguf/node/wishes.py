@@ -8,8 +8,8 @@ from attrs import evolve, frozen
 from lightphon_backend_gguf.node.config import ModelTable, NodeConfig
 from lightphon_backend_gguf.node.price import parse_price
 from lightphon_backend_gguf.node.sources import Source, SourceError, parse_source
+from lightphon_backend_gguf.protocol.account import PriceMessage
 from lightphon_backend_gguf.protocol.fields import is_model_id
-from lightphon_backend_gguf.protocol.messages import PriceMessage
 
 DEFAULT_SLOTS = 2
 
@@ -28,12 +28,13 @@ class Given:
     engine: str | None = None
     slots: int | None = None
     context: int | None = None
+    max_jobs: int | None = None
 
 
 @frozen
 class Wish:
-    """One MODEL, and how it is to be served. `slots` jobs at once; `context` in tokens for each, None for the usual;
-    without an `engine` the one that fits, without a `price` the server's."""
+    """One MODEL, and how it is to be served. `slots` jobs at once, of no more than the node runs in all; `context` in
+    tokens for each, None for the usual; without an `engine` the one that fits, without a `price` the server's."""
 
     source: Source
     name: str | None = None
@@ -49,6 +50,7 @@ def wishes(given: Given, config: NodeConfig) -> list[Wish]:
     if len(given.names) > len(tables):
         raise WishError("There are more --name than models.")
     folder = None if given.models else config.folder
+    most = given.max_jobs or config.node.max_jobs
     found = []
     for table, name in zip_longest(tables, given.names):
         told = evolve(table, name=name or table.name)
@@ -56,13 +58,14 @@ def wishes(given: Given, config: NodeConfig) -> list[Wish]:
             source = parse_source(told.model, folder=folder)
         except SourceError as error:
             raise WishError(f"{error}.") from None
+        slots = given.slots or told.slots or config.node.slots or DEFAULT_SLOTS
         found.append(
             Wish(
                 source=source,
                 name=_checked_id(told.name, "--name" if name else "name"),
                 price=_price(given, told, config),
                 engine=given.engine or told.engine or config.node.engine,
-                slots=given.slots or told.slots or config.node.slots or DEFAULT_SLOTS,
+                slots=slots if most is None else min(slots, most),
                 context=given.context or told.context or config.node.context,
             )
         )

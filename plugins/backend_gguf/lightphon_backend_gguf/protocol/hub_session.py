@@ -11,17 +11,17 @@ from types import MappingProxyType
 from attrs import define, field, frozen
 
 from lightphon_backend_gguf.protocol import codec, frames, limits
+from lightphon_backend_gguf.protocol.account import Account
 from lightphon_backend_gguf.protocol.closing import ProtocolViolation
 from lightphon_backend_gguf.protocol.frames import Frame, FrameType, JobHeader
+from lightphon_backend_gguf.protocol.hardware import Hardware, Machine
 from lightphon_backend_gguf.protocol.messages import (
     Cancel,
     Done,
     Drain,
     Failed,
-    Hardware,
     Hello,
     Load,
-    Machine,
     Message,
     OfferLoad,
     OfferMessage,
@@ -123,6 +123,10 @@ class HubSession:
         """Answer hello. `notice` is a line for the node's operator."""
         self._outbox.put(Welcome(node_id=node_id, heartbeat_s=heartbeat_s, notice=notice))
 
+    def account(self, account: Account) -> None:
+        """Say how the node's account stands; takes the place of what was said before and has not left."""
+        self._outbox.put(account, once=True)
+
     def ping(self) -> None:
         """Ask for a sign of life."""
         self._outbox.put(Ping(), once=True)
@@ -218,7 +222,7 @@ class HubSession:
                 return [OffersChanged()]
             case Ping():
                 self._outbox.put(Pong(), once=True)
-            case Hello() | Welcome() | Cancel():
+            case Hello() | Welcome() | Account() | Cancel():
                 raise ProtocolViolation("a message that a node may not send now")
             case Pong() | None:
                 pass

@@ -33,6 +33,9 @@ JOB_ID = 2**63 - 1
 MISSED_HEARTBEATS = 3
 """After so many intervals without a single message the other end counts as dead."""
 
+EARNED_MSAT = 2**62
+"""The most millisatoshi that an account is told to have earned; fewer than there are."""
+
 PRICE_MSAT = 10**12
 """The most millisatoshi that one part of a price may be: ten bitcoin."""
 

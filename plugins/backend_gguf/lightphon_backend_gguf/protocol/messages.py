@@ -1,6 +1,7 @@
 """Control messages: JSON objects with a `type`, sent as WebSocket text.
 
-Hub to node: welcome, cancel, ping, pong. Node to hub: hello, hardware, offers, load, done, failed, drain, ping, pong.
+Hub to node: welcome, account, cancel, ping, pong. Node to hub: hello, hardware, offers, load, done, failed, drain,
+ping, pong. What is said of machines is in `hardware`, of accounts and prices in `account`.
 Jobs and their output are binary: see `frames`. How a message becomes text and back: see `codec`.
 
 Every field is checked when a message is made, on both ends, and not later.
@@ -11,6 +12,7 @@ from typing import Any, Literal, get_args
 from attrs import Attribute, field, frozen
 
 from lightphon_backend_gguf.protocol import limits
+from lightphon_backend_gguf.protocol.account import Account, PriceMessage
 from lightphon_backend_gguf.protocol.fields import (
     FieldError,
     a_job,
@@ -19,7 +21,6 @@ from lightphon_backend_gguf.protocol.fields import (
     is_token,
     is_word,
     many,
-    maybe_name,
     maybe_sha256,
     maybe_token,
     maybe_word,
@@ -27,6 +28,7 @@ from lightphon_backend_gguf.protocol.fields import (
     rule,
     whole,
 )
+from lightphon_backend_gguf.protocol.hardware import Hardware, Machine
 
 SUBPROTOCOL = "lightphon.node.v1"
 
@@ -59,17 +61,6 @@ class ModelFacts:
 
 
 @frozen
-class PriceMessage:
-    """What the owner asks, in millisatoshi: for a minute of inference, a million tokens of prompt and of completion,
-    and for the request as such."""
-
-    per_minute: int = field(default=0, validator=whole(0, limits.PRICE_MSAT))
-    per_mtok_prompt: int = field(default=0, validator=whole(0, limits.PRICE_MSAT))
-    per_mtok_completion: int = field(default=0, validator=whole(0, limits.PRICE_MSAT))
-    per_request: int = field(default=0, validator=whole(0, limits.PRICE_MSAT))
-
-
-@frozen
 class OfferMessage:
     """One running model of a node. `id` is unique in one connection; `slots` is how many jobs run at once. Without a
     `price` the server's own applies. `engine` is what runs it, such as "llama.cpp"."""
@@ -95,26 +86,6 @@ class OfferLoad:
     queued: int = field(default=0, validator=whole(0, 2**31))
     decode_tps: float | None = field(default=None, validator=number(0, limits.TOKENS_PER_S, optional=True))
     prompt_tps: float | None = field(default=None, validator=number(0, limits.TOKENS_PER_S, optional=True))
-
-
-@frozen
-class Gpu:
-    """One GPU: its maker's name for it, and its memory in bytes. Memory that it shares with the CPU is not its own."""
-
-    name: str = field(validator=a_name)
-    memory_bytes: int | None = field(default=None, validator=whole(0, limits.BYTES, optional=True))
-
-
-@frozen
-class Machine:
-    """How busy the machine is: what is free of its memory, and of that of all its GPUs together, in bytes.
-
-    `gpu_busy` is from 0 to 1, of the busiest GPU. What the machine does not tell is None.
-    """
-
-    memory_free: int | None = field(default=None, validator=whole(0, limits.BYTES, optional=True))
-    gpu_memory_free: int | None = field(default=None, validator=whole(0, limits.BYTES, optional=True))
-    gpu_busy: float | None = field(default=None, validator=number(0, 1, optional=True))
 
 
 @frozen
@@ -154,16 +125,6 @@ class Offers:
     offers: tuple[OfferMessage, ...] = field(
         validator=[many(limits.OFFERS, lambda v: isinstance(v, OfferMessage), "offers"), _distinct_offers]
     )
-
-
-@frozen
-class Hardware:
-    """What the node computes with: CPU, cores that it may use, memory in bytes, GPUs. Comes after hello, once."""
-
-    cpu: str | None = field(default=None, validator=maybe_name)
-    cores: int | None = field(default=None, validator=whole(1, 2**20, optional=True))
-    memory_bytes: int | None = field(default=None, validator=whole(0, limits.BYTES, optional=True))
-    gpus: tuple[Gpu, ...] = field(default=(), validator=many(limits.GPUS, lambda v: isinstance(v, Gpu), "GPUs"))
 
 
 @frozen
@@ -226,7 +187,7 @@ class Pong:
     """Answers a ping."""
 
 
-Message = Hello | Hardware | Welcome | Offers | Load | Done | Failed | Cancel | Drain | Ping | Pong
+Message = Hello | Hardware | Welcome | Account | Offers | Load | Done | Failed | Cancel | Drain | Ping | Pong
 
 
 class JobFailed(Exception):

@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from attrs import define, field, frozen
 
 from lightphon_backend_gguf.protocol import codec, frames, limits
+from lightphon_backend_gguf.protocol.account import Account
 from lightphon_backend_gguf.protocol.closing import ProtocolViolation
 from lightphon_backend_gguf.protocol.frames import Frame, FrameType, JobHeader
+from lightphon_backend_gguf.protocol.hardware import Hardware, Machine
 from lightphon_backend_gguf.protocol.messages import (
     Cancel,
     Done,
     Drain,
-    Hardware,
     Hello,
     JobFailed,
     Load,
-    Machine,
     Message,
     OfferLoad,
     OfferMessage,
@@ -55,7 +55,14 @@ class JobCancelled:
     job: int
 
 
-NodeEvent = Welcomed | JobReceived | JobCancelled
+@frozen
+class AccountTold:
+    """The hub says how the node's account stands."""
+
+    account: Account
+
+
+NodeEvent = Welcomed | JobReceived | JobCancelled | AccountTold
 
 
 @define
@@ -155,6 +162,8 @@ class NodeSession:
         match message:
             case Cancel(job):
                 return self._cancelled(job)
+            case Account():
+                return [AccountTold(message)]
             case Ping():
                 self._outbox.put(Pong(), once=True)
             case Pong() | None:

@@ -13,7 +13,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-from lightphon_backend_gguf.protocol.messages import ModelFacts, OfferLoad, OfferMessage, PriceMessage
+from lightphon_backend_gguf.protocol.account import PriceMessage
+from lightphon_backend_gguf.protocol.messages import ModelFacts, OfferLoad, OfferMessage
 from lightphon_backend_gguf.protocol.node_session import JobCancelled, JobReceived, NodeSession, Welcomed
 from lightphon_backend_gguf.protocol.versions import SUBPROTOCOLS
 

@@ -7,16 +7,14 @@ from lightphon_backend_gguf.hub.answer import Answer
 from lightphon_backend_gguf.protocol import codec, frames, limits
 from lightphon_backend_gguf.protocol.closing import CloseCode
 from lightphon_backend_gguf.protocol.frames import Frame, FrameType
+from lightphon_backend_gguf.protocol.hardware import Gpu, Hardware, Machine
 from lightphon_backend_gguf.protocol.messages import (
     Cancel,
     Done,
     Drain,
     Failed,
-    Gpu,
-    Hardware,
     Hello,
     Load,
-    Machine,
     ModelFacts,
     OfferLoad,
     OfferMessage,

@@ -15,7 +15,8 @@ from lightphon_backend_gguf.node.check import ModelReport, Report, judge, lines,
 from lightphon_backend_gguf.node.engines.installed import Installed
 from lightphon_backend_gguf.node.memory import cache_bytes
 from lightphon_backend_gguf.node.models import read_model
-from lightphon_backend_gguf.protocol.messages import Gpu, Hardware, Machine, PriceMessage
+from lightphon_backend_gguf.protocol.account import PriceMessage
+from lightphon_backend_gguf.protocol.hardware import Gpu, Hardware, Machine
 
 GIB = 2**30
 CPU_ONLY = Installed("llama.cpp", "xllamacpp", "2026.10", homepage="https://example.org/xllamacpp")

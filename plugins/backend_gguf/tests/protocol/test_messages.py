@@ -8,19 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lightphon_backend_gguf.protocol import codec, frames, limits
+from lightphon_backend_gguf.protocol.account import Account, EarningsMessage, OfferPrice, PriceMessage
 from lightphon_backend_gguf.protocol.closing import ProtocolViolation
 from lightphon_backend_gguf.protocol.fields import FieldError
+from lightphon_backend_gguf.protocol.hardware import Gpu, Hardware, Machine
 from lightphon_backend_gguf.protocol.messages import (
     Cancel,
     Done,
     Drain,
     Failed,
-    Gpu,
-    Hardware,
     Hello,
     JobFailed,
     Load,
-    Machine,
     ModelFacts,
     OfferLoad,
     OfferMessage,
@@ -54,6 +53,10 @@ sizes = st.none() | st.integers(0, limits.BYTES)
 loads = st.builds(OfferLoad, offer=ids, busy=st.integers(0, 99), decode_tps=speeds, prompt_tps=speeds)
 machines = st.builds(Machine, memory_free=sizes, gpu_memory_free=sizes, gpu_busy=st.none() | st.floats(0, 1))
 gpus = st.builds(Gpu, name=names, memory_bytes=sizes)
+amounts = st.integers(0, limits.PRICE_MSAT)
+prices = st.builds(PriceMessage, amounts, amounts, amounts, amounts)
+earned = st.integers(-limits.EARNED_MSAT, limits.EARNED_MSAT)
+earnings = st.builds(EarningsMessage, today=earned, total=earned, pending=st.integers(0, limits.EARNED_MSAT))
 messages = st.one_of(
     st.builds(Hello, name=names, software=names),
     st.builds(Welcome, node_id=names, heartbeat_s=st.floats(0.01, 3600)),
@@ -65,6 +68,11 @@ messages = st.one_of(
         cores=st.none() | st.integers(1, 999),
         memory_bytes=sizes,
         gpus=st.lists(gpus, max_size=4).map(tuple),
+    ),
+    st.builds(
+        Account,
+        earnings=st.none() | earnings,
+        prices=st.lists(st.builds(OfferPrice, offer=ids, price=prices, set_by=words), max_size=4).map(tuple),
     ),
     st.builds(Done, job=jobs),
     st.builds(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from lightphon_backend_gguf.protocol import codec, frames
+from lightphon_backend_gguf.protocol.account import PriceMessage
 from lightphon_backend_gguf.protocol.closing import ProtocolViolation
 from lightphon_backend_gguf.protocol.frames import Frame, FrameType, JobHeader
 from lightphon_backend_gguf.protocol.hub_session import HubSession, Joined
@@ -21,7 +22,6 @@ from lightphon_backend_gguf.protocol.messages import (
     Offers,
     Ping,
     Pong,
-    PriceMessage,
     Welcome,
 )
 from lightphon_backend_gguf.protocol.node_session import NodeSession, Welcomed

@@ -4,6 +4,7 @@ import click
 
 from lightphon_backend_gguf.node.cli.check import check
 from lightphon_backend_gguf.node.cli.errors import DISTRIBUTION
+from lightphon_backend_gguf.node.cli.operate import pause, resume, status, stop
 from lightphon_backend_gguf.node.cli.run import run
 
 
@@ -13,5 +14,5 @@ def main() -> None:
     """Serve models of this machine through a LightPhon server."""
 
 
-main.add_command(run)
-main.add_command(check)
+for command in (run, check, pause, resume, status, stop):
+    main.add_command(command)

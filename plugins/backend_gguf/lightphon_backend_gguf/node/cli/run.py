@@ -3,8 +3,11 @@
 import asyncio
 import os
 import socket
+import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +16,9 @@ from lightphon_backend_gguf.node.cli.models import located, model_options, serve
 from lightphon_backend_gguf.node.config import ConfigError, NodeConfig, read_token
 from lightphon_backend_gguf.node.wishes import Given
 from lightphon_backend_gguf.protocol.fields import is_node_name
+
+if TYPE_CHECKING:
+    from lightphon_backend_gguf.node.schedule import Schedule
 
 # What loads slowly is imported where it is used, so that `--help` is there at once.
 
@@ -30,12 +36,20 @@ DEFAULT_DRAIN_S = 30.0
     "everybody on a machine can read its command lines.",
 )
 @click.option("--node-name", metavar="NAME", help="This node's name for clients.  [default: the host's name]")
+@click.option("--max-jobs", type=click.IntRange(1, 4096), help="Jobs at once, over all models.  [default: all slots]")
+@click.option(
+    "--schedule",
+    multiple=True,
+    metavar="WINDOW",
+    help='When to take jobs, in local time: "22:00-08:00", "sat,sun 00:00-24:00". Repeat it for several windows.',
+)
 @click.option(
     "--drain-timeout",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
     help="How long to finish running jobs for when stopped; a second Ctrl-C ends at once.  [default: 30]",
 )
+@click.option("--plain", is_flag=True, help="Log lines alone, in a terminal too, where otherwise a live view is drawn.")
 @click.option("--verbose", is_flag=True, help="Log more.")
 def run(
     models: tuple[str, ...],
@@ -49,7 +63,10 @@ def run(
     server: str | None,
     token: str | None,
     node_name: str | None,
+    max_jobs: int | None,
+    schedule: tuple[str, ...],
     drain_timeout: float | None,
+    plain: bool,
     verbose: bool,
 ) -> None:
     """Serve each MODEL until stopped.
@@ -60,36 +77,50 @@ def run(
     """
     file = settings(config)
     url, token, name = _link_url(server or file.node.server), _token(token, file), _name(node_name or file.node.name)
-    wanted = wished(Given(models, names, price, engine, slots, context), file)
+    max_jobs, windows = max_jobs or file.node.max_jobs, _schedule(schedule, file)
+    wanted = wished(Given(models, names, price, engine, slots, context, max_jobs), file)
     if not wanted:
         raise Stop("There is no model to serve: name one, or add a [[model]] to the settings file.")
     if drain_timeout is None:
         drain_timeout = file.node.drain_timeout
+
+    from attrs import evolve
 
     from lightphon_backend_gguf.node.engines.base import EngineError
     from lightphon_backend_gguf.node.gguf import GgufError
     from lightphon_backend_gguf.node.hardware import physical_cores
     from lightphon_backend_gguf.node.link import LinkRefused
     from lightphon_backend_gguf.node.log import make_log
+    from lightphon_backend_gguf.node.operation import OperationOptions
     from lightphon_backend_gguf.node.plan import PlanError, plan
     from lightphon_backend_gguf.node.program import Node, NodeFailed, NodeOptions
+    from lightphon_backend_gguf.node.state import state_directory
 
+    state = state_directory(os.environ)
     options = NodeOptions(
         url=url,
         token=token,
         name=name,
         software=f"lightphon-node/{version(DISTRIBUTION)}",
         drain_timeout_s=DEFAULT_DRAIN_S if drain_timeout is None else drain_timeout,
+        state=state,
+        operation=OperationOptions(schedule=windows, max_jobs=max_jobs, state_dir=state),
     )
     found = located(wanted)
 
-    async def serve() -> None:
+    async def serve(options: NodeOptions) -> None:
         cores = threads or file.node.threads or physical_cores()
         planned = await plan(found, threads=cores, server_key=server_key())
         await Node(options, planned, make_log(verbose=verbose)).run()
 
     try:
-        asyncio.run(serve())
+        if plain or not sys.stdout.isatty():
+            asyncio.run(serve(options))
+        else:
+            from lightphon_backend_gguf.node.view import TerminalView
+
+            with TerminalView() as view:
+                asyncio.run(serve(evolve(options, operation=evolve(options.operation, show=view.show))))
     except (GgufError, PlanError, EngineError, LinkRefused) as error:
         raise Stop(str(error)) from None
     except NodeFailed as error:
@@ -109,6 +140,15 @@ def _token(given: str | None, file: NodeConfig) -> str:
     if not (token.isascii() and token.isprintable() and " " not in token):
         raise Stop("The node token is not one: it must be printable ASCII without spaces.")
     return token
+
+
+def _schedule(given: Sequence[str], file: NodeConfig) -> "Schedule | None":
+    from lightphon_backend_gguf.node.schedule import parse_schedule
+
+    try:
+        return parse_schedule(given or file.node.schedule or ())
+    except ValueError as error:
+        raise Stop(f"{'--schedule' if given else 'schedule'}: {error}.") from None
 
 
 def _name(name: str | None) -> str:

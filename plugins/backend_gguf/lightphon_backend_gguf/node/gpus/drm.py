@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from lightphon_backend_gguf.node.gpus.reading import Reading, sendable_name
-from lightphon_backend_gguf.protocol.messages import Gpu
+from lightphon_backend_gguf.protocol.hardware import Gpu
 
 MAKERS = {"0x1002": "AMD", "0x8086": "Intel"}
 """PCI's numbers of the makers whose GPUs are read here. NVIDIA's have a source of their own."""

@@ -5,7 +5,7 @@ from typing import Any
 import pynvml
 
 from lightphon_backend_gguf.node.gpus.reading import Reading, sendable_name
-from lightphon_backend_gguf.protocol.messages import Gpu
+from lightphon_backend_gguf.protocol.hardware import Gpu
 
 
 def read(nvml: Any = pynvml) -> tuple[Reading, ...]:

@@ -4,7 +4,7 @@ import unicodedata
 
 from attrs import frozen
 
-from lightphon_backend_gguf.protocol.messages import Gpu
+from lightphon_backend_gguf.protocol.hardware import Gpu
 
 
 @frozen

@@ -6,7 +6,7 @@ from typing import Any
 
 from lightphon_backend_gguf.node.gpus.reading import Reading, sendable_name
 from lightphon_backend_gguf.protocol import limits
-from lightphon_backend_gguf.protocol.messages import Gpu
+from lightphon_backend_gguf.protocol.hardware import Gpu
 
 ROCM_SMI = ("rocm-smi", "--showproductname", "--showmeminfo", "vram", "--showuse", "--json")
 XPU_SMI = ("xpu-smi", "discovery", "-j")
