@@ -103,8 +103,6 @@ ROUTES = {
     ("GET", "/schema"): (OPEN, 200),
     ("GET", "/schema/openapi.json"): (OPEN, 200),
     ("GET", "/schema/{path:str}"): (OPEN, 404),
-    ("GET", "/download"): (OPEN, 200),
-    ("GET", "/download/{name:str}"): (OPEN, 404),
     **{(verb, root + path): (INFERENCE, ok) for root in ("", "/v1") for verb, path, ok in INFERENCE_PATHS},
     **{
         (verb, f"/api/agent/{{token:str}}{root}{path}"): (BY_PATH, ok)
@@ -137,6 +135,14 @@ ROUTES = {
     },
     ("POST", "/api/admin/invites"): (ADMIN_MANAGE, 400),
 }
+PLUGIN_ROUTES = {
+    "gguf": {
+        ("GET", "/download"): (OPEN, 200),
+        ("GET", "/download/{name:str}"): (OPEN, 404),
+    }
+}
+for plugin in installed():
+    ROUTES |= PLUGIN_ROUTES[plugin.name]
 WEBSOCKETS = {"/api/node-link"}
 """Who may open them is tested in plugins/backend_gguf/tests/hub."""
 VALUES = {
