@@ -100,19 +100,12 @@ def test_names_that_mean_nothing(run, doctor, data_dir, monkeypatch):
     ]
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ("[plugins.gguf]\nheartbeat_s = 0", "heartbeat_s must be >= 0.01: 0."),
-        ("[routing.weights]\nspede = 1", "[routing.weights] names 'spede'"),
-    ],
-)
-def test_plugins_that_cannot_be_used(run, doctor, data_dir, settings, message):
+def test_plugins_that_cannot_be_used(run, doctor, data_dir):
     run("init")
-    (data_dir / "lightphon.toml").write_text(settings)
+    (data_dir / "lightphon.toml").write_text("[routing.weights]\nspede = 1")
     (found,) = doctor()
     assert (found["level"], found["check"]) == ("problem", "plugins")
-    assert message in found["what"]
+    assert "[routing.weights] names 'spede'" in found["what"]
 
 
 def garbage(path):

@@ -182,12 +182,13 @@ def test_the_books_survive_kills(start_gateway, database_url, database_kind, key
 def test_a_gateway_that_sleeps_past_its_lease_does_not_charge_twice(start_gateway, database_url, key):
     tally = Tally()
     sleeper = start_gateway()
+    # Before the other falls asleep, which may be while it holds the lock of those who write.
+    other = start_gateway()
     client = threading.Thread(target=stream_once, args=(sleeper.port, key, tally, 400))
     client.start()
     with Database(database_url) as database:
         until(lambda: delivered(database), 20, "nothing was delivered")
     sleeper.process.send_signal(signal.SIGSTOP)
-    other = start_gateway()
     with Database(database_url) as database:
         # The other gateway reaps it.
         until(lambda: not holds_in(database), 3 * LEASE_S + 15, "the hold is stuck after its lease")
