@@ -50,9 +50,10 @@ def site(request, run_server, tmp_path, monkeypatch):
     if request.param.endswith("postgresql"):
         url = request.getfixturevalue("postgres").create(request.getfixturevalue("_migrated_postgres"))
     accounts = AccountSettings(registration="open", logins_per_minute=10**6, logins_per_minute_per_address=10**6)
-    source = plugin_of(ScriptedBackend(says("Hello")))
+    backend = ScriptedBackend(says("Hello"))
+    source = plugin_of(backend)
     with run_server(tmp_path / "data", source, accounts=accounts, storage=StorageSettings(url=url)) as running:
-        yield Site(running)
+        yield Site(running, backend)
     if url is not None:
         request.getfixturevalue("postgres").drop(url)
 
@@ -60,7 +61,7 @@ def site(request, run_server, tmp_path, monkeypatch):
 class Site:
     """The server, and what there is on it that a request may name."""
 
-    def __init__(self, running):
+    def __init__(self, running, backend):
         self.url, self.database = running.url, running.server.database
         with self.database.transaction() as connection:
             now = time.time()
@@ -70,7 +71,15 @@ class Site:
                 carry_out(connection, [adjustment.credit(account.id, 10_000_000, "to begin with")])
             made = {kind: create_credential(connection, self.admin, kind, now=now) for kind in Kind}
         self.key = made[Kind.API_KEY][1]
-        self.ids = {"/api/admin": victim.id, "/api/agent/": made[Kind.AGENT_TOKEN][1]}
+        backend.owner = self.admin.id
+        running.server._app.state.gateway.catalogue.invalidate()
+        (offer,) = backend.offers()
+        self.model = offer.model.id
+        self.ids = {
+            "/api/admin": victim.id,
+            "/api/agent/": made[Kind.AGENT_TOKEN][1],
+            "/api/nodes/": offer.node.id,
+        }
 
     def prepare(self, operation):
         """One operation revokes what the next one wants to change."""
@@ -104,13 +113,15 @@ class Site:
             "models": None,
             "limits": {},
             "budgets": {},
-            "model": "auto",
+            "model": self.model if case.operation.path.startswith("/api/nodes/") else "auto",
             "messages": [{"role": "user", "content": "Hi"}],
             "n": 1,
             "max_tokens": 9,
         }
         if isinstance(case.body, dict):
             case.body = {name: right.get(name, value) for name, value in case.body.items()}
+        if "model" in (case.query or {}):
+            case.query["model"] = self.model
 
 
 def make_nasty(case, text):
