@@ -112,9 +112,10 @@ def system(folder: Path) -> Iterator[tuple[LiveServer, str]]:
         context = multiprocessing.get_context("spawn")
         process = context.Process(target=node, args=(url, keys[Kind.NODE_TOKEN]), daemon=True)
         process.start()
-        while not server.gateway.catalogue.entries():
-            time.sleep(0.02)
         try:
+            while not server.gateway.catalogue.entries():
+                assert process.is_alive(), "the simulated node ended before it was on offer"
+                time.sleep(0.02)
             yield server, keys[Kind.API_KEY]
         finally:
             process.terminate()

@@ -126,6 +126,7 @@ def churn(run_server, tmp_path):
 
         before = server.call(tasks())
         yield Churn(running.url, running.api_key, running.node_token, seed=time.time_ns() % 2**32)
+        # Nothing tells that the last task of another thread's loop has ended, so it is looked at until it has.
         deadline = time.monotonic() + 10
         while len(server.call(tasks())) > len(before) and time.monotonic() < deadline:
             time.sleep(0.05)

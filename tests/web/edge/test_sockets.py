@@ -73,6 +73,7 @@ def open_sockets(running) -> int:
 
 
 def gone_within(running, seconds: float) -> bool:
+    """Looks again and again, since uvicorn tells nobody that a connection has ended."""
     deadline = time.monotonic() + seconds
     while open_sockets(running) and time.monotonic() < deadline:
         time.sleep(0.01)

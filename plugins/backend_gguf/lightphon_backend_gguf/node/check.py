@@ -98,8 +98,8 @@ def gpu_advice(gpus: Sequence[str], engine: Installed, python: str) -> str:
     else:
         where = f" ({engine.homepage})" if engine.homepage else ""
         advice = (
-            f"install the build {variant}, from the project's own package index; its README{where} has the address: "
-            f"{python} -m pip install --force-reinstall --no-deps --index-url ADDRESS-OF-{variant} {engine.package}"
+            f"install the build {variant} of {engine.package}; the project's README{where} says where its wheels are: "
+            f"{python} -m pip install --force-reinstall --no-deps ADDRESS-OF-THE-{variant.upper()}-WHEEL"
         )
     return (
         f"There is a GPU ({names}), but this build of {engine.name} computes with the CPU alone. To use it, {advice} "

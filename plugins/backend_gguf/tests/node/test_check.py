@@ -48,7 +48,8 @@ def test_a_gpu_that_the_engine_cannot_use_is_a_problem_with_a_remedy(gpu: str, v
     (problem,) = judged(evolve(BOX, gpus=(Gpu(gpu, 24 * GIB),))).problems
     assert gpu in problem
     assert "(https://example.org/xllamacpp)" in problem
-    line = f"/venv/bin/python -m pip install --force-reinstall --no-deps --index-url ADDRESS-OF-{variant} xllamacpp"
+    line = f"/venv/bin/python -m pip install --force-reinstall --no-deps ADDRESS-OF-THE-{variant.upper()}-WHEEL"
+    assert f"the build {variant} of xllamacpp" in problem
     assert line in problem
 
 
