@@ -11,8 +11,9 @@ from lightphon_core.errors import StorageError
 from lightphon_core.storage.connections import Connections
 from lightphon_core.storage.location import Location
 
-TURN_TIMEOUT_MS = 5_000
-IDLE_TIMEOUT_MS = 10_000
+IDLE_TIMEOUT_MS = 4_000
+TURN_TIMEOUT_MS = 10_000
+"""Longer than a process that was stopped in its turn keeps it: the others wait for that, and lose nothing to it."""
 WRITERS_TURN = 0x6C70_686F
 """The advisory lock that every writing transaction holds, so that the writers of all replicas take turns, as SQLite's
 do. One holds it for a whole group of writes, so it costs less than the conflicts that it spares."""
