@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 
 import alembic.command
 import pytest
@@ -27,7 +28,9 @@ def serve(run, data_dir):
     run("init")
     environ = {**os.environ, "LIGHTPHON_SERVER_PORT": "0", "LIGHTPHON_LOG_FORMAT": "json"}
     command = [sys.executable, "-m", "lightphon_core", "serve", "--data-dir", str(data_dir)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environ) as process:
+    # Tests that run under nohup would hand down that it is ignored.
+    hears_hangups = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environ, preexec_fn=hears_hangups) as process:
         watchdog = threading.Timer(PATIENCE_S, process.kill)
         watchdog.start()
         yield process, (json.loads(line) for line in process.stderr)
