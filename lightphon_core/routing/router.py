@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from lightphon_core.errors import (
     ContextLengthExceeded,
@@ -18,7 +18,8 @@ from lightphon_core.errors import (
 )
 from lightphon_core.ports import Scorer
 from lightphon_core.routing.catalogue import Catalogue, Entry
-from lightphon_core.types import Capability, Needs, Stats
+from lightphon_core.routing.observations import Observations
+from lightphon_core.types import Capability, Needs, Offer, PriceInForce, Stats
 
 RETRY_AFTER_S = 5.0
 """What a client is told to wait when no node is online: about one reconnect of a node."""
@@ -48,11 +49,50 @@ class Weighted:
 
 @frozen
 class Ranked:
-    """An offer that can serve the request. `parts`: the scorers' opinions by name; the score is their weighted mean."""
+    """An offer that can serve the request. `parts`: the scorers' opinions by name; the score is their weighted mean.
+
+    `stats` is what they were given.
+    """
 
     entry: Entry
     score: float
     parts: dict[str, float]
+    stats: Stats
+
+
+@frozen
+class Ranking:
+    """The `candidates`, best first, and why the others are none: how many offers each condition left out, by its name,
+    in the order in which they were looked at."""
+
+    candidates: Sequence[Ranked]
+    excluded: Mapping[str, int]
+
+
+class Router:
+    """One per application: what all requests are ranked by. `price` tells what an offer costs now."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        scorers: Sequence[Weighted],
+        observations: Observations,
+        price: Callable[[Offer], PriceInForce],
+    ) -> None:
+        self.catalogue = catalogue
+        self.observations = observations
+        self._scorers = scorers
+        self._price = price
+
+    def rank(self, needs: Needs, *, allowed: frozenset[str] | None = None) -> Ranking:
+        """As the function `rank`."""
+        ranked = rank(self.catalogue, needs, self._scorers, lambda entry: self.stats(entry, needs), allowed=allowed)
+        return Ranking(ranked, {})
+
+    def stats(self, entry: Entry, needs: Needs) -> Stats:
+        """What is known of an offer now, for this request."""
+        del needs
+        return evolve(self.observations.stats(entry.key, entry.load()), price=self._price(entry.offer).price)
 
 
 def rank(
@@ -113,7 +153,7 @@ def _scored(entry: Entry, needs: Needs, scorers: Sequence[Weighted], stats: Stat
             parts[each.scorer.name] = opinion
         total += each.weight * parts.get(each.scorer.name, NO_OPINION)
         weights += each.weight
-    return Ranked(entry, total / weights if weights else 0.0, parts)
+    return Ranked(entry, total / weights if weights else 0.0, parts, stats)
 
 
 def _not_allowed(model: str, allowed: frozenset[str]) -> PermissionDenied:

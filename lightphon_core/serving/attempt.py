@@ -78,7 +78,7 @@ async def first_output(
         attempts += 1
         began = gateway.clock.monotonic()
         try:
-            bounds = _bounds(gateway, request, entry, tab)
+            bounds = _bounds(request, candidate, tab)
             job = _job(request, entry, tab, job_id, timeout_s=deadline - began)
             first, rest = await _begin(entry, job, request, gateway.limits.first_output_timeout_s)
         except BaseException as error:
@@ -143,8 +143,8 @@ async def _open_tab(
     return tab
 
 
-def _bounds(gateway: Gateway, request: InferenceRequest, entry: Entry, tab: Tab) -> Bounds:
-    known = gateway.stats(entry)
+def _bounds(request: InferenceRequest, candidate: Ranked, tab: Tab) -> Bounds:
+    known = candidate.stats
     return Bounds(
         prompt_tokens=most_prompt_tokens(request.prompt),
         aborted_prompt=request.prompt.text_bytes // ABORTED_BYTES_PER_TOKEN,

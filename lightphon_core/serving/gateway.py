@@ -13,13 +13,13 @@ from lightphon_core.ledger.ledger import Ledger
 from lightphon_core.ledger.offer_prices import OfferPrices
 from lightphon_core.ledger.pricing import effective_price
 from lightphon_core.ports import Authenticator
-from lightphon_core.routing.catalogue import Catalogue, Entry
+from lightphon_core.routing.catalogue import Catalogue
 from lightphon_core.routing.observations import Observations
-from lightphon_core.routing.router import Weighted
+from lightphon_core.routing.router import Router
 from lightphon_core.serving.keeper import Keeper
 from lightphon_core.serving.outcome import Outcome, ignore
 from lightphon_core.settings import LimitSettings, PricingSettings
-from lightphon_core.types import Offer, PriceInForce, RateLimits, Stats
+from lightphon_core.types import Offer, PriceInForce, RateLimits
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
@@ -34,9 +34,7 @@ class Gateway:
     """
 
     authenticators: Sequence[Authenticator]
-    catalogue: Catalogue
-    scorers: Sequence[Weighted]
-    observations: Observations
+    router: Router
     limits: LimitSettings
     limiter: Limiter
     pricing: PricingSettings
@@ -52,9 +50,15 @@ class Gateway:
     ended: Callable[[Outcome], None] = ignore
     closing: bool = False
 
-    def stats(self, entry: Entry) -> Stats:
-        """What is known of an offer now."""
-        return self.observations.stats(entry.key, entry.load())
+    @property
+    def catalogue(self) -> Catalogue:
+        """What is on offer."""
+        return self.router.catalogue
+
+    @property
+    def observations(self) -> Observations:
+        """What was seen of the offers lately."""
+        return self.router.observations
 
     def price(self, offer: Offer) -> PriceInForce:
         """What an offer costs now."""

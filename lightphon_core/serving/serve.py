@@ -16,7 +16,7 @@ from lightphon_core.openai.assemble import AnswerTooLarge
 from lightphon_core.openai.chunks import Envelope, usage_fields
 from lightphon_core.openai.errors import error_chunk
 from lightphon_core.openai.request import AUTO, InferenceRequest
-from lightphon_core.routing.router import RETRY_AFTER_S, Ranked, rank
+from lightphon_core.routing.router import RETRY_AFTER_S, Ranked
 from lightphon_core.serving.admission import Admission, admit
 from lightphon_core.serving.attempt import Started, close_tab, first_output, judge
 from lightphon_core.serving.gateway import Gateway
@@ -37,8 +37,8 @@ async def begin(gateway: Gateway, request: InferenceRequest, principal: Principa
     try:
         if gateway.closing:
             raise _stopping()
-        ranked = rank(gateway.catalogue, request.needs, gateway.scorers, gateway.stats, allowed=principal.models)
-        return Exchange(gateway, request, principal, request_id, admission, ranked)
+        ranking = gateway.router.rank(request.needs, allowed=principal.models)
+        return Exchange(gateway, request, principal, request_id, admission, ranking.candidates)
     except BaseException:
         admission.end()
         raise
@@ -58,7 +58,7 @@ class Exchange:
         principal: Principal,
         request_id: str,
         admission: Admission,
-        ranked: list[Ranked],
+        ranked: Sequence[Ranked],
     ) -> None:
         self._gateway = gateway
         self._request = request

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -29,7 +29,7 @@ from lightphon_core.plugins import Plugins, Source, installed
 from lightphon_core.ports import Authenticator, Backend, Scorer
 from lightphon_core.routing.catalogue import Catalogue
 from lightphon_core.routing.observations import Observations
-from lightphon_core.routing.router import Weighted
+from lightphon_core.routing.router import Router, Weighted
 from lightphon_core.routing.scorers import BuiltinScorers
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.serving.keeper import Keeper
@@ -56,6 +56,7 @@ class Assembly:
     backends: list[Backend]
     authenticators: list[Authenticator]
     agreed: OfferPrices
+    price: Callable[[Offer], PriceInForce]
     tasks: list[Tasks]
     account_changes: AccountChanges
 
@@ -110,7 +111,7 @@ def assemble(
         order=settings.plugins.order,
     )
     plugins.build(lambda name, schema: plugin_settings(settings, name, schema, environ), host_for)
-    return Assembly(plugins, catalogue, backends, authenticators, agreed, tasks, account_changes)
+    return Assembly(plugins, catalogue, backends, authenticators, agreed, price, tasks, account_changes)
 
 
 def create_app(
@@ -135,9 +136,12 @@ def create_app(
     limiter = StoredLimiter(database)
     gateway = Gateway(
         authenticators=assembly.authenticators,
-        catalogue=assembly.catalogue,
-        scorers=weighted(scorers, settings.routing.weights),
-        observations=Observations(clock.monotonic),
+        router=Router(
+            assembly.catalogue,
+            weighted(scorers, settings.routing.weights),
+            Observations(clock.monotonic),
+            assembly.price,
+        ),
         limits=settings.limits,
         limiter=limiter,
         pricing=settings.pricing,

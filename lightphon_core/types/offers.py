@@ -1,4 +1,4 @@
-"""The types every layer speaks: frozen, serialisable, free of live objects and of I/O."""
+"""What is on offer: models, the nodes that serve them, what they cost, and how busy they are."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -27,21 +27,6 @@ class Capability(StrEnum):
     REASONING = "reasoning"
     CODE = "code"
     INFILL = "infill"
-
-
-class Scope(StrEnum):
-    """What a credential may be used for.
-
-    INFERENCE also reads the wallet and opens deposits. ACCOUNT is to see one's own account, MANAGE to change what it
-    has (keys, payouts): a session has the latter only while its password is recent. ADMIN is to see and change what is
-    everybody's; only an administrator's credentials have it, and changing takes MANAGE too.
-    """
-
-    INFERENCE = "inference"
-    NODE = "node"
-    ACCOUNT = "account"
-    MANAGE = "manage"
-    ADMIN = "admin"
 
 
 @frozen
@@ -153,111 +138,3 @@ class Load:
     busy: int = 0
     queued: int = 0
     facts: Facts = field(factory=dict, hash=False)
-
-
-@frozen
-class Stats:
-    """What the gateway itself has seen of an offer lately. None: nothing measured yet.
-
-    `ttft_s`: seconds to the first output; `tokens_per_s`: speed of one answer; `failures`: decayed count of failures.
-    """
-
-    load: Load = Load()
-    ttft_s: float | None = None
-    tokens_per_s: float | None = None
-    failures: float = 0.0
-
-
-@frozen
-class Needs:
-    """What a request asks of whoever serves it; all that filters and scorers may look at.
-
-    `model` is a model id, or None for `auto`. `prompt_tokens` is an estimate from below (see `openai/request.py`).
-    """
-
-    path: str
-    model: str | None
-    capabilities: frozenset[Capability]
-    prompt_tokens: int = 0
-    max_output_tokens: int | None = None
-
-
-@frozen
-class Job:
-    """One attempt at one offer, ready to send.
-
-    `id` is the gateway's, new for each attempt. `path` is OpenAI's path ("/v1/chat/completions"); `body` is the JSON to
-    post to it, in which model, stream, stream_options and the output limit are already set. `timeout_s` is the time
-    that is left for the whole answer.
-    """
-
-    id: str
-    offer_id: str
-    path: str
-    body: bytes = field(repr=False)
-    max_output_tokens: int
-    timeout_s: float
-
-
-@frozen
-class Usage:
-    """Tokens of one answer, as the gateway counts them."""
-
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-    @property
-    def total_tokens(self) -> int:
-        return self.prompt_tokens + self.completion_tokens
-
-
-@frozen
-class Credentials:
-    """What a connection brought along to say who it is. Header names are lower-case. Never logged: repr hides it."""
-
-    headers: Mapping[str, str] = field(factory=dict, repr=False)
-    cookies: Mapping[str, str] = field(factory=dict, repr=False)
-    path_token: str | None = field(default=None, repr=False)
-    client: str | None = None
-
-    @property
-    def bearer(self) -> str | None:
-        """The token of an `Authorization: Bearer` header, or None."""
-        scheme, _, token = self.headers.get("authorization", "").partition(" ")
-        return token.strip() or None if scheme.lower() == "bearer" else None
-
-
-@frozen
-class RateLimits:
-    """How much may be asked for: in a minute, and at once. Tokens are those of prompts and answers. None: no limit."""
-
-    requests_per_minute: int | None = None
-    tokens_per_minute: int | None = None
-    concurrent_requests: int | None = None
-
-
-@frozen
-class Standing:
-    """How much is left of a limit a minute on `unit` ("requests", "tokens"): `remaining` of `limit` now, and all of it
-    in `reset_s` seconds, if no more is asked for."""
-
-    unit: str
-    limit: int
-    remaining: int
-    reset_s: float
-
-
-@frozen
-class Principal:
-    """Who a request acts for. `credential_id` is the key or token that was shown, not its secret.
-
-    `models` are the ids of those it may use, None for all. `limits` are its own; its account's hold beside them.
-    `expires_at` is when it ends, in microseconds since 1970, UTC; None: nobody has said.
-    """
-
-    account_id: str
-    credential_id: str
-    scopes: frozenset[Scope]
-    models: frozenset[str] | None = None
-    limits: RateLimits = RateLimits()
-    expires_at: int | None = None

@@ -1,0 +1,44 @@
+"""The types every layer speaks: frozen, serialisable, free of live objects and of I/O."""
+
+from lightphon_core.types.offers import (
+    Capability,
+    Earnings,
+    Facts,
+    ListedModel,
+    Load,
+    Model,
+    Node,
+    Offer,
+    Price,
+    PriceInForce,
+    PriceSource,
+)
+from lightphon_core.types.people import Credentials, Principal, RateLimits, Scope, Standing
+from lightphon_core.types.requests import Filters, Focus, Job, Needs, Size, Sort, Stats, Usage
+
+__all__ = [
+    "Capability",
+    "Credentials",
+    "Earnings",
+    "Facts",
+    "Filters",
+    "Focus",
+    "Job",
+    "ListedModel",
+    "Load",
+    "Model",
+    "Needs",
+    "Node",
+    "Offer",
+    "Price",
+    "PriceInForce",
+    "PriceSource",
+    "Principal",
+    "RateLimits",
+    "Scope",
+    "Size",
+    "Sort",
+    "Standing",
+    "Stats",
+    "Usage",
+]
