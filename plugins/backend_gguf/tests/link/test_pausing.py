@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from lightphon_backend_gguf.node.served import Endpoint, Served
+from lightphon_backend_gguf.node.serving.served import Endpoint, Served
 from lightphon_backend_gguf.protocol.messages import ModelFacts, OfferMessage
 
 from lightphon_core import Load, Overloaded, Unavailable

@@ -14,7 +14,7 @@ from lightphon_backend_gguf.node.engines.ctransformers import CTransformersSetti
 from lightphon_backend_gguf.node.engines.kinds import engine_for
 from lightphon_backend_gguf.node.engines.llamacpp import FEATURES, LlamaCpp, LlamaCppSettings
 from lightphon_backend_gguf.node.engines.llamaserver import LlamaServerSettings
-from lightphon_backend_gguf.node.served import Endpoint
+from lightphon_backend_gguf.node.serving.served import Endpoint
 from lightphon_backend_gguf.testing.engines import (
     Bench,
     Check,

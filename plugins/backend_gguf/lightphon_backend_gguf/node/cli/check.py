@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from lightphon_backend_gguf.node.cli.models import model_options, server_key, settings, wished
-from lightphon_backend_gguf.node.sources import HubSource
-from lightphon_backend_gguf.node.wishes import Given
+from lightphon_backend_gguf.node.models.sources import HubSource
+from lightphon_backend_gguf.node.planning.wishes import Given
 
 if TYPE_CHECKING:
-    from lightphon_backend_gguf.node.preview import NotHere
+    from lightphon_backend_gguf.node.planning.preview import NotHere
 
 # What loads slowly is imported where it is used, as in `run`.
 
@@ -38,10 +38,10 @@ def check(
     """
     from attrs import asdict
 
-    from lightphon_backend_gguf.node import check as checking
     from lightphon_backend_gguf.node.engines.installed import llama_cpp
     from lightphon_backend_gguf.node.hardware import machine, physical_cores, survey
-    from lightphon_backend_gguf.node.preview import preview
+    from lightphon_backend_gguf.node.planning import check as checking
+    from lightphon_backend_gguf.node.planning.preview import preview
 
     file = settings(config)
     wanted = wished(Given(models, names, price, engine, slots, context), file)
@@ -59,8 +59,8 @@ def check(
 
 
 def _look(source: HubSource) -> "Path | NotHere":
-    from lightphon_backend_gguf.node.hub_models import HubError, HubModels
-    from lightphon_backend_gguf.node.preview import LookFailed, NotHere
+    from lightphon_backend_gguf.node.models.huggingface import HubError, HubModels
+    from lightphon_backend_gguf.node.planning.preview import LookFailed, NotHere
 
     try:
         found = HubModels(lambda line: click.echo(line, err=True)).look(source)

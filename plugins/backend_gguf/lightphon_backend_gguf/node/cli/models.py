@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 import click
 
 from lightphon_backend_gguf.node.cli.errors import Stop
-from lightphon_backend_gguf.node.config import ConfigError, NodeConfig, default_path, load
-from lightphon_backend_gguf.node.locate import Located, locate
-from lightphon_backend_gguf.node.sources import HubSource
-from lightphon_backend_gguf.node.wishes import Given, Wish, WishError, wishes
+from lightphon_backend_gguf.node.models.sources import HubSource
+from lightphon_backend_gguf.node.planning.config import ConfigError, NodeConfig, default_path, load
+from lightphon_backend_gguf.node.planning.locate import Located, locate
+from lightphon_backend_gguf.node.planning.wishes import Given, Wish, WishError, wishes
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -87,7 +87,7 @@ def located(wanted: Sequence[Wish]) -> list[Located]:
 
 def _fetch(source: HubSource) -> Path:
     # It loads slowly, and most nodes do not need it.
-    from lightphon_backend_gguf.node.hub_models import HubError, HubModels
+    from lightphon_backend_gguf.node.models.huggingface import HubError, HubModels
 
     try:
         return HubModels(lambda line: click.echo(line, err=True)).fetch(source)

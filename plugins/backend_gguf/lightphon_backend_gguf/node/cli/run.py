@@ -13,12 +13,12 @@ import click
 
 from lightphon_backend_gguf.node.cli.errors import DISTRIBUTION, Stop
 from lightphon_backend_gguf.node.cli.models import located, model_options, server_key, settings, wished
-from lightphon_backend_gguf.node.config import ConfigError, NodeConfig, read_token
-from lightphon_backend_gguf.node.wishes import Given
+from lightphon_backend_gguf.node.planning.config import ConfigError, NodeConfig, read_token
+from lightphon_backend_gguf.node.planning.wishes import Given
 from lightphon_backend_gguf.protocol.fields import is_node_name
 
 if TYPE_CHECKING:
-    from lightphon_backend_gguf.node.schedule import Schedule
+    from lightphon_backend_gguf.node.operator.schedule import Schedule
 
 # What loads slowly is imported where it is used, so that `--help` is there at once.
 
@@ -87,14 +87,14 @@ def run(
     from attrs import evolve
 
     from lightphon_backend_gguf.node.engines.base import EngineError
-    from lightphon_backend_gguf.node.gguf import GgufError
     from lightphon_backend_gguf.node.hardware import physical_cores
-    from lightphon_backend_gguf.node.link import LinkRefused
+    from lightphon_backend_gguf.node.link.link import LinkRefused
     from lightphon_backend_gguf.node.log import make_log
-    from lightphon_backend_gguf.node.operation import OperationOptions
-    from lightphon_backend_gguf.node.plan import PlanError, plan
+    from lightphon_backend_gguf.node.models.gguf import GgufError
+    from lightphon_backend_gguf.node.operator.operation import OperationOptions
+    from lightphon_backend_gguf.node.operator.state import state_directory
+    from lightphon_backend_gguf.node.planning.plan import PlanError, plan
     from lightphon_backend_gguf.node.program import Node, NodeFailed, NodeOptions
-    from lightphon_backend_gguf.node.state import state_directory
 
     state = state_directory(os.environ)
     options = NodeOptions(
@@ -117,7 +117,7 @@ def run(
         if plain or not sys.stdout.isatty():
             asyncio.run(serve(options))
         else:
-            from lightphon_backend_gguf.node.view import TerminalView
+            from lightphon_backend_gguf.node.operator.view import TerminalView
 
             with TerminalView() as view:
                 asyncio.run(serve(evolve(options, operation=evolve(options.operation, show=view.show))))
@@ -143,7 +143,7 @@ def _token(given: str | None, file: NodeConfig) -> str:
 
 
 def _schedule(given: Sequence[str], file: NodeConfig) -> "Schedule | None":
-    from lightphon_backend_gguf.node.schedule import parse_schedule
+    from lightphon_backend_gguf.node.operator.schedule import parse_schedule
 
     try:
         return parse_schedule(given or file.node.schedule or ())
@@ -161,7 +161,7 @@ def _name(name: str | None) -> str:
 
 
 def _link_url(server: str | None) -> str:
-    from lightphon_backend_gguf.node.address import link_url
+    from lightphon_backend_gguf.node.link.address import link_url
 
     if server is None:
         raise Stop("There is no server: name it with --server https://HOST.")

@@ -10,8 +10,8 @@ from lightphon_backend_gguf.node.dialect import SAMPLING, Dialect, Feature
 from lightphon_backend_gguf.node.engines.base import Engine, EngineError
 from lightphon_backend_gguf.node.engines.child import Child, ChildFailed
 from lightphon_backend_gguf.node.engines.ctransformers_files import KEPT, missing
-from lightphon_backend_gguf.node.gguf import GgufError, Header, read_header
-from lightphon_backend_gguf.node.served import Endpoint
+from lightphon_backend_gguf.node.models.gguf import GgufError, Header, read_header
+from lightphon_backend_gguf.node.serving.served import Endpoint
 
 SLOTS = 1
 """The library generates one answer at a time."""
