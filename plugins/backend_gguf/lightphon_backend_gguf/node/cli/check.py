@@ -59,7 +59,8 @@ def check(
 
 
 def _look(source: HubSource) -> "Path | NotHere":
-    from lightphon_backend_gguf.node.models.huggingface import HubError, HubModels
+    from lightphon_backend_gguf.node.models.huggingface.errors import HubError
+    from lightphon_backend_gguf.node.models.huggingface.hub import HubModels
     from lightphon_backend_gguf.node.planning.preview import LookFailed, NotHere
 
     try:

@@ -87,7 +87,8 @@ def located(wanted: Sequence[Wish]) -> list[Located]:
 
 def _fetch(source: HubSource) -> Path:
     # It loads slowly, and most nodes do not need it.
-    from lightphon_backend_gguf.node.models.huggingface import HubError, HubModels
+    from lightphon_backend_gguf.node.models.huggingface.errors import HubError
+    from lightphon_backend_gguf.node.models.huggingface.hub import HubModels
 
     try:
         return HubModels(lambda line: click.echo(line, err=True)).fetch(source)

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 import pytest
 from attrs import define, field
 from huggingface_hub import constants
-from lightphon_backend_gguf.node.models.huggingface import HubError, HubModels
+from lightphon_backend_gguf.node.models.huggingface.errors import HubError
+from lightphon_backend_gguf.node.models.huggingface.hub import HubModels
 from lightphon_backend_gguf.node.models.sources import HubSource, parse_source
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
