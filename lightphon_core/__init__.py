@@ -21,6 +21,7 @@ from lightphon_core.ports import Authenticator, Backend, PaymentProvider, Scorer
 from lightphon_core.settings import Secret
 from lightphon_core.types import (
     Capability,
+    ConnectedNode,
     Credentials,
     Earnings,
     Job,
@@ -28,6 +29,7 @@ from lightphon_core.types import (
     Model,
     Needs,
     Node,
+    NodeState,
     Offer,
     Price,
     PriceInForce,
@@ -45,6 +47,7 @@ __all__ = [
     "BackendError",
     "Capability",
     "Clock",
+    "ConnectedNode",
     "Credentials",
     "Earnings",
     "Host",
@@ -55,6 +58,7 @@ __all__ = [
     "Model",
     "Needs",
     "Node",
+    "NodeState",
     "Offer",
     "Overloaded",
     "PaymentProvider",

@@ -187,8 +187,8 @@ class Connection:
                     ended.answer.end(error)
             case OffersChanged():
                 standing = () if self.session.draining else self.session.offers.values()
-                node = evolve(self.node, facts=machine_facts(self.session.hardware))
-                self.offers = tuple(to_offer(node, message) for message in standing)
+                self.node = evolve(self.node, facts=machine_facts(self.session.hardware))
+                self.offers = tuple(to_offer(self.node, message) for message in standing)
                 self._changed()
             case Joined():
                 pass

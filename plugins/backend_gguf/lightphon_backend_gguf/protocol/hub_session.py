@@ -43,7 +43,7 @@ class Joined:
 
 @frozen
 class OffersChanged:
-    """`offers`, `hardware` or `draining` of the session changed."""
+    """`offers`, `paused`, `hardware` or `draining` of the session changed."""
 
 
 @frozen
@@ -85,6 +85,7 @@ class HubSession:
 
     def __init__(self, *, max_offers: int = limits.OFFERS) -> None:
         self.offers: dict[str, OfferMessage] = {}
+        self.paused = False
         self.draining = False
         self.hardware: Hardware | None = None
         self._max_offers = max_offers
@@ -189,10 +190,11 @@ class HubSession:
 
     def _act(self, message: Message | None) -> list[HubEvent]:
         match message:
-            case Offers(offers):
+            case Offers(offers, paused):
                 if len(offers) > self._max_offers:
                     raise ProtocolViolation(f"more than {self._max_offers} offers")
                 self.offers = {offer.id: offer for offer in offers}
+                self.paused = paused
                 return [OffersChanged()]
             case Load(loads, machine):
                 self._reported = {load.offer: load for load in loads}

@@ -65,10 +65,11 @@ class Connection:
         self._drain = asyncio.Event()
         self._end: asyncio.Future[End] = asyncio.get_running_loop().create_future()
 
-    def serve(self, served: Sequence[Served]) -> None:
-        """Offer this from now on."""
+    def serve(self, served: Sequence[Served], *, paused: bool = False) -> None:
+        """Offer this from now on; nothing while paused, and say so."""
+        served = () if paused else served
         self._jobs.serve(served)
-        self._session.offer([item.offer for item in served])
+        self._session.offer([item.offer for item in served], paused=paused)
         self._report_load()
 
     def describe(self, hardware: Hardware) -> None:

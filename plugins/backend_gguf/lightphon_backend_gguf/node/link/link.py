@@ -177,7 +177,7 @@ class Link:
             )
             if self._hardware is not None:
                 connection.describe(self._hardware)
-            connection.serve(() if self.paused else self.served)
+            connection.serve(self.served, paused=self.paused)
             if self._draining.is_set():
                 connection.drain()
             self._connection = connection
@@ -214,7 +214,7 @@ class Link:
 
     def _offer(self) -> None:
         if self._connection is not None:
-            self._connection.serve(() if self.paused else self.served)
+            self._connection.serve(self.served, paused=self.paused)
 
     def _welcomed(self, welcome: Welcome) -> None:
         self._say("connected", f"Connected to {self._url} as {self._name} ({welcome.node_id}).")
