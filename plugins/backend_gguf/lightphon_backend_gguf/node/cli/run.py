@@ -36,7 +36,6 @@ DEFAULT_DRAIN_S = 30.0
     "everybody on a machine can read its command lines.",
 )
 @click.option("--node-name", metavar="NAME", help="This node's name for clients.  [default: the host's name]")
-@click.option("--max-jobs", type=click.IntRange(1, 4096), help="Jobs at once, over all models.  [default: all slots]")
 @click.option(
     "--schedule",
     multiple=True,
@@ -52,18 +51,12 @@ DEFAULT_DRAIN_S = 30.0
 @click.option("--plain", is_flag=True, help="Log lines alone, in a terminal too, where otherwise a live view is drawn.")
 @click.option("--verbose", is_flag=True, help="Log more.")
 def run(
-    models: tuple[str, ...],
+    given: Given,
     config: Path | None,
-    names: tuple[str, ...],
-    price: str | None,
-    engine: str | None,
-    slots: int | None,
-    context: int | None,
     threads: int | None,
     server: str | None,
     token: str | None,
     node_name: str | None,
-    max_jobs: int | None,
     schedule: tuple[str, ...],
     drain_timeout: float | None,
     plain: bool,
@@ -77,8 +70,8 @@ def run(
     """
     file = settings(config)
     url, token, name = _link_url(server or file.node.server), _token(token, file), _name(node_name or file.node.name)
-    max_jobs, windows = max_jobs or file.node.max_jobs, _schedule(schedule, file)
-    wanted = wished(Given(models, names, price, engine, slots, context, max_jobs), file)
+    windows = _schedule(schedule, file)
+    wanted = wished(given, file)
     if not wanted:
         raise Stop("There is no model to serve: name one, or add a [[model]] to the settings file.")
     if drain_timeout is None:
@@ -104,7 +97,7 @@ def run(
         software=f"lightphon-node/{version(DISTRIBUTION)}",
         drain_timeout_s=DEFAULT_DRAIN_S if drain_timeout is None else drain_timeout,
         state=state,
-        operation=OperationOptions(schedule=windows, max_jobs=max_jobs, state_dir=state),
+        operation=OperationOptions(schedule=windows, max_jobs=given.max_jobs or file.node.max_jobs, state_dir=state),
     )
     found = located(wanted)
 

@@ -22,13 +22,17 @@ class ConfigError(Exception):
     """The settings, or the token's file, cannot be used. The message is one line for the operator."""
 
 
-def _between(low: int, high: int) -> Any:
+MEMORY_LIMITS_GIB = (0.125, 65536.0)
+"""Between what a limit on the memory of an engine may be."""
+
+
+def _between(low: float, high: float) -> Any:
     return field(default=None, validator=optional([ge(low), le(high)]))
 
 
 @frozen
 class ModelTable:
-    """One `[[model]]`. What is left out is as `[node]` says."""
+    """One `[[model]]`. What is left out is as `[node]` says. `memory_limit` is in GiB."""
 
     model: str
     name: str | None = None
@@ -36,6 +40,7 @@ class ModelTable:
     engine: str | None = None
     slots: int | None = _between(1, 1024)
     context: int | None = _between(16, 2**31 - 1)
+    memory_limit: float | None = _between(*MEMORY_LIMITS_GIB)
 
 
 @frozen
@@ -49,6 +54,7 @@ class NodeTable:
     engine: str | None = None
     slots: int | None = _between(1, 1024)
     context: int | None = _between(16, 2**31 - 1)
+    memory_limit: float | None = _between(*MEMORY_LIMITS_GIB)
     max_jobs: int | None = _between(1, 4096)
     schedule: list[str] | None = None
     threads: int | None = _between(1, 512)

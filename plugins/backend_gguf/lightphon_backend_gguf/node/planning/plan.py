@@ -99,6 +99,7 @@ def _plan_file(located: Located, path: Path, threads: int) -> Planned:
         path=path if len(parts) == 1 else None,
         weights=size,
         cache=cache,
+        memory_limit=wish.memory_limit,
         memory_estimate=memory_limit(size, cache),
     )
 

@@ -95,6 +95,7 @@ def _report(located: Located, model: Planned) -> ModelReport:
         slots=offer.slots,
         weights=model.weights,
         cache=model.cache,
+        memory_limit=model.memory_limit,
         price=offer.price,
     )
 
@@ -105,6 +106,7 @@ def _to_download(wish: Wish, source: HubSource, found: NotHere) -> ModelReport:
         place(source),
         slots=wish.slots,
         weights=found.size,
+        memory_limit=wish.memory_limit,
         price=wish.price,
         note=f"`run` downloads {found.name} first, {gib(found.size)}; its facts are known then.",
     )

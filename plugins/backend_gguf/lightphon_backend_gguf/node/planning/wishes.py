@@ -5,7 +5,8 @@ from itertools import zip_longest
 
 from attrs import evolve, frozen
 
-from lightphon_backend_gguf.node.models.sources import Source, SourceError, parse_source
+from lightphon_backend_gguf.node.models.memory import GIB
+from lightphon_backend_gguf.node.models.sources import ServerSource, Source, SourceError, parse_source
 from lightphon_backend_gguf.node.operator.price import parse_price
 from lightphon_backend_gguf.node.planning.config import ModelTable, NodeConfig
 from lightphon_backend_gguf.protocol.account import PriceMessage
@@ -20,7 +21,7 @@ class WishError(Exception):
 
 @frozen
 class Given:
-    """What the command line says of models. None, or nothing, where it is silent."""
+    """What the command line says of models. None, or nothing, where it is silent. `memory_limit` is in GiB."""
 
     models: Sequence[str] = ()
     names: Sequence[str] = ()
@@ -29,12 +30,14 @@ class Given:
     slots: int | None = None
     context: int | None = None
     max_jobs: int | None = None
+    memory_limit: float | None = None
 
 
 @frozen
 class Wish:
     """One MODEL, and how it is to be served. `slots` jobs at once, of no more than the node runs in all; `context` in
-    tokens for each, None for the usual; without an `engine` the one that fits, without a `price` the server's."""
+    tokens for each, None for the usual; without an `engine` the default, without a `price` the server's. An engine of
+    the node's own that holds more than `memory_limit` bytes is started again; None: what fits the model."""
 
     source: Source
     name: str | None = None
@@ -42,6 +45,7 @@ class Wish:
     engine: str | None = None
     slots: int = DEFAULT_SLOTS
     context: int | None = None
+    memory_limit: int | None = None
 
 
 def wishes(given: Given, config: NodeConfig) -> list[Wish]:
@@ -67,9 +71,23 @@ def wishes(given: Given, config: NodeConfig) -> list[Wish]:
                 engine=given.engine or told.engine or config.node.engine,
                 slots=slots if most is None else min(slots, most),
                 context=given.context or told.context or config.node.context,
+                memory_limit=_bytes(given.memory_limit or told.memory_limit or config.node.memory_limit),
             )
         )
     return found
+
+
+def engines_of(wanted: Sequence[Wish], default: str) -> list[str]:
+    """The engines that will run, as `--engine` names them, each once: none for servers that run already, the default
+    where nothing is wished for."""
+    if not wanted:
+        return [default]
+    own = (wish.engine or default for wish in wanted if not isinstance(wish.source, ServerSource))
+    return list(dict.fromkeys(own))
+
+
+def _bytes(gib: float | None) -> int | None:
+    return None if gib is None else int(gib * GIB)
 
 
 def _price(given: Given, table: ModelTable, config: NodeConfig) -> PriceMessage | None:

@@ -14,9 +14,10 @@ from lightphon_backend_gguf.demo.model import find_demo_model
 from lightphon_backend_gguf.node.engines.installed import Installed
 from lightphon_backend_gguf.node.models.facts import read_model
 from lightphon_backend_gguf.node.models.memory import cache_bytes
-from lightphon_backend_gguf.node.planning.check import ModelReport, Report, judge, lines, price_text
+from lightphon_backend_gguf.node.planning.check import ModelReport, Report, judge, lines
 from lightphon_backend_gguf.protocol.account import PriceMessage
 from lightphon_backend_gguf.protocol.hardware import Gpu, Hardware, Machine
+from lightphon_backend_gguf.protocol.messages import ModelFacts
 
 GIB = 2**30
 CPU_ONLY = Installed("llama.cpp", "xllamacpp", "2026.10", homepage="https://example.org/xllamacpp")
@@ -25,9 +26,9 @@ CARD = Gpu("NVIDIA GeForce RTX 4090", 24 * GIB)
 
 
 def judged(
-    hardware: Hardware = BOX, engine: Installed = CPU_ONLY, models: tuple[ModelReport, ...] = (), more: Any = ()
+    hardware: Hardware = BOX, *engines: Installed, models: tuple[ModelReport, ...] = (), more: Any = ()
 ) -> Report:
-    return judge(hardware, Machine(), engine, models, python="/venv/bin/python", more=more)
+    return judge(hardware, Machine(), engines or (CPU_ONLY,), models, python="/venv/bin/python", more=more)
 
 
 def test_nothing_stands_in_the_way_of_a_model_that_fits() -> None:
@@ -62,16 +63,45 @@ def test_a_gpu_that_is_used_is_none() -> None:
     hardware, engine = evolve(BOX, gpus=(CARD,)), evolve(CPU_ONLY, gpus=(CARD.name,))
     assert judged(hardware, engine).problems == ()
     large = ModelReport("m", "m.gguf", weights=40 * GIB, cache=GIB)
-    report = judged(hardware, engine, (large,))
+    report = judged(hardware, engine, models=(large,))
     assert report.problems == ()
     assert report.notes == ("The models take about 41.2 GiB, the GPUs have 24.0 GiB: the CPU computes the rest.",)
-    (problem,) = judged(hardware, engine, (large, large)).problems
+    (problem,) = judged(hardware, engine, models=(large, large)).problems
     assert problem.startswith("The models take about 82.5 GiB, and there are 56.0 GiB.")
 
 
 def test_an_engine_that_is_missing_or_broken() -> None:
-    (problem,) = judged(engine=Installed("llama.cpp", "xllamacpp", problem="it is not installed")).problems
+    missing = Installed("llama.cpp", "xllamacpp", problem="it is not installed", requirement="xllamacpp")
+    report = judged(BOX, missing)
+    (problem,) = report.problems
     assert problem == "llama.cpp: it is not installed. Install it with: /venv/bin/python -m pip install xllamacpp"
+    assert "  llama.cpp  xllamacpp, it is not installed" in lines(report)
+
+
+def test_the_advice_is_for_the_engine_that_would_run() -> None:
+    box = evolve(BOX, gpus=(CARD,))
+    (problem,) = judged(box, Installed("ctransformers", "ctransformers", "0.2.27")).problems
+    assert problem.endswith("ctransformers computes with the CPU alone. To use it, try llama.cpp: leave --engine out.")
+    own = Installed("llama-server", "/opt/llama-server")
+    (problem,) = judged(box, own).problems
+    assert "/opt/llama-server computes with the CPU alone" in problem
+    silent = judged(box, evolve(own, gpus=None))
+    assert silent.problems == ()
+    assert "  llama-server  /opt/llama-server, does not tell whether it uses a GPU" in lines(silent)
+    assert judged(box, evolve(own, gpus=(CARD.name,)), CPU_ONLY).problems == ()  # the GPU does not lie idle
+    attached = judge(box, Machine(), (), (), python="p")
+    assert attached.problems == ()
+    assert "Engine" not in lines(attached)
+
+
+def test_a_memory_limit_that_no_start_would_keep_to() -> None:
+    model = ModelReport("m", "m.gguf", facts=ModelFacts("m", ("chat",)), weights=4 * GIB, memory_limit=4 * GIB)
+    report = judged(models=(model,))
+    (problem,) = report.problems
+    assert problem.startswith("m.gguf: the limit on its memory is 4.0 GiB, and it takes about 4.2 GiB")
+    assert "    memory  4.0 GiB of weights; started again above 4.0 GiB" in lines(report)
+    assert judged(models=(evolve(model, memory_limit=5 * GIB),)).problems == ()
+    assert judged(evolve(BOX, gpus=(CARD,)), evolve(CPU_ONLY, gpus=(CARD.name,)), models=(model,)).problems == ()
 
 
 def test_terminal_codes_of_names_are_not_shown() -> None:
@@ -80,11 +110,12 @@ def test_terminal_codes_of_names_are_not_shown() -> None:
 
 
 def test_prices_in_words() -> None:
-    assert price_text(None) == "the server's own"
-    assert price_text(PriceMessage()) == "free"
-    assert price_text(PriceMessage(per_minute=500, per_mtok_completion=2_000_000)) == (
-        "0.5 sats for a minute, 2000 sats for a million completion tokens"
-    )
+    own, priced = ModelReport("m", "m"), ModelReport("n", "n", price=PriceMessage(per_minute=500))
+    said = lines(judged(models=(own, priced)))
+    assert [line for line in said if "price" in line] == [
+        "    price   the server's own",
+        "    price   0.5 sats a minute",
+    ]
 
 
 def command(*arguments: object, **environ: str) -> tuple[int, str, str]:
@@ -113,7 +144,24 @@ def test_the_command_tells_of_every_model_in_a_folder_and_of_what_is_wrong(model
     assert good["cache"] == 3 * 8192 * 2 * 32 * 2
     assert good["weights"] == (tmp_path / "good.gguf").stat().st_size
     assert told["hardware"]["cores"] >= 1
-    assert told["engine"]["version"]
+    (engine,) = told["engines"]
+    assert (engine["name"], engine["gpus"]) == ("llama.cpp", [])
+    assert engine["version"]
+
+
+def test_the_command_takes_the_options_of_run_and_asks_the_engine_that_is_named(models: Path, tmp_path: Path) -> None:
+    program = tmp_path / "my-server"
+    program.write_text(f"#!{sys.executable}\nprint('Available devices:\\n  Vulkan0: A card (8 MiB, 7 MiB free)')\n")
+    program.chmod(0o755)
+    options = ("--engine", f"llama-server={program}", "--max-jobs", "1", "--slots", "3", "--memory-limit", "1.5")
+    status, said, errors = command("check", "--json", models / "greeting.gguf", *options, XDG_CONFIG_HOME="/none")
+    told = json.loads(said)
+    assert (status, errors, told["problems"]) == (0, "", [])
+    assert [(each["name"], each["package"], each["gpus"]) for each in told["engines"]] == [
+        ("llama-server", str(program), ["A card"])
+    ]
+    (model,) = told["models"]
+    assert (model["slots"], model["memory_limit"]) == (1, 3 * 2**29)
 
 
 def test_the_cache_estimate_is_what_llama_cpp_says_it_takes() -> None:

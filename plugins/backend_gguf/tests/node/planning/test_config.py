@@ -10,7 +10,7 @@ from lightphon_backend_gguf.node.planning.config import (
     load,
     read_token,
 )
-from lightphon_backend_gguf.node.planning.wishes import Given, Wish, WishError, wishes
+from lightphon_backend_gguf.node.planning.wishes import Given, Wish, WishError, engines_of, wishes
 from lightphon_backend_gguf.protocol.account import PriceMessage
 
 WHOLE = """\
@@ -77,6 +77,25 @@ def test_the_command_line_wins(tmp_path: Path) -> None:
     )
 
 
+def test_the_memory_limit_is_in_gib_and_the_nearest_word_counts(tmp_path: Path) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text('[node]\nmemory_limit = 8\n[[model]]\nmodel = "a"\nmemory_limit = 1.5\n[[model]]\nmodel = "b"')
+    config = load(file)
+    assert [wish.memory_limit for wish in wishes(Given(), config)] == [3 * 2**29, 8 * 2**30]
+    assert [wish.memory_limit for wish in wishes(Given(memory_limit=2.0), config)] == [2 * 2**30] * 2
+    assert wishes(Given(models=["a"]), NodeConfig())[0].memory_limit is None
+
+
+def test_the_engines_that_will_run() -> None:
+    def engines(*models: str, engine: str | None = None) -> list[str]:
+        return engines_of(wishes(Given(models=models, engine=engine), NodeConfig()), "usual")
+
+    assert engines() == ["usual"]
+    assert engines("a", "openai:http://127.0.0.1:1/v1", "b") == ["usual"]
+    assert engines("a", engine="ctransformers") == ["ctransformers"]
+    assert engines("openai:http://127.0.0.1:1/v1") == []
+
+
 def test_no_model_has_more_slots_than_the_node_runs_jobs(tmp_path: Path) -> None:
     file = tmp_path / "node.toml"
     file.write_text('[node]\nslots = 9\nmax_jobs = 5\nschedule = ["22:00-08:00"]\n[[model]]\nmodel = "a"')
@@ -105,6 +124,9 @@ def test_no_model_has_more_slots_than_the_node_runs_jobs(tmp_path: Path) -> None
         ("[node]\nschedule = [22]", r"\[node\] schedule must be a list of texts"),
         ("[node]\nmax_jobs = 0", r"\[node\] max_jobs must be >= 1: 0"),
         ("[node]\nslots = 0", r"\[node\] slots must be >= 1: 0"),
+        ("[node]\nmemory_limit = 0.1", r"\[node\] memory_limit must be >= 0\.125: 0\.1"),
+        ("[node]\nmemory_limit = nan", r"\[node\] memory_limit must be >= 0\.125: nan"),
+        ("[node]\nmemory_limit = '8 GiB'", r"\[node\] memory_limit must be a number"),
         ("[node]\nprice = 3", r"\[node\] price must be a text"),
         ("[node", "not valid TOML"),
     ],

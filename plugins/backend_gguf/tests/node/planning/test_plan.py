@@ -22,6 +22,8 @@ async def test_the_engine_is_the_one_that_is_named(models: Path, tmp_path: Path)
     path = models / "greeting.gguf"
     source = LocalSource(path)
     usual = await planned(Wish(source, context=64, slots=3), path)
+    assert (usual.memory_limit, usual.memory_estimate is None) == (None, False)
+    assert (await planned(Wish(source, memory_limit=2**30), path)).memory_limit == 2**30
     assert (usual.offer.engine, usual.offer.slots, usual.offer.model.context_length) == ("llama.cpp", 3, 64)
     assert isinstance(usual.engine(), LlamaCpp)
     assert usual.engine() is not usual.engine()
