@@ -51,7 +51,9 @@ async def test_a_pause_withdraws_the_offers_and_lets_jobs_finish(hub, engine, st
 
 async def test_the_hub_knows_a_node_whose_engines_are_away_and_one_that_drains(hub, engine, start_link):
     running = start_link(hub.url)
-    await until(lambda: states(hub) == [NodeState.STARTING])
+    running.link.serve([])  # before it connects: nothing has been started yet
+    await until(lambda: running.names[-1:] == ["connected"])
+    assert states(hub) == [NodeState.STARTING]
     running.link.serve([served("m")])
     await until(lambda: states(hub) == [NodeState.ONLINE])
     running.link.serve([])

@@ -49,8 +49,8 @@ _OPTIONS = (
         "--memory-limit",
         type=click.FloatRange(*MEMORY_LIMITS_GIB),
         metavar="GIB",
-        help="Start a model again when its engine holds more memory than so many GiB. What lies in a GPU's memory does not "
-        "count.  [default: what fits the model]",
+        help="Start a model again when its engine holds more memory than so many GiB. What lies in a GPU's memory does "
+        "not count.  [default: what fits the model]",
     ),
     click.option("--threads", type=click.IntRange(1, 512), help="CPU threads.  [default: one for each core]"),
 )
