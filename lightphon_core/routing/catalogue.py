@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from attrs import evolve, field, frozen
 
 from lightphon_core.ports import Backend
-from lightphon_core.types import Capability, ListedModel, Load, Model, Offer
+from lightphon_core.types import Capability, ConnectedNode, ListedModel, Load, Model, Offer
 
 REMEMBERED_IDS = 10_000
 """How many model ids are remembered after their last offer left, to tell "offline" from "never heard of"."""
@@ -58,6 +58,10 @@ class Catalogue:
         """The models on offer, by id."""
         self.entries()
         return self._models
+
+    def nodes(self) -> list[ConnectedNode]:
+        """Every node that is connected now, also those without an offer."""
+        return [connected for backend in self._backends for connected in backend.nodes()]
 
     def was_offered(self, model: str) -> bool:
         """Whether a model of this id is on offer, or was since the server started."""

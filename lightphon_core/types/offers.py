@@ -71,6 +71,24 @@ class Node:
     facts: Facts = field(factory=dict, hash=False)
 
 
+class NodeState(StrEnum):
+    """What a node is doing. ONLINE: it takes jobs, and the others offer nothing. PAUSED: its operator or its schedule
+    wants it so. DRAINING: it finishes its jobs, and leaves. STARTING: none of its models is ready, yet or just now."""
+
+    ONLINE = "online"
+    PAUSED = "paused"
+    DRAINING = "draining"
+    STARTING = "starting"
+
+
+@frozen
+class ConnectedNode:
+    """A node that is there, whether it offers anything or not."""
+
+    node: Node
+    state: NodeState = NodeState.ONLINE
+
+
 @frozen
 class Price:
     """What an answer costs, in millisatoshi: for a minute of inference, a million tokens of prompt, a million tokens of

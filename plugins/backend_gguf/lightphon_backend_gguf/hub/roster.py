@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from lightphon_backend_gguf.hub.connection import Connection
+from lightphon_backend_gguf.hub.translate import to_state
 from lightphon_backend_gguf.protocol.closing import CloseCode
-from lightphon_core import Load, Offer, Unavailable
+from lightphon_core import ConnectedNode, Load, Offer, Unavailable
 
 
 class Roster:
@@ -39,6 +40,11 @@ class Roster:
     def offers(self) -> Sequence[Offer]:
         """What can be served now."""
         return self._offers
+
+    def nodes(self) -> list[ConnectedNode]:
+        """Every node that is connected, also those without an offer."""
+        there = (connection for connection in self._connections.values() if not connection.gone)
+        return [ConnectedNode(connection.node, to_state(connection.session)) for connection in there]
 
     def load(self) -> dict[str, Load]:
         """How busy each offer is."""

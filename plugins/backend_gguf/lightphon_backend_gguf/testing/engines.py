@@ -14,8 +14,8 @@ from attrs import frozen
 
 from lightphon_backend_gguf.node.dialect import Feature
 from lightphon_backend_gguf.node.engines.base import Engine, EngineError
-from lightphon_backend_gguf.node.served import Endpoint
-from lightphon_backend_gguf.node.upstream import Upstream
+from lightphon_backend_gguf.node.serving.served import Endpoint
+from lightphon_backend_gguf.node.serving.upstream import Upstream
 from lightphon_backend_gguf.protocol.messages import JobFailed
 from lightphon_backend_gguf.testing import scripted
 

@@ -8,9 +8,9 @@ import tracemalloc
 import pytest
 from lightphon_backend_gguf.node.engines.llamacpp import LlamaCpp, LlamaCppSettings
 from lightphon_backend_gguf.node.guard import guarded
-from lightphon_backend_gguf.node.link import Link
-from lightphon_backend_gguf.node.served import Endpoint, Served
-from lightphon_backend_gguf.node.upstream import Upstream
+from lightphon_backend_gguf.node.link.link import Link
+from lightphon_backend_gguf.node.serving.served import Endpoint, Served
+from lightphon_backend_gguf.node.serving.upstream import Upstream
 from lightphon_backend_gguf.protocol import codec, frames, limits
 from lightphon_backend_gguf.protocol.frames import Frame, FrameType, JobHeader
 from lightphon_backend_gguf.protocol.messages import Failed, Hello, JobFailed, Welcome

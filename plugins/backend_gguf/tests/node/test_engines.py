@@ -11,10 +11,11 @@ from lightphon_backend_gguf.node.dialect import LLAMA_CPP, Dialect, Feature
 from lightphon_backend_gguf.node.engines.attached import Attached, AttachedSettings
 from lightphon_backend_gguf.node.engines.base import Engine
 from lightphon_backend_gguf.node.engines.ctransformers import CTransformersSettings
+from lightphon_backend_gguf.node.engines.installed import installed
 from lightphon_backend_gguf.node.engines.kinds import engine_for
 from lightphon_backend_gguf.node.engines.llamacpp import FEATURES, LlamaCpp, LlamaCppSettings
 from lightphon_backend_gguf.node.engines.llamaserver import LlamaServerSettings
-from lightphon_backend_gguf.node.served import Endpoint
+from lightphon_backend_gguf.node.serving.served import Endpoint
 from lightphon_backend_gguf.testing.engines import (
     Bench,
     Check,
@@ -115,6 +116,13 @@ class TestLlamaServer(EngineContract):
     @pytest.fixture
     def bench(self) -> Bench:
         return LlamaServerBench()
+
+
+@pytest.mark.llama_server
+async def test_a_llama_server_tells_what_it_computes_with() -> None:
+    found = await installed(f"llama-server={llama_server()}")
+    assert found is not None
+    assert found.gpus is not None
 
 
 class TestAttached(EngineContract):

@@ -17,7 +17,7 @@ from lightphon_backend_gguf.node.engines.attached import (
     discover,
 )
 from lightphon_backend_gguf.node.engines.base import EngineError
-from lightphon_backend_gguf.node.upstream import Upstream
+from lightphon_backend_gguf.node.serving.upstream import Upstream
 
 Pages = dict[str, Any]
 """What a server says, by method and path; a callable gets the body."""

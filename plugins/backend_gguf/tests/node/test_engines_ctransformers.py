@@ -13,8 +13,8 @@ from lightphon_backend_gguf.node.engines.ctransformers import CTransformers, CTr
 from lightphon_backend_gguf.node.engines.ctransformers_files import missing
 from lightphon_backend_gguf.node.engines.templates import ChatTemplate, TemplateFailed
 from lightphon_backend_gguf.node.engines.text import TextCutter
-from lightphon_backend_gguf.node.gguf import Header, Tensor
-from lightphon_backend_gguf.node.upstream import Upstream
+from lightphon_backend_gguf.node.models.gguf import Header, Tensor
+from lightphon_backend_gguf.node.serving.upstream import Upstream
 from lightphon_backend_gguf.protocol.messages import JobFailed
 from lightphon_backend_gguf.testing import scripted
 

@@ -52,7 +52,7 @@ MEANT = [
     Frame(FrameType.OUTPUT, 1, b"data: {}\n\n"),
     Frame(FrameType.OUTPUT, 2**63 - 1, b""),
 ]
-# Fields that have come since are None in what was recorded before them.
+# Fields that have come since have their defaults in what was recorded before them.
 
 
 @pytest.mark.parametrize(("recorded", "meant"), list(zip(RECORDED, MEANT, strict=True)))

@@ -15,8 +15,8 @@ from attrs import field, frozen
 from lightphon_backend_gguf.node.dialect import GENERAL, LLAMA_CPP, OPENAI, Dialect
 from lightphon_backend_gguf.node.engines.base import Engine, EngineError
 from lightphon_backend_gguf.node.engines.listing import Listed, Told, listed
-from lightphon_backend_gguf.node.served import Endpoint
-from lightphon_backend_gguf.node.upstream import Upstream
+from lightphon_backend_gguf.node.serving.served import Endpoint
+from lightphon_backend_gguf.node.serving.upstream import Upstream
 
 WATCH_S = 5.0
 """How often an attached server is asked whether it is still there."""

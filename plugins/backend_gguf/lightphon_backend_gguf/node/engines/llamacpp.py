@@ -9,7 +9,7 @@ from attrs import asdict, frozen
 from lightphon_backend_gguf.node.dialect import LLAMA_CPP, Dialect, Feature
 from lightphon_backend_gguf.node.engines.base import Engine, EngineError
 from lightphon_backend_gguf.node.engines.child import Child, ChildFailed
-from lightphon_backend_gguf.node.served import Endpoint
+from lightphon_backend_gguf.node.serving.served import Endpoint
 
 FEATURES = frozenset(Feature) - {Feature.VISION, Feature.INFILL}
 """What llama.cpp's server can do with a single model file."""

@@ -11,8 +11,8 @@ from lightphon_backend_gguf.node.dialect import LLAMA_CPP, Dialect
 from lightphon_backend_gguf.node.engines.base import Engine, EngineError
 from lightphon_backend_gguf.node.engines.child import Child, ChildFailed
 from lightphon_backend_gguf.node.engines.llamacpp import FEATURES, load_error
-from lightphon_backend_gguf.node.served import Endpoint
-from lightphon_backend_gguf.node.upstream import Upstream
+from lightphon_backend_gguf.node.serving.served import Endpoint
+from lightphon_backend_gguf.node.serving.upstream import Upstream
 
 POLL_S = 0.05
 """How often a server that loads is asked whether it is ready; llama-server has no other way to tell."""
