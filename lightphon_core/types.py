@@ -16,7 +16,10 @@ def _amount(_: object, __: "Attribute[int]", value: object) -> None:
 
 
 class Capability(StrEnum):
-    """What a model, as it is offered, can do. A request that needs one only goes to offers that have it."""
+    """What a model, as it is offered, can do. A request that needs one only goes to offers that have it.
+
+    CHOICES is several choices in one answer (`n` above 1): as many as the offer has slots, since each takes one.
+    """
 
     CHAT = "chat"
     COMPLETION = "completion"
@@ -27,6 +30,8 @@ class Capability(StrEnum):
     REASONING = "reasoning"
     CODE = "code"
     INFILL = "infill"
+    LOGPROBS = "logprobs"
+    CHOICES = "choices"
 
 
 class Scope(StrEnum):
@@ -173,6 +178,7 @@ class Needs:
     """What a request asks of whoever serves it; all that filters and scorers may look at.
 
     `model` is a model id, or None for `auto`. `prompt_tokens` is an estimate from below (see `openai/request.py`).
+    `choices` is how many the answer shall have (`n`).
     """
 
     path: str
@@ -180,6 +186,7 @@ class Needs:
     capabilities: frozenset[Capability]
     prompt_tokens: int = 0
     max_output_tokens: int | None = None
+    choices: int = 1
 
 
 @frozen
