@@ -50,7 +50,7 @@ def test_what_reaches_the_model() -> None:
         True,
         1,
     )
-    assert request.needs.capabilities == {Capability.CHAT}
+    assert request.needs.capabilities == {Capability.CHAT, Capability.JSON}
     assert not request.offers_tools
     assert ready_body(request, model="a/b", max_tokens=7) == (
         b'{"model":"a/b","stream":true,"stream_options":{"include_usage":true},"x_new!":{"a" : [1, 2.50]},'

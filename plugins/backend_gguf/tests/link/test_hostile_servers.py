@@ -85,12 +85,12 @@ def test_what_is_no_json_object_is_refused(body):
 
 def test_the_engine_reads_what_was_checked():
     twice = b'{"messages":[],"messages":[{"role":"user","content":"Hi"}],"x":1.5}'
-    assert guarded(twice) == b'{"messages":[{"role":"user","content":"Hi"}],"x":1.5}'
+    assert guarded(twice) == {"messages": [{"role": "user", "content": "Hi"}], "x": 1.5}
     marked = chat({"type": "image_url", "image_url": {"url": PIXEL}, "cache_control": {"url": "http://h/"}})
-    assert b"cache_control" not in guarded(json.dumps(marked).encode())
+    assert "cache_control" not in str(guarded(json.dumps(marked).encode()))
     for content in (None, "see http://192.168.0.1/", "\ud800"):
         plain = {"messages": [{"role": "user", "content": content, "tool_calls": []}], "prompt": "x"}
-        assert json.loads(guarded(json.dumps(plain).encode())) == plain
+        assert guarded(json.dumps(plain).encode()) == plain
 
 
 class Canary:
