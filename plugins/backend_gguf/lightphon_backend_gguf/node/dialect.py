@@ -1,7 +1,7 @@
 """What each engine may be asked: what it can do, and the parameters that it takes.
 
-Pure. A request that `guard` let pass is cut down to what the engine is meant to have, and encoded anew, so that what was
-checked is what arrives: no repeated members, no other spelling, no second way to say the same.
+Pure. A request that `guard` let pass is cut down to what the engine is meant to have, and encoded anew, so that what
+was checked is what arrives: no repeated members, no other spelling, no second way to say the same.
 """
 
 import json
@@ -142,9 +142,10 @@ class Dialect:
         message = {name: value for name, value in message.items() if value is not None or name == "content"}
         if message.get("role") == "developer":
             message["role"] = "system"
-        if isinstance(parts := message.get("content"), list) and Feature.VISION not in self.features:
-            if any(part["type"] == "image_url" for part in parts):
-                raise JobFailed("refused", "This model takes text only.", param="messages")
+        content = message.get("content")
+        parts = content if isinstance(content, list) else []
+        if Feature.VISION not in self.features and any(part["type"] == "image_url" for part in parts):
+            raise JobFailed("refused", "This model takes text only.", param="messages")
         return message
 
 

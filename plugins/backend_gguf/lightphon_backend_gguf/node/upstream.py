@@ -69,7 +69,7 @@ class Upstream:
     async def post(
         self, endpoint: Endpoint, path: str, body: bytes, *, timeout_s: float
     ) -> AsyncGenerator[bytes, None]:
-        """Post a JSON body, as far as the guard and the endpoint's dialect let it pass, and yield the answer's bytes as they arrive.
+        """Post a JSON body, as far as the guard and the endpoint's dialect let it pass, and yield the answer's bytes.
 
         Closing the generator closes the connection at once, which makes the engine stop. JobFailed if the engine
         refuses, is gone or breaks off, or if the whole answer takes longer than `timeout_s` seconds.

@@ -11,8 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from attrs import frozen
 
-from lightphon_backend_gguf.node.dialect import Feature
-from lightphon_backend_gguf.node.engines.base import Engine, EngineError
+from lightphon_backend_gguf.node.engines.base import Engine
 from lightphon_backend_gguf.node.served import Endpoint
 from lightphon_backend_gguf.node.upstream import Upstream
 from lightphon_backend_gguf.protocol.messages import JobFailed

@@ -31,7 +31,8 @@ _UNKNOWN_TO_OLD = {
 """By way of the environment, where a llama-server that has not heard of them passes them over."""
 
 _LASTING = re.compile(r"error loading model|^OSError: ", re.MULTILINE)
-"""What is on standard error where the model was refused, or the program is none, rather than a port taken meanwhile."""
+"""What stands on standard error where the model was refused, or the program cannot be run. Another port may be free next
+time; and a llama-server that ends at once may lose what it wrote, which is then found out at the next start."""
 
 
 @frozen
