@@ -14,6 +14,21 @@ from lightphon_backend_gguf.protocol.messages import JobFailed
 Guarded = NewType("Guarded", dict[str, Any])
 """A request that was decoded and checked here."""
 
+MEMBERS = frozenset(
+    {
+        "role",
+        "content",
+        "name",
+        "tool_calls",
+        "tool_call_id",
+        "function_call",
+        "refusal",
+        "reasoning",
+        "reasoning_content",
+    }
+)
+"""What a message may have, and templates know what to do with; the rest is dropped, such as Ollama's `images`."""
+
 PARTS = ("text", "refusal", "image_url")
 """The types of content parts, each of which has its content in a member of the same name; other members are dropped.
 Other types (files, the Responses API's `input_image`) may name what lies elsewhere, and are refused; sound is, because
@@ -43,7 +58,8 @@ def _message(message: Any) -> dict[str, Any]:
     content = message.get("content") if isinstance(message, dict) else message
     if not isinstance(message, dict) or not isinstance(content, str | list | None):
         raise _refused("A message is malformed.", "messages")
-    return {**message, "content": [_part(part) for part in content]} if isinstance(content, list) else message
+    kept = {name: value for name, value in message.items() if name in MEMBERS}
+    return {**kept, "content": [_part(part) for part in content]} if isinstance(content, list) else kept
 
 
 def _part(part: Any) -> dict[str, Any]:

@@ -31,8 +31,8 @@ _UNKNOWN_TO_OLD = {
 """By way of the environment, where a llama-server that has not heard of them passes them over."""
 
 _LASTING = re.compile(r"error loading model|^OSError: ", re.MULTILINE)
-"""What stands on standard error where the model was refused, or the program cannot be run. Another port may be free next
-time; and a llama-server that ends at once may lose what it wrote, which is then found out at the next start."""
+"""What stands on standard error where the model was refused, or the program cannot be run. A port that was taken may be
+free next time. A llama-server that ends at once may lose what it wrote; then a later start finds out."""
 
 
 @frozen
