@@ -66,7 +66,8 @@ def test_a_request_goes_only_to_the_node_that_can(paying):
         answer = system.ask("greeting", n=2)
         assert (answer.routing_info["node_name"], len(answer.choices)) == ("new", 2)
     # A choice takes a slot: what the engine would refuse does not reach it.
-    assert refused(system, n=3).body["param"] == "n"
+    error = refused(system, n=3)
+    assert (error.body["param"], "must be at most 2" in error.message) == ("n", True)
     assert charges(system) == (9, 0)
 
 
