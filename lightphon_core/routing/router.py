@@ -36,6 +36,8 @@ NEED_IN_WORDS = {
     Capability.VISION: "images",
     Capability.JSON: "JSON output",
     Capability.INFILL: "infill",
+    Capability.LOGPROBS: "log probabilities",
+    Capability.CHOICES: "more than one choice",
 }
 
 
@@ -126,9 +128,13 @@ def rank(
     able = [entry for entry in named if needs.capabilities <= entry.offer.model.capabilities]
     if not able:
         raise _unable(named, needs)
-    roomy = [entry for entry in able if _fits(entry, needs)]
+    wide = [entry for entry in able if needs.choices <= entry.offer.slots]
+    if not wide:
+        most = max(entry.offer.slots for entry in able)
+        raise InvalidRequest(f"'n' must be at most {most} here: each choice takes a slot.", param="n")
+    roomy = [entry for entry in wide if _fits(entry, needs)]
     if not roomy:
-        largest = max(entry.offer.model.context_length or 0 for entry in able)
+        largest = max(entry.offer.model.context_length or 0 for entry in wide)
         raise ContextLengthExceeded(
             f"The prompt has at least {needs.prompt_tokens} tokens, but the largest context on offer is {largest} "
             "tokens. Shorten the messages or choose a model with a longer context (GET /v1/models lists them).",

@@ -2,12 +2,14 @@
 
 from lightphon_core.types.offers import (
     Capability,
+    ConnectedNode,
     Earnings,
     Facts,
     ListedModel,
     Load,
     Model,
     Node,
+    NodeState,
     Offer,
     Price,
     PriceInForce,
@@ -18,6 +20,7 @@ from lightphon_core.types.requests import Filters, Focus, Job, Needs, Size, Sort
 
 __all__ = [
     "Capability",
+    "ConnectedNode",
     "Credentials",
     "Earnings",
     "Facts",
@@ -29,6 +32,7 @@ __all__ = [
     "Model",
     "Needs",
     "Node",
+    "NodeState",
     "Offer",
     "Price",
     "PriceInForce",

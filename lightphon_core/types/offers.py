@@ -16,7 +16,10 @@ def _amount(_: object, __: "Attribute[int]", value: object) -> None:
 
 
 class Capability(StrEnum):
-    """What a model, as it is offered, can do. A request that needs one only goes to offers that have it."""
+    """What a model, as it is offered, can do. A request that needs one only goes to offers that have it.
+
+    CHOICES is several choices in one answer (`n` above 1): as many as the offer has slots, since each takes one.
+    """
 
     CHAT = "chat"
     COMPLETION = "completion"
@@ -27,6 +30,8 @@ class Capability(StrEnum):
     REASONING = "reasoning"
     CODE = "code"
     INFILL = "infill"
+    LOGPROBS = "logprobs"
+    CHOICES = "choices"
 
 
 @frozen

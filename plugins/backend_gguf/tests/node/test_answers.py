@@ -138,16 +138,6 @@ async def test_several_jobs_at_once(run: Run, models: Path) -> None:
             await job.aclose()
 
 
-async def test_n_choices_take_n_slots_and_more_are_refused(run: Run, models: Path) -> None:
-    async with run(models / "greeting.gguf", slots=2) as engine:
-        two = await engine.answer(n=2)
-        assert [choice["message"]["content"] for choice in two["choices"]] == [scripted.GREETING.text] * 2
-        with pytest.raises(JobFailed) as caught:
-            await engine.answer(n=3)
-        assert caught.value.kind == "refused"
-        assert "'n'" in caught.value.message
-
-
 async def test_the_context_is_per_slot_and_an_overflow_is_refused(run: Run, models: Path) -> None:
     async with run(models / "greeting.gguf", slots=2, context=512) as engine:
         for stream in (False, True):

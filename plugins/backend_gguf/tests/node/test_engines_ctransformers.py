@@ -57,6 +57,7 @@ async def test_a_file_of_today_is_one_error_that_names_all_that_is_missing() -> 
         check(path)
     for words in (str(path), "tokenizer.ggml.pre", "tokenizer.ggml.scores", "output.weight"):
         assert words in str(caught.value)
+    assert caught.value.lasting
 
 
 def cut(stops: list[str], *pieces: bytes) -> tuple[list[str], str, bool]:

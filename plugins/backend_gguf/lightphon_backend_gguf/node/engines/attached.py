@@ -122,9 +122,9 @@ async def discover(url: str, key: str = "") -> list[Listed]:
     return [listed(told, name) for name in names]
 
 
-def dialect_of(model: Listed) -> Dialect:
-    """What a listed model may be asked."""
-    return Dialect(model.features, LLAMA_CPP if model.server == "llama.cpp" else OPENAI)
+def dialect_of(model: Listed, slots: int) -> Dialect:
+    """What a listed model may be asked, where so many of its slots are ours."""
+    return Dialect.of_slots(model.features, LLAMA_CPP if model.server == "llama.cpp" else OPENAI, slots)
 
 
 def _names(models: Any) -> list[str] | None:

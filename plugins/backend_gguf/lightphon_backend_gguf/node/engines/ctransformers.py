@@ -60,7 +60,8 @@ class CTransformers(Engine):
         try:
             ready = await self._child.launch(spec)
         except ChildFailed as failed:
-            raise EngineError(f"ctransformers cannot load {self._settings.path}: {failed.reason}") from None
+            message = f"ctransformers cannot load {self._settings.path}: {failed.reason}"
+            raise EngineError(message, lasting=failed.said) from None
         except BaseException:
             await self.stop()
             raise
@@ -88,7 +89,7 @@ def check(path: Path) -> Header:
     except FileNotFoundError:
         raise EngineError(f"ctransformers cannot load {path}: there is no such file") from None
     except (OSError, GgufError) as error:
-        raise EngineError(f"ctransformers cannot load {path}: {error}") from None
+        raise EngineError(f"ctransformers cannot load {path}: {error}", lasting=isinstance(error, GgufError)) from None
     if found := missing(header):
-        raise EngineError(f"ctransformers cannot load {path}: {'; '.join(found)}")
+        raise EngineError(f"ctransformers cannot load {path}: {'; '.join(found)}", lasting=True)
     return header

@@ -1,6 +1,7 @@
 """A user's own llama-server, named by the operator: llama.cpp as built for that machine, run with our arguments."""
 
 import asyncio
+import re
 import secrets
 import socket
 from pathlib import Path
@@ -29,6 +30,10 @@ _UNKNOWN_TO_OLD = {
 }
 """By way of the environment, where a llama-server that has not heard of them passes them over."""
 
+_LASTING = re.compile(r"error loading model|^OSError: ", re.MULTILINE)
+"""What stands on standard error where the model was refused, or the program cannot be run. A port that was taken may be
+free next time. A llama-server that ends at once may lose what it wrote; then a later start finds out."""
+
 
 @frozen
 class LlamaServerSettings:
@@ -51,7 +56,7 @@ class LlamaServer(Engine):
     def __init__(self, settings: LlamaServerSettings) -> None:
         self._settings = settings
         self._child = Child(_WORKER)
-        self.dialect = Dialect(FEATURES, LLAMA_CPP)
+        self.dialect = Dialect.of_slots(FEATURES, LLAMA_CPP, settings.slots)
 
     @property
     def pid(self) -> int | None:
@@ -76,7 +81,8 @@ class LlamaServer(Engine):
             await self._ready(endpoint)
         except ChildFailed as failed:
             reason = load_error(failed.stderr) or failed.reason
-            raise EngineError(f"{settings.binary} cannot load {settings.path}: {reason}") from None
+            message = f"{settings.binary} cannot load {settings.path}: {reason}"
+            raise EngineError(message, lasting=_LASTING.search(failed.stderr) is not None) from None
         except BaseException:
             await self.stop()
             raise

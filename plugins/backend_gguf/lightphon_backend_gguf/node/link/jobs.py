@@ -8,7 +8,6 @@ from typing import Protocol
 
 import structlog
 
-from lightphon_backend_gguf.node.guard import guarded
 from lightphon_backend_gguf.node.serving.served import Endpoint, Served
 from lightphon_backend_gguf.protocol.messages import PATHS, JobFailed, OfferLoad
 from lightphon_backend_gguf.protocol.node_session import JobReceived
@@ -108,7 +107,7 @@ class JobRunner:
         await self._idle.wait()
 
     async def _run(self, job: JobReceived, endpoint: Endpoint) -> None:
-        async with aclosing(self._post(endpoint, job.path, guarded(job.body), timeout_s=job.timeout_s)) as parts:
+        async with aclosing(self._post(endpoint, job.path, job.body, timeout_s=job.timeout_s)) as parts:
             async for part in parts:
                 await self._replies.output(job.job, part)
 

@@ -204,7 +204,7 @@ def capabilities(header: Header, file_name: str) -> tuple[str, ...]:
     """What the model can do in llama.cpp, as the words of the core's `Capability`, sorted."""
     if is_embedding(header):
         return ("embedding",)
-    found = {"completion", "json"}
+    found = {"completion", "json", "logprobs", "choices"}
     template = _text(header, "tokenizer.chat_template")
     if template:
         found.add("chat")

@@ -143,7 +143,10 @@ async def _plan_server(located: Located, source: ServerSource, key: str) -> list
 
 def _plan_listed(located: Located, model: Listed, url: str, key: str) -> Planned:
     """What a running server tells of a model is all that is known of it."""
-    wish, capabilities = located.wish, {str(feature) for feature in model.features}
+    wish = located.wish
+    slots = min(wish.slots, model.slots or wish.slots)
+    dialect = dialect_of(model, slots)
+    capabilities = {str(feature) for feature in dialect.features}
     told = ModelFacts(
         id=located.model_id or plain_id(model.name) or "model",
         capabilities=tuple(sorted(capabilities | ({"reasoning"} if model.reasoning else set()))),
@@ -151,8 +154,7 @@ def _plan_listed(located: Located, model: Listed, url: str, key: str) -> Planned
         params_b=model.params_b,
         quantization=model.quantization,
     )
-    slots = min(wish.slots, model.slots or wish.slots)
-    settings = AttachedSettings(url, model.name, key=key, dialect=dialect_of(model))
+    settings = AttachedSettings(url, model.name, key=key, dialect=dialect)
     offer = OfferMessage(id=told.id, model=told, slots=slots, price=wish.price, engine=model.server)
     # However long it is away: it is not ours, and may come back.
     return Planned(offer, partial(engine_for, settings), attempts=None)

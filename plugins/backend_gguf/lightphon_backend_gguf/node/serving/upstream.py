@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import aiohttp
 
+from lightphon_backend_gguf.node.guard import guarded
 from lightphon_backend_gguf.node.serving.served import Endpoint
 from lightphon_backend_gguf.protocol.messages import JobFailed
 
@@ -68,12 +69,12 @@ class Upstream:
     async def post(
         self, endpoint: Endpoint, path: str, body: bytes, *, timeout_s: float
     ) -> AsyncGenerator[bytes, None]:
-        """Post a JSON body, as far as the endpoint's dialect lets it pass, and yield the answer's bytes as they arrive.
+        """Post a JSON body, as far as the guard and the endpoint's dialect let it pass, and yield the answer's bytes.
 
         Closing the generator closes the connection at once, which makes the engine stop. JobFailed if the engine
         refuses, is gone or breaks off, or if the whole answer takes longer than `timeout_s` seconds.
         """
-        body = endpoint.dialect.prepare(body, endpoint.model)
+        body = endpoint.dialect.prepare(guarded(body), endpoint.model)
         headers = {"Content-Type": "application/json", **_authorization(endpoint.key)}
         timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_TIMEOUT_S)
         try:

@@ -25,6 +25,11 @@ async def test_the_engine_is_the_one_that_is_named(models: Path, tmp_path: Path)
     assert (usual.memory_limit, usual.memory_estimate is None) == (None, False)
     assert (await planned(Wish(source, memory_limit=2**30), path)).memory_limit == 2**30
     assert (usual.offer.engine, usual.offer.slots, usual.offer.model.context_length) == ("llama.cpp", 3, 64)
+    assert {"logprobs", "choices"} <= set(usual.offer.model.capabilities)
+    alone = await planned(Wish(source, slots=1), path)
+    assert "choices" not in alone.offer.model.capabilities, "a choice takes a slot"
+    old = await planned(Wish(source, engine="ctransformers"), path)
+    assert not {"logprobs", "choices", "json"} & set(old.offer.model.capabilities)
     assert isinstance(usual.engine(), LlamaCpp)
     assert usual.engine() is not usual.engine()
     program = tmp_path / "my-server"
