@@ -207,7 +207,8 @@ async def test_a_cancelled_answer_frees_its_slot(run: Run, models: Path) -> None
 
 
 async def test_a_prompt_that_is_cancelled_while_it_is_read_frees_its_slot(run: Run) -> None:
-    """A real model with a prompt that takes one thread some 40 s, of which it is granted about one."""
+    """A real model with a prompt that takes one thread some 40 s, more where the machine is busy. The slot is free in a
+    small part of the time that the rest of it would take at the speed seen."""
     path = find_demo_model()
     assert path is not None
     async with run(path, context=8192) as engine:
@@ -216,11 +217,16 @@ async def test_a_prompt_that_is_cancelled_while_it_is_read_frees_its_slot(run: R
         engine.endpoint = evolve(engine.endpoint, dialect=evolve(engine.endpoint.dialect, parameters=allowed))
         prompt = [{"role": "user", "content": "the cat sat on a mat. " * 850}]
         job = engine.post(messages=prompt, stream=True, return_progress=True)
-        first = json.loads((await anext(job)).removeprefix(b"data: "))
-        assert 0 <= first["prompt_progress"]["processed"] < first["prompt_progress"]["total"] / 2
-        assert first["prompt_progress"]["total"] > 5000
-        await asyncio.wait_for(job.aclose(), 0.5)
-        assert await asyncio.wait_for(engine.answer(max_tokens=1), 1)
+        read, total, taken_ms = 0, 1, 0
+        while not read:
+            progress = json.loads((await anext(job)).removeprefix(b"data: "))["prompt_progress"]
+            read, total, taken_ms = progress["processed"], progress["total"], progress["time_ms"]
+        assert read < total / 2
+        assert total > 5000
+        rest_s = taken_ms / 1000 * (total - read) / read
+        async with asyncio.timeout(rest_s / 8):
+            await job.aclose()
+            assert await engine.answer(max_tokens=1)
 
 
 async def test_an_engine_that_dies_in_the_middle(run: Run, models: Path) -> None:
