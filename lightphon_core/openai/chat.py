@@ -8,7 +8,8 @@ from msgspec import Meta, Struct
 
 from lightphon_core.errors import InvalidRequest
 from lightphon_core.openai.body import typed
-from lightphon_core.openai.selection import OPENING_BYTES, Name, Selecting, Selection, selection_of, session_of
+from lightphon_core.openai.route import Name
+from lightphon_core.openai.selection import OPENING_BYTES, Selecting, Selection, selection_of, session_of
 from lightphon_core.types import Capability
 
 MAX_CHOICES: Final = 8

@@ -20,11 +20,16 @@ MAX_WORDS: Final = 64
 MAX_WORD: Final = 200
 """Characters in one of them."""
 MAX_CANDIDATES: Final = 100
+MAX_SESSION: Final = 512
+"""Characters in the name of a session."""
 MAX_PARAMS_B: Final = 100_000
 MAX_PRICE_SATS: Final = 1_000_000_000
 
 _FINEST = -30  # decimal places, zeros among them, beyond which nobody writes an amount
 
+Name = Annotated[str, Meta(min_length=1, max_length=256)]
+"""Of a model."""
+SessionName = Annotated[str, Meta(max_length=MAX_SESSION)]
 Word = Annotated[str, Meta(min_length=1, max_length=MAX_WORD)]
 Words = Word | Annotated[list[Word], Meta(min_length=1, max_length=MAX_WORDS)]
 Params = Annotated[float, Meta(gt=0, le=MAX_PARAMS_B)]
@@ -60,10 +65,10 @@ class RouteQuery(Route, kw_only=True):
     """Filters, and the request that they are for. `model` is an id, `auto`, or `auto:` and fast, cheap, code, reasoning
     or free. `prompt_tokens` and `max_tokens` are how long prompt and answer are expected to be."""
 
-    model: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    model: Name | None = None
     prompt_tokens: Annotated[int, Meta(ge=0, le=10**9)] | None = None
     max_tokens: Annotated[int, Meta(ge=1, le=10**9)] | None = None
-    session_id: Annotated[str, Meta(max_length=512)] | None = None
+    session_id: SessionName | None = None
 
 
 _decoder = msgspec.json.Decoder(Route)

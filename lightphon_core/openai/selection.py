@@ -10,20 +10,15 @@ from attrs import field, frozen
 from msgspec import Meta, Struct
 
 from lightphon_core.errors import InvalidRequest
-from lightphon_core.openai.route import Route, filters_of
+from lightphon_core.openai.route import Name, Route, SessionName, filters_of
 from lightphon_core.types import Filters, Focus
 
 AUTO: Final = "auto"
 """The model id that leaves the choice to the router. After a colon it may say what to look for: "auto:fast"."""
 MAX_MODELS: Final = 8
 """The most that `models` may name."""
-MAX_SESSION: Final = 512
-"""Characters in the name of a session."""
 OPENING_BYTES: Final = 65_536
 """What is looked at of each message that begins a conversation."""
-
-Name = Annotated[str, Meta(min_length=1, max_length=256)]
-SessionName = Annotated[str, Meta(max_length=MAX_SESSION)]
 
 
 class Selecting(Struct):

@@ -17,7 +17,8 @@ from litestar.openapi.spec import (
     Schema,
 )
 
-from lightphon_core.openai.selection import MAX_MODELS, MAX_SESSION
+from lightphon_core.openai.route import MAX_SESSION
+from lightphon_core.openai.selection import MAX_MODELS
 from lightphon_core.web.openapi import GUARDED, TAKES_BODY, refusals
 
 

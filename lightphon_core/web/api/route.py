@@ -66,8 +66,9 @@ class Candidates(msgspec.Struct, frozen=True):
 )
 async def route_models(data: JSONBody[RouteQuery], principal: Given[Principal], gateway: Given[Gateway]) -> Candidates:
     """Who would be asked to serve such a request, of the models that the key may use, and in which order."""
-    ranking = gateway.router.consider(needs_of(data, principal), allowed=principal.models)
-    most = data.limit or CANDIDATES
+    needs = needs_of(data, principal)
+    ranking = gateway.router.consider(needs, allowed=principal.models)
+    most = needs.filters.limit or CANDIDATES
     return Candidates([_candidate(each) for each in ranking.candidates[:most]], dict(ranking.excluded))
 
 
