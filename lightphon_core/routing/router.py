@@ -91,6 +91,13 @@ class Router:
         ranked = rank(self.catalogue, needs, self._scorers, lambda entry: self.stats(entry, needs), allowed=allowed)
         return Ranking(ranked, {})
 
+    def consider(self, needs: Needs, *, allowed: frozenset[str] | None = None) -> Ranking:
+        """The same for somebody who only asks: where nothing is left the ranking is empty."""
+        try:
+            return self.rank(needs, allowed=allowed)
+        except LightPhonError:
+            return Ranking([], {})
+
     def stats(self, entry: Entry, needs: Needs) -> Stats:
         """What is known of an offer now, for this request."""
         del needs
