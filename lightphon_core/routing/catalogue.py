@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from lightphon_core.ports import Backend
 from lightphon_core.routing.listing import Listing
-from lightphon_core.types import ListedModel, Load, Offer, OfferKey
+from lightphon_core.types import ConnectedNode, ListedModel, Load, Offer, OfferKey
 
 RETRY_S = 1.0
 """How long a backend that failed to say what it offers is left alone."""
@@ -159,6 +159,10 @@ class Catalogue:
         """The models on offer, by id."""
         self.refresh()
         return self._listing.models()
+
+    def nodes(self) -> list[ConnectedNode]:
+        """Every node that is connected now, also those without an offer."""
+        return [connected for backend in self._backends for connected in backend.nodes()]
 
     def was_offered(self, model: str) -> bool:
         """Whether a model of this id is on offer, or was since the server started."""

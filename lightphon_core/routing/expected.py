@@ -24,7 +24,7 @@ def prompt_tokens(needs: Needs) -> int:
 
 
 def completion_tokens(needs: Needs) -> int:
-    """Tokens of the answer."""
+    """Tokens of one choice of the answer."""
     return USUAL_ANSWER if needs.max_output_tokens is None else min(USUAL_ANSWER, needs.max_output_tokens)
 
 
@@ -42,4 +42,4 @@ def expected_msat(price: Price, needs: Needs, ttft_s: float | None, tokens_per_s
     if price.per_minute:
         speed = USUAL_SPEED if tokens_per_s is None else max(LEAST_SPEED, tokens_per_s)
         ms = round(1000 * ((USUAL_TTFT_S if ttft_s is None else ttft_s) + tokens / speed))
-    return cost(price, prompt_tokens=prompt_tokens(needs), completion_tokens=tokens, ms=ms)
+    return cost(price, prompt_tokens=prompt_tokens(needs), completion_tokens=tokens * needs.choices, ms=ms)

@@ -18,6 +18,7 @@ CAPABILITIES = "capabilities"
 CONTEXT = "context"
 FREE = "free"
 EXCLUDE = "exclude"
+CHOICES = "choices"
 MAX_PRICE = "max_price"
 FAILING = "failing"
 
@@ -42,7 +43,7 @@ FILTERS: Mapping[str, Filter] = {
 """Those that look at the model alone, by field of `Filters`, in the order in which they are looked at. `exclude` looks
 at the node too (`spares`); `max_price` is the router's, since it depends on what was measured."""
 
-CONDITIONS: Sequence[str] = (MODEL, ALLOWED, CAPABILITIES, CONTEXT, FREE, *FILTERS, MAX_PRICE, FAILING)
+CONDITIONS: Sequence[str] = (MODEL, ALLOWED, CAPABILITIES, CONTEXT, FREE, *FILTERS, CHOICES, MAX_PRICE, FAILING)
 """All that can leave an offer out, in the order in which they are looked at."""
 
 

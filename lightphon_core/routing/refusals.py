@@ -17,6 +17,7 @@ from lightphon_core.errors import (
 from lightphon_core.money import sats
 from lightphon_core.routing.filters import (
     CAPABILITIES,
+    CHOICES,
     CONTEXT,
     EXCLUDE,
     FAILING,
@@ -41,6 +42,8 @@ CAPABILITY_IN_WORDS = {
     Capability.VISION: "images",
     Capability.JSON: "JSON output",
     Capability.INFILL: "infill",
+    Capability.LOGPROBS: "log probabilities",
+    Capability.CHOICES: "more than one choice",
 }
 
 
@@ -95,9 +98,12 @@ def no_group(needs: Needs, demand: Demand, groups: Iterable[Group]) -> LightPhon
     return None
 
 
-def no_offer(needs: Needs, left_out: Mapping[str, int], cheapest_msat: int | None) -> LightPhonError:
-    """The models would do, but none of their offers. `left_out` counts them by condition; `cheapest_msat` is the least
-    that one of them which is too dear is expected to cost."""
+def no_offer(
+    needs: Needs, left_out: Mapping[str, int], *, most_slots: int, cheapest_msat: int | None
+) -> LightPhonError:
+    """The models would do, but none of their offers. `left_out` counts them by condition; `most_slots` is the most that
+    one of those has which have too few, and `cheapest_msat` the least that one is expected to cost which is too dear.
+    """
     if left_out.get(FAILING):
         return NoNodesAvailable(
             "The nodes that could serve this request have failed lately, and are given a rest. Try again shortly.",
@@ -110,6 +116,8 @@ def no_offer(needs: Needs, left_out: Mapping[str, int], cheapest_msat: int | Non
             f"Nothing that would do is expected to cost at most {most} sats for this answer (max_price); the cheapest "
             f"is expected to cost {sats(cheapest_msat)} sats.",
         )
+    if left_out.get(CHOICES):
+        return InvalidRequest(f"'n' must be at most {most_slots} here: each choice takes a slot.", param="n")
     return _without(EXCLUDE, needs, [], narrowed=True)
 
 

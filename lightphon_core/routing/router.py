@@ -18,7 +18,9 @@ from lightphon_core.routing.scoring import Panel, Weighted
 from lightphon_core.routing.search import Known, Ranked, Search
 from lightphon_core.types import Filters, Load, Needs, Offer, OfferKey, Price, PriceInForce, Stats
 
-__all__ = ["RETRY_AFTER_S", "Ranked", "Ranking", "Router", "Weighted"]
+__all__ = ["RETRY_AFTER_S", "Key", "Ranked", "Ranking", "Router", "Weighted"]
+
+Key = OfferKey
 
 _ORDINARY_PROMPT = 250
 """By requests of this length groups are put in order of merit, in tokens as `Needs` has them."""
@@ -30,8 +32,8 @@ class Ranking:
     in the order in which they were looked at.
 
     An offer without a free slot comes after all that have one. Where there are many offers the candidates are a short
-    list, and conditions that hold for single offers (`exclude` for a node, `max_price`, `failing`) were counted only
-    for those that were looked at.
+    list, and conditions that hold for single offers (`exclude` for a node, `choices`, `max_price`, `failing`) were
+    counted only for those that were looked at.
     """
 
     candidates: Sequence[Ranked]

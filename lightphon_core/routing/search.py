@@ -11,7 +11,16 @@ from lightphon_core.errors import LightPhonError
 from lightphon_core.routing import refusals
 from lightphon_core.routing.catalogue import Catalogue, Entry
 from lightphon_core.routing.expected import expected_msat
-from lightphon_core.routing.filters import EXCLUDE, FAILING, MAX_PRICE, Demand, capabilities_of, is_free, spares
+from lightphon_core.routing.filters import (
+    CHOICES,
+    EXCLUDE,
+    FAILING,
+    MAX_PRICE,
+    Demand,
+    capabilities_of,
+    is_free,
+    spares,
+)
 from lightphon_core.routing.index import Group, Index, preference_of
 from lightphon_core.routing.observations import Observations, Observed
 from lightphon_core.routing.scoring import Panel
@@ -30,11 +39,6 @@ class Ranked:
     score: float
     parts: Mapping[str, float]
     stats: Stats
-
-    @property
-    def is_full(self) -> bool:
-        """Whether it has no free slot."""
-        return _is_full(self.entry, self.stats.load)
 
 
 @frozen
@@ -74,6 +78,7 @@ class Search:
         self._needs = needs
         self._allowed = allowed
         self._silent = silent
+        self._most_slots = 0
         self._cheapest: int | None = None
         self.excluded: Counter[str] = Counter()
         self.error: LightPhonError | None = None
@@ -123,6 +128,9 @@ class Search:
         filters = needs.filters
         if filters.exclude is not None and not spares(filters.exclude, offer.node):
             return EXCLUDE
+        if needs.choices > offer.slots:
+            self._most_slots = max(self._most_slots, offer.slots)
+            return CHOICES
         observed = known.observations.of(entry.key)
         expected = expected_msat(group.price, needs, observed.ttft_s, observed.tokens_per_s)
         if filters.max_price_msat is not None and expected > filters.max_price_msat:
@@ -131,7 +139,8 @@ class Search:
         if entry.backend.name in self._silent or not known.allows(entry.key):
             return FAILING
         load = known.load(entry)
-        return _Found(entry, group, load, observed, expected, _is_full(entry, load))
+        is_full = load.busy + load.queued + needs.choices > offer.slots
+        return _Found(entry, group, load, observed, expected, is_full)
 
     def _stats(self, found: _Found, holder: OfferKey | None) -> Stats:
         observed = found.observed
@@ -166,8 +175,6 @@ class Search:
         groups = [group for group in index.groups() if refusals.concerns(demand, group)]
         if not groups:
             return refusals.nobody(allowed)
-        return refusals.no_group(needs, demand, groups) or refusals.no_offer(needs, left_out, self._cheapest)
-
-
-def _is_full(entry: Entry, load: Load) -> bool:
-    return load.busy + load.queued >= entry.offer.slots
+        return refusals.no_group(needs, demand, groups) or refusals.no_offer(
+            needs, left_out, most_slots=self._most_slots, cheapest_msat=self._cheapest
+        )

@@ -2,12 +2,14 @@
 
 from lightphon_core.types.offers import (
     Capability,
+    ConnectedNode,
     Earnings,
     Facts,
     ListedModel,
     Load,
     Model,
     Node,
+    NodeState,
     Offer,
     OfferKey,
     Price,
@@ -19,6 +21,7 @@ from lightphon_core.types.requests import Filters, Focus, Job, Needs, Size, Sort
 
 __all__ = [
     "Capability",
+    "ConnectedNode",
     "Credentials",
     "Earnings",
     "Facts",
@@ -30,6 +33,7 @@ __all__ = [
     "Model",
     "Needs",
     "Node",
+    "NodeState",
     "Offer",
     "OfferKey",
     "Price",

@@ -144,6 +144,25 @@ def test_needs_pick_the_node_that_can():
     assert ids(ranked(shelf, evolve(NEEDS, capabilities=CHAT | {Capability.TOOLS}))) == ["tools"]
 
 
+def test_log_probabilities_and_several_choices_go_only_where_they_are_had():
+    several = CHAT | {Capability.CHOICES}
+    shelf = Shelf(
+        offer("plain", slots=8),
+        offer("two", capabilities=several, slots=2),
+        offer("four", capabilities=several, slots=4),
+        offer("tells", capabilities=CHAT | {Capability.LOGPROBS}),
+    )
+    assert ids(ranked(shelf, evolve(NEEDS, capabilities=CHAT | {Capability.LOGPROBS}))) == ["tells"]
+    assert set(ids(ranked(shelf, evolve(NEEDS, capabilities=several, choices=2)))) == {"two", "four"}
+    assert ids(ranked(shelf, evolve(NEEDS, capabilities=several, choices=3))) == ["four"]
+    with pytest.raises(InvalidRequest, match="'n' must be at most 4") as error:
+        ranked(shelf, evolve(NEEDS, capabilities=several, choices=5))
+    assert error.value.param == "n"
+    for capability, words in ((Capability.LOGPROBS, "log probabilities"), (Capability.CHOICES, "more than one choice")):
+        with pytest.raises(InvalidRequest, match=f"'m' cannot do {words}"):
+            ranked(Shelf(offer("plain")), evolve(NEEDS, model="m", capabilities=CHAT | {capability}, choices=2))
+
+
 @pytest.mark.parametrize("nonsense", [math.nan, math.inf])
 def test_an_opinion_that_is_no_number_counts_as_none(nonsense):
     class Odd(Scorer):
