@@ -71,7 +71,7 @@ Placed = tuple[float, int, Group]
 class _Order:
     """All groups by merit."""
 
-    def __init__(self, merit: Callable[[Group], float]) -> None:
+    def __init__(self, merit: Callable[[Offer, Price], float]) -> None:
         self._merit = merit
         self._placed: dict[Group, Placed] = {}
         self.sorted: list[Placed] = []
@@ -92,7 +92,7 @@ class _Order:
         del self.sorted[bisect_left(self.sorted, placed)]
 
     def _place(self, group: Group) -> Placed:
-        return -self._merit(group), group.serial, group
+        return -self._merit(group.members[0].offer, group.price), group.serial, group
 
 
 class Pool:
@@ -173,7 +173,7 @@ class Index:
     a preference, all else being equal."""
 
     def __init__(
-        self, price: Callable[[Offer], PriceInForce], merit: Callable[[Preference, Offer, Price], float]
+        self, price: Callable[[Offer], PriceInForce], merit: Callable[[Preference], Callable[[Offer, Price], float]]
     ) -> None:
         self._price = price
         self._merit = merit
@@ -254,9 +254,7 @@ class Index:
     def _order(self, preference: Preference) -> _Order:
         order = self._orders.get(preference)
         if order is None:
-            order = self._orders[preference] = _Order(
-                lambda group: self._merit(preference, group.members[0].offer, group.price)
-            )
+            order = self._orders[preference] = _Order(self._merit(preference))
             order.fill(self._groups.values())
             if len(self._orders) > ORDERS:
                 oldest, _ = self._orders.popitem(last=False)

@@ -109,7 +109,8 @@ class Router:
         return ranking
 
     def consider(self, needs: Needs, *, allowed: frozenset[str] | None = None) -> Ranking:
-        """As `rank`, but where nothing is left there are no candidates, and no error. `excluded` is complete."""
+        """As `rank`, but where nothing is left there are no candidates, and no error. `excluded` is complete, unless
+        there are more than a thousand offers of which the conditions on models leave none out."""
         return self._rank(needs, allowed, thorough=True)[0]
 
     def _rank(
@@ -139,14 +140,19 @@ class Router:
         best = list(candidates.values())[: needs.filters.limit]
         return Ranking(best, {name: excluded[name] for name in CONDITIONS if excluded[name]}), errors
 
-    def _merit(self, preference: Preference, offer: Offer, price: Price) -> float:
-        """How good the offer would be for an ordinary request if nobody used it and it had not been measured."""
+    def _merit(self, preference: Preference) -> Callable[[Offer, Price], float]:
+        """How good an offer would be for an ordinary request if nobody used it and it had not been measured."""
         filters = Filters(sort=preference.sort, prefer_size=preference.size)
         needs = Needs(
             "/v1/chat/completions", None, frozenset(), _ORDINARY_PROMPT, focus=preference.focus, filters=filters
         )
-        stats = Stats(price=price, expected_msat=expected_msat(price, needs, None, None))
-        return self._panel.score(self._panel.weights(needs), offer, needs, stats)[0]
+        weights = self._panel.weights(needs)
+
+        def merit(offer: Offer, price: Price) -> float:
+            stats = Stats(price=price, expected_msat=expected_msat(price, needs, None, None))
+            return self._panel.score(weights, offer, needs, stats)[0]
+
+        return merit
 
 
 class _Departures:

@@ -27,6 +27,9 @@ from lightphon_core.routing.scoring import Panel
 from lightphon_core.routing.shortlist import LENGTH, Looking
 from lightphon_core.types import Load, Needs, OfferKey, Sort, Stats
 
+THOROUGH = 1_000
+"""Offers that may be looked at for one question, so that nobody waits for somebody's curiosity."""
+
 
 @frozen
 class Ranked:
@@ -84,7 +87,7 @@ class Search:
         self.error: LightPhonError | None = None
 
     def run(self, *, thorough: bool) -> list[Ranked]:
-        """The offers, best first. `thorough`: look at all, so that `excluded` is complete."""
+        """The offers, best first. `thorough`: look at all, within reason, so that `excluded` is complete."""
         known, needs = self._known, self._needs
         demand = self._demand()
         pool = known.index.pool(demand, preference_of(needs))
@@ -95,7 +98,7 @@ class Search:
             looking.everywhere()
         else:
             looking.around(holder=holder, fastest=self._fastest())
-            if thorough:
+            if thorough and pool.fits(THOROUGH):
                 looking.everywhere()
         self.excluded += looking.left_out
         found = looking.found(max(LENGTH, needs.filters.limit or 0))

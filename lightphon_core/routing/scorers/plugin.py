@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from lightphon_core.hookspecs import hookimpl
@@ -13,6 +14,9 @@ from lightphon_core.routing.scorers.capability import Fit
 from lightphon_core.routing.scorers.price import CostOfAnswer
 from lightphon_core.routing.scorers.speed import Speed
 
+SCORERS: Sequence[Scorer] = (Availability(), Speed(), Fit(), CostOfAnswer(), Affinity())
+"""All of them; they remember nothing."""
+
 
 class BuiltinScorers:
     """The plugin that brings them."""
@@ -21,5 +25,5 @@ class BuiltinScorers:
         del host
 
     @hookimpl
-    def register_scorers(self) -> list[Scorer]:
-        return [Availability(), Speed(), Fit(), CostOfAnswer(), Affinity()]
+    def register_scorers(self) -> Sequence[Scorer]:
+        return SCORERS
