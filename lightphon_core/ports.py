@@ -26,7 +26,11 @@ class Backend(ABC):
         """
 
     def load(self) -> Mapping[str, Load]:
-        """How busy each offer is, by offer id. A snapshot too. Offers that are left out count as idle."""
+        """How busy each offer is, by offer id. A snapshot too. Offers that are left out count as idle.
+
+        Asked for at each request, which then looks up a few offers: a mapping that looks them up when it is asked is
+        welcome, where there are many.
+        """
         return {}
 
     def nodes(self) -> Sequence[ConnectedNode]:
