@@ -1,5 +1,6 @@
 """From a client's body to what is sent to a model: checked, with one output limit, otherwise as the client wrote it."""
 
+import hashlib
 from collections.abc import Callable
 
 import msgspec
@@ -44,6 +45,8 @@ class InferenceRequest:
     prompt: chat.Prompt
     kept: bytes = field(repr=False)
     """The fields that travel as they are: members of a JSON object, each followed by a comma."""
+    session: bytes | None = field(default=None, repr=False)
+    """What tells the client's conversation from its others."""
 
     @property
     def offers_tools(self) -> bool:
@@ -86,6 +89,7 @@ def parse(path: str, body: bytes, *, max_output_tokens: int) -> InferenceRequest
         tools=facts.tools,
         prompt=facts.prompt,
         kept=b"".join(kept),
+        session=_session(fields),
     )
 
 
@@ -98,6 +102,17 @@ def ready_body(request: InferenceRequest, *, model: str, max_tokens: int) -> byt
         max_tokens = min(max_tokens, request.needs.max_output_tokens)
     head = b'{"model":%b,"stream":true,"stream_options":{"include_usage":true},' % msgspec.json.encode(model)
     return b'%b%b"max_tokens":%d}' % (head, request.kept, max_tokens)
+
+
+def _session(fields: dict[str, bytes]) -> bytes | None:
+    for name in ("session_id", "prompt_cache_key"):
+        if name in fields:
+            return name.encode() + fields[name]
+    first: dict[str, bytes] = {}
+    for message in msgspec.json.decode(fields["messages"]):
+        first.setdefault(message["role"], msgspec.json.encode(message))
+    parts = [first[role] for role in ("system", "developer", "user") if role in first]
+    return b"first" + hashlib.blake2b(b"".join(parts)).digest() if parts else None
 
 
 def _output_limit(fields: dict[str, bytes]) -> int | None:

@@ -70,7 +70,8 @@ class Ranking:
 
 
 class Router:
-    """One per application: what all requests are ranked by. `price` tells what an offer costs now."""
+    """One per application: what all requests are ranked by. `price` tells what an offer costs now, `holder` which
+    offer answered a session last."""
 
     def __init__(
         self,
@@ -78,11 +79,13 @@ class Router:
         scorers: Sequence[Weighted],
         observations: Observations,
         price: Callable[[Offer], PriceInForce],
+        holder: Callable[[str], tuple[str, str] | None] = lambda _: None,
     ) -> None:
         self.catalogue = catalogue
         self.observations = observations
         self._scorers = scorers
         self._price = price
+        self._holder = holder
 
     def rank(self, needs: Needs, *, allowed: frozenset[str] | None = None) -> Ranking:
         """As the function `rank`."""
@@ -91,8 +94,9 @@ class Router:
 
     def stats(self, entry: Entry, needs: Needs) -> Stats:
         """What is known of an offer now, for this request."""
-        del needs
-        return evolve(self.observations.stats(entry.key, entry.load()), price=self._price(entry.offer).price)
+        holds = None if needs.session is None else self._holder(needs.session) == entry.key
+        seen = self.observations.stats(entry.key, entry.load())
+        return evolve(seen, price=self._price(entry.offer).price, holds_session=holds)
 
 
 def rank(

@@ -33,6 +33,22 @@ class Speed(Scorer):
         return stats.tokens_per_s / (stats.tokens_per_s + GOOD_SPEED)
 
 
+class Affinity(Scorer):
+    """The offer that answered the conversation last, and so may still hold what it computed of the prompt; no opinion
+    on a request of which nobody knows what it goes on from.
+
+    Only while it has a free slot: another node has read most prompts anew before a busy one ends an answer, and the
+    free slots of a busy node may be those that hold nothing of this conversation.
+    """
+
+    name = "affinity"
+
+    def score(self, offer: Offer, needs: Needs, stats: Stats) -> float | None:  # noqa: ARG002 - the port's signature
+        if stats.holds_session is None:
+            return None
+        return float(stats.holds_session and stats.load.busy + stats.load.queued < offer.slots)
+
+
 class BuiltinScorers:
     """The plugin that brings them."""
 
@@ -41,4 +57,4 @@ class BuiltinScorers:
 
     @hookimpl
     def register_scorers(self) -> list[Scorer]:
-        return [Availability(), Speed()]
+        return [Availability(), Speed(), Affinity()]

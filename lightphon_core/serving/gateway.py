@@ -16,6 +16,7 @@ from lightphon_core.ports import Authenticator
 from lightphon_core.routing.catalogue import Catalogue
 from lightphon_core.routing.observations import Observations
 from lightphon_core.routing.router import Router
+from lightphon_core.routing.sessions import Sessions
 from lightphon_core.serving.keeper import Keeper
 from lightphon_core.serving.outcome import Outcome, ignore
 from lightphon_core.settings import LimitSettings, PricingSettings
@@ -35,6 +36,7 @@ class Gateway:
 
     authenticators: Sequence[Authenticator]
     router: Router
+    sessions: Sessions
     limits: LimitSettings
     limiter: Limiter
     pricing: PricingSettings

@@ -9,6 +9,8 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 
+from attrs import evolve
+
 from lightphon_core.errors import LightPhonError, NoNodesAvailable, StorageUnavailable, TimedOut, Unavailable
 from lightphon_core.ledger.commands import HoldLost
 from lightphon_core.money import sats
@@ -16,6 +18,7 @@ from lightphon_core.openai.assemble import AnswerTooLarge
 from lightphon_core.openai.chunks import Envelope, usage_fields
 from lightphon_core.openai.errors import error_chunk
 from lightphon_core.openai.request import AUTO, InferenceRequest
+from lightphon_core.routing.catalogue import Entry
 from lightphon_core.routing.router import RETRY_AFTER_S, Ranked
 from lightphon_core.serving.admission import Admission, admit
 from lightphon_core.serving.attempt import Started, close_tab, first_output, judge
@@ -25,7 +28,7 @@ from lightphon_core.serving.outlet import ClientTooSlow, Outlet
 from lightphon_core.serving.relay import relay
 from lightphon_core.serving.sinks import Sink, StreamSink, WholeSink
 from lightphon_core.serving.tab import hold_lost
-from lightphon_core.types import Principal, Standing
+from lightphon_core.types import Needs, Principal, Standing
 
 
 async def begin(gateway: Gateway, request: InferenceRequest, principal: Principal, request_id: str) -> Exchange:
@@ -37,6 +40,7 @@ async def begin(gateway: Gateway, request: InferenceRequest, principal: Principa
     try:
         if gateway.closing:
             raise _stopping()
+        request = evolve(request, needs=_needs(gateway, request, principal))
         ranking = gateway.router.rank(request.needs, allowed=principal.models)
         return Exchange(gateway, request, principal, request_id, admission, ranking.candidates)
     except BaseException:
@@ -171,6 +175,10 @@ class Exchange:
         gateway, entry = self._gateway, started.entry
         try:
             await relay(started, sink, n=self._request.n, monotonic=gateway.clock.monotonic)
+        except asyncio.CancelledError:
+            if self._gone:
+                self._remember(entry)  # a person who stopped an answer often asks again, and the prompt is read
+            raise
         except (ClientTooSlow, TimeoutError, StorageUnavailable):
             raise
         except AnswerTooLarge:
@@ -183,6 +191,13 @@ class Exchange:
             tokens=started.meter.chunks,
             seconds=gateway.clock.monotonic() - started.meter.began - started.ttft_s,
         )
+        self._remember(entry)
+
+    def _remember(self, entry: Entry) -> None:
+        """The next request of this conversation had better go where this one went."""
+        session = self._request.needs.session
+        if session is not None:
+            self._gateway.sessions.answered(session, entry.key)
 
     async def _committed(self, settling: asyncio.Future[int]) -> int:
         """What was charged. A server that stops waits for it, so that nobody is charged and told to try again."""
@@ -268,6 +283,13 @@ class Exchange:
             ms=round(seconds * 1000, 1),
             **fields,
         )
+
+
+def _needs(gateway: Gateway, request: InferenceRequest, principal: Principal) -> Needs:
+    """What the request asks for, as far as only the gateway knows: its session's name is the account's own."""
+    if request.session is None:
+        return request.needs
+    return evolve(request.needs, session=gateway.sessions.name(principal.account_id, request.session))
 
 
 def _stopping() -> NoNodesAvailable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -31,6 +32,7 @@ from lightphon_core.routing.catalogue import Catalogue
 from lightphon_core.routing.observations import Observations
 from lightphon_core.routing.router import Router, Weighted
 from lightphon_core.routing.scorers import BuiltinScorers
+from lightphon_core.routing.sessions import Sessions
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.serving.keeper import Keeper
 from lightphon_core.settings import Settings, plugin_settings
@@ -134,6 +136,7 @@ def create_app(
     ledger = Ledger(database)
     counted = metrics.Metrics()
     limiter = StoredLimiter(database)
+    sessions = Sessions(secrets.token_bytes(32), clock.monotonic)
     gateway = Gateway(
         authenticators=assembly.authenticators,
         router=Router(
@@ -141,7 +144,9 @@ def create_app(
             weighted(scorers, settings.routing.weights),
             Observations(clock.monotonic),
             assembly.price,
+            sessions.holder,
         ),
+        sessions=sessions,
         limits=settings.limits,
         limiter=limiter,
         pricing=settings.pricing,
