@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from attrs import evolve
 
@@ -94,6 +94,11 @@ class Exchange:
     def standings(self) -> Sequence[Standing]:
         """What is left of the limits a minute that the request was counted under."""
         return self._admission.standings
+
+    @property
+    def routing_info(self) -> Mapping[str, object] | None:
+        """Who answers; None until the first output is there."""
+        return None if self._started is None else _routing_info(self._started)
 
     def abandon(self) -> None:
         """The client has gone. Does nothing to an exchange that is over."""
