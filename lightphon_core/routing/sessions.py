@@ -8,9 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
-Key = tuple[str, str]
-"""A backend's name and its offer's id."""
-
 CAPACITY = 10_000
 """Conversations remembered; the one that was answered longest ago goes first."""
 TTL_S = 1_800.0
@@ -42,20 +39,20 @@ class Sessions:
         self._monotonic = monotonic
         self._capacity = capacity
         self._ttl_s = ttl_s
-        self._holders: dict[str, tuple[Key, float]] = {}
+        self._holders: dict[str, tuple[tuple[str, str], float]] = {}
 
     def name(self, account_id: str, material: bytes) -> str:
         """What the account's conversation is called here: `Needs.session`."""
         return digest(self._secret, account_id, material)
 
-    def holder(self, session: str) -> Key | None:
-        """The offer that answered last; None if nobody did lately."""
+    def holder(self, session: str) -> tuple[str, str] | None:
+        """The key of the offer that answered last; None if nobody did lately."""
         held = self._holders.get(session)
         if held is None or self._monotonic() - held[1] >= self._ttl_s:
             return None
         return held[0]
 
-    def answered(self, session: str, key: Key) -> None:
+    def answered(self, session: str, key: tuple[str, str]) -> None:
         """An offer has computed the conversation as it is now."""
         now = self._monotonic()
         self._holders.pop(session, None)

@@ -144,7 +144,7 @@ def create_app(
             weighted(scorers, settings.routing.weights),
             Observations(clock.monotonic),
             assembly.price,
-            sessions.holder,
+            holder=sessions.holder,
         ),
         sessions=sessions,
         limits=settings.limits,
