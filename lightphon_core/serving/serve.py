@@ -266,7 +266,8 @@ class Exchange:
             usage = started.meter.measured().usage
             offer = started.entry.offer
             ttft_s = started.meter.began + started.ttft_s - self._began
-            ended = Outcome(outcome, seconds, offer.model.id, ttft_s, usage, self._charged)
+            speed = started.meter.tokens_per_s(started.ttft_s)
+            ended = Outcome(outcome, seconds, offer.model.id, ttft_s, usage, self._charged, speed)
             fields = {
                 "model": offer.model.id,
                 "backend": started.entry.backend.name,

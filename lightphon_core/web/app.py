@@ -35,6 +35,7 @@ from lightphon_core.routing.scorers import BuiltinScorers
 from lightphon_core.routing.sessions import Sessions
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.serving.keeper import Keeper
+from lightphon_core.serving.outcome import Outcome
 from lightphon_core.settings import Settings, plugin_settings
 from lightphon_core.storage.engine import Connection as Transaction
 from lightphon_core.storage.engine import Database
@@ -44,6 +45,7 @@ from lightphon_core.web.api.routes import api
 from lightphon_core.web.authentication import Connection, authenticate, credentials_of
 from lightphon_core.web.errors import HANDLERS
 from lightphon_core.web.monitoring import health, metrics
+from lightphon_core.web.monitoring.recent import Recent
 from lightphon_core.web.openapi import openapi_config
 
 log = structlog.stdlib.get_logger("lightphon")
@@ -134,7 +136,12 @@ def create_app(
     scorers: list[Scorer] = plugins.collect("register_scorers", Scorer)
     routes: list[Any] = plugins.collect("register_routes", object)
     ledger = Ledger(database)
-    counted = metrics.Metrics()
+    counted, recent = metrics.Metrics(), Recent(clock.monotonic)
+
+    def ended(outcome: Outcome) -> None:
+        counted.ended(outcome)
+        recent.ended(outcome)
+
     limiter = StoredLimiter(database)
     sessions = Sessions(secrets.token_bytes(32), clock.monotonic)
     gateway = Gateway(
@@ -159,7 +166,7 @@ def create_app(
         tasks=Tasks(log),
         log=log,
         started_at=int(clock.now()),
-        ended=counted.ended,
+        ended=ended,
     )
 
     passwords = Passwords()
@@ -211,6 +218,7 @@ def create_app(
                 "settings": settings,
                 "account_changes": assembly.account_changes,
                 "metrics": counted,
+                "recent": recent,
                 "readiness": health.Readiness(gateway, database),
                 "plugin_schemas": plugins.schemas(),
             }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import msgspec
 from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import (
+    OpenAPIHeader,
     OpenAPIMediaType,
     OpenAPIResponse,
     OpenAPIType,
@@ -17,6 +18,7 @@ from litestar.openapi.spec import (
 )
 
 from lightphon_core.web.openapi import GUARDED, TAKES_BODY, refusals
+from lightphon_core.web.routing_headers import HEADERS
 
 
 class ModelObject(msgspec.Struct, frozen=True):
@@ -71,6 +73,7 @@ class ChatCompletions(Operation):
                 "application/json": OpenAPIMediaType(_COMPLETION),
                 "text/event-stream": OpenAPIMediaType(_EVENT),
             },
+            headers={name: OpenAPIHeader(description=_SERVED, schema=_text()) for name in HEADERS},
         )
 
 
@@ -92,6 +95,10 @@ def _whole(minimum: int | None = None, maximum: int | None = None) -> Schema:
     return Schema(type=OpenAPIType.INTEGER, minimum=minimum, maximum=maximum)
 
 
+_SERVED = (
+    "Who served, percent-encoded where it is no visible ASCII. Left out of a stream that began before anybody answered,"
+    " and where it is long."
+)
 _EVENT = Schema(
     type=OpenAPIType.OBJECT,
     properties={"data": _text(description="A chunk as OpenAI's, as JSON; `[DONE]` ends the stream.")},

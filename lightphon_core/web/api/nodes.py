@@ -1,4 +1,4 @@
-"""/api/nodes: one's own nodes that are online. /api/status: how much there is in all, for everybody."""
+"""/api/nodes: one's own nodes that are online."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import attrs
 import msgspec
 from litestar import get
 
-import lightphon_core
 from lightphon_core.routing.catalogue import Entry
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.types import Principal, Scope
@@ -58,14 +57,6 @@ class Nodes(msgspec.Struct, frozen=True):
     data: list[OwnNode]
 
 
-class Status(msgspec.Struct, frozen=True):
-    """The version of LightPhon, and how many nodes and models are online."""
-
-    version: str
-    nodes_online: int
-    models_online: int
-
-
 @get("/nodes", name="nodes", guards=[Requires(Scope.ACCOUNT)], security=SESSION_OR_KEY, responses=refusals(*GUARDED))
 async def nodes(principal: Given[Principal], gateway: Given[Gateway]) -> Nodes:
     """The account's own nodes that are online, and what they offer."""
@@ -81,16 +72,6 @@ async def nodes(principal: Given[Principal], gateway: Given[Gateway]) -> Nodes:
         for node in sorted(by_node.values(), key=lambda node: (node.name, node.id))
     ]
     return Nodes(data)
-
-
-@get("/status", name="status", responses=refusals())
-async def status(gateway: Given[Gateway]) -> Status:
-    """What anybody may know."""
-    online = {entry.offer.node.id for entry in gateway.catalogue.entries()}
-    return Status(lightphon_core.__version__, len(online), len(gateway.catalogue.models()))
-
-
-ROUTES = [nodes, status]
 
 
 def _model(entry: Entry, gateway: Gateway) -> OfferedModel:
