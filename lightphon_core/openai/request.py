@@ -1,6 +1,5 @@
 """From a client's body to what is sent to a model: checked, with one output limit, otherwise as the client wrote it."""
 
-import hashlib
 from collections.abc import Callable
 
 import msgspec
@@ -12,15 +11,12 @@ from lightphon_core.openai.body import object_fields, typed
 from lightphon_core.openai.fields import ENGINE_OUTPUT_LIMITS, OUTPUT_LIMITS, is_removed
 from lightphon_core.types import Needs
 
-AUTO = "auto"
-"""The model id that leaves the choice to the router."""
-
 BYTES_PER_TOKEN = 16
 """For the estimate of a prompt's length from below. Real text has 2 to 6 bytes a token in any language; only long
 runs of one character, such as an indent, come near 16."""
 
 _limit = msgspec.json.Decoder(int)
-_ENDPOINTS: dict[str, tuple[Callable[[bytes, dict[str, bytes]], chat.Facts], frozenset[str]]] = {
+_ENDPOINTS: dict[str, tuple[Callable[[bytes, dict[str, bytes], str | None], chat.Facts], frozenset[str]]] = {
     "/v1/chat/completions": (chat.inspect, chat.KNOWN),
 }
 
@@ -31,7 +27,8 @@ class InferenceRequest:
 
     `model` is None for "auto". `limit` is the output limit in tokens that the client asked for, and
     `needs.max_output_tokens` the one that counts: the smaller of the client's and the gateway's, for each choice.
-    `tools` are the names of the functions that the answer may call.
+    `tools` are the names of the functions that the answer may call. `session` is a digest that tells the client's
+    conversation from its others.
     """
 
     path: str
@@ -46,7 +43,6 @@ class InferenceRequest:
     kept: bytes = field(repr=False)
     """The fields that travel as they are: members of a JSON object, each followed by a comma."""
     session: bytes | None = field(default=None, repr=False)
-    """What tells the client's conversation from its others."""
 
     @property
     def offers_tools(self) -> bool:
@@ -54,10 +50,11 @@ class InferenceRequest:
         return bool(self.tools)
 
 
-def parse(path: str, body: bytes, *, max_output_tokens: int) -> InferenceRequest:
+def parse(path: str, body: bytes, *, max_output_tokens: int, session_id: str | None = None) -> InferenceRequest:
     """Read the body of a request to `path`, an inference path of OpenAI's, in its "/v1/..." form.
 
-    Fields that are null count as absent. `max_output_tokens` is the gateway's own limit, for one choice.
+    Fields that are null count as absent. `max_output_tokens` is the gateway's own limit, for one choice. `session_id`
+    is that of the header x-session-id, which counts where the body has none.
 
     Raises:
         InvalidRequest: The body is not what the endpoint takes; `param` names the field.
@@ -65,14 +62,17 @@ def parse(path: str, body: bytes, *, max_output_tokens: int) -> InferenceRequest
     """
     inspect, known = _ENDPOINTS[path]
     fields = {name: raw for name, raw in object_fields(body).items() if raw != b"null"}
-    facts = inspect(body, fields)
+    facts = inspect(body, fields, session_id)
     limit = _output_limit(fields)
     needs = Needs(
         path=path,
-        model=None if facts.model == AUTO else facts.model,
+        model=facts.selection.model,
         capabilities=facts.capabilities,
         prompt_tokens=facts.prompt.text_bytes // BYTES_PER_TOKEN,
         max_output_tokens=max_output_tokens if limit is None else min(limit, max_output_tokens),
+        fallbacks=facts.selection.fallbacks,
+        focus=facts.selection.focus,
+        filters=facts.selection.filters,
     )
     kept: list[bytes] = []
     for name, raw in fields.items():
@@ -89,7 +89,7 @@ def parse(path: str, body: bytes, *, max_output_tokens: int) -> InferenceRequest
         tools=facts.tools,
         prompt=facts.prompt,
         kept=b"".join(kept),
-        session=_session(fields),
+        session=facts.session,
     )
 
 
@@ -102,17 +102,6 @@ def ready_body(request: InferenceRequest, *, model: str, max_tokens: int) -> byt
         max_tokens = min(max_tokens, request.needs.max_output_tokens)
     head = b'{"model":%b,"stream":true,"stream_options":{"include_usage":true},' % msgspec.json.encode(model)
     return b'%b%b"max_tokens":%d}' % (head, request.kept, max_tokens)
-
-
-def _session(fields: dict[str, bytes]) -> bytes | None:
-    for name in ("session_id", "prompt_cache_key"):
-        if name in fields:
-            return name.encode() + fields[name]
-    first: dict[str, bytes] = {}
-    for message in msgspec.json.decode(fields["messages"]):
-        first.setdefault(message["role"], msgspec.json.encode(message))
-    parts = [first[role] for role in ("system", "developer", "user") if role in first]
-    return b"first" + hashlib.blake2b(b"".join(parts)).digest() if parts else None
 
 
 def _output_limit(fields: dict[str, bytes]) -> int | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from attrs import evolve, field, frozen
 
 from lightphon_core.ports import Backend
+from lightphon_core.routing.makers import known
 from lightphon_core.types import Capability, ListedModel, Load, Model, Offer
 
 REMEMBERED_IDS = 10_000
@@ -48,7 +49,11 @@ class Catalogue:
     def entries(self) -> tuple[Entry, ...]:
         """Every offer."""
         if self._entries is None:
-            self._entries = tuple(Entry(backend, offer) for backend in self._backends for offer in backend.offers())
+            self._entries = tuple(
+                Entry(backend, evolve(offer, model=known(offer.model)))
+                for backend in self._backends
+                for offer in backend.offers()
+            )
             models = merge([entry.offer for entry in self._entries])
             self._remember(model.id for model, _ in models)
             self._models = tuple(ListedModel(model, nodes, self._seen[model.id]) for model, nodes in models)

@@ -17,7 +17,8 @@ from lightphon_core.money import sats
 from lightphon_core.openai.assemble import AnswerTooLarge
 from lightphon_core.openai.chunks import Envelope, usage_fields
 from lightphon_core.openai.errors import error_chunk
-from lightphon_core.openai.request import AUTO, InferenceRequest
+from lightphon_core.openai.request import InferenceRequest
+from lightphon_core.openai.selection import AUTO
 from lightphon_core.routing.catalogue import Entry
 from lightphon_core.routing.router import RETRY_AFTER_S, Ranked
 from lightphon_core.serving.admission import Admission, admit
@@ -28,7 +29,7 @@ from lightphon_core.serving.outlet import ClientTooSlow, Outlet
 from lightphon_core.serving.relay import relay
 from lightphon_core.serving.sinks import Sink, StreamSink, WholeSink
 from lightphon_core.serving.tab import hold_lost
-from lightphon_core.types import Needs, Principal, Standing
+from lightphon_core.types import Principal, Standing
 
 
 async def begin(gateway: Gateway, request: InferenceRequest, principal: Principal, request_id: str) -> Exchange:
@@ -40,7 +41,7 @@ async def begin(gateway: Gateway, request: InferenceRequest, principal: Principa
     try:
         if gateway.closing:
             raise _stopping()
-        request = evolve(request, needs=_needs(gateway, request, principal))
+        request = evolve(request, needs=gateway.needs_of(principal, request.needs, request.session))
         ranking = gateway.router.rank(request.needs, allowed=principal.models)
         return Exchange(gateway, request, principal, request_id, admission, ranking.candidates)
     except BaseException:
@@ -289,13 +290,6 @@ class Exchange:
             ms=round(seconds * 1000, 1),
             **fields,
         )
-
-
-def _needs(gateway: Gateway, request: InferenceRequest, principal: Principal) -> Needs:
-    """What the request asks for, as far as only the gateway knows: its session's name is the account's own."""
-    if request.session is None:
-        return request.needs
-    return evolve(request.needs, session=gateway.sessions.name(principal.account_id, request.session))
 
 
 def _stopping() -> NoNodesAvailable:

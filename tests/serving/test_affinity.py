@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 
+import httpx
 import pytest
 
 from lightphon_core import Scorer
@@ -95,6 +96,21 @@ def test_another_account_with_the_same_text_has_no_holder(pair):
     assert pair.node(FIRST, client=pair.bob) == "a"
     assert pair.node(FIRST, client=pair.bob, extra_body={"session_id": "s-1"}) == "a"
     assert pair.node(ELSE, extra_body={"session_id": "s-1"}) == "b"
+
+
+def test_the_router_tells_of_ones_own_sessions_alone(pair):
+    pair.online(pair.b)
+    assert pair.node(FIRST, extra_headers={"x-session-id": "s-1"}) == "b"
+    pair.online(pair.a, pair.b)
+
+    def first(client):
+        headers = {"authorization": f"Bearer {client.api_key}"}
+        url = pair.running.url + "/api/models/route"
+        ranked = httpx.post(url, json={"session_id": "s-1"}, headers=headers).json()["candidates"]
+        return ranked[0]["node_name"], [each["parts"]["affinity"] for each in ranked]
+
+    assert first(pair.alice) == ("b-node", [1, 0])
+    assert first(pair.bob) == ("a-node", [0, 0])
 
 
 def test_a_node_that_failed_the_conversation_does_not_hold_it(pair):
