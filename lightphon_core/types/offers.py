@@ -130,6 +130,10 @@ class Offer:
     facts: Facts = field(factory=dict, hash=False)
 
 
+OfferKey = tuple[str, str]
+"""An offer, anywhere in the application: the name of its backend, and its id there."""
+
+
 @frozen
 class Load:
     """How busy an offer is now: `busy` of its slots are taken, and `queued` requests wait for one. `facts` are what

@@ -30,8 +30,9 @@ from lightphon_core.plugins import Plugins, Source, installed
 from lightphon_core.ports import Authenticator, Backend, Scorer
 from lightphon_core.routing.catalogue import Catalogue
 from lightphon_core.routing.observations import Observations
+from lightphon_core.routing.presets import DEFAULT_WEIGHTS
 from lightphon_core.routing.router import Router, Weighted
-from lightphon_core.routing.scorers import BuiltinScorers
+from lightphon_core.routing.scorers.plugin import BuiltinScorers
 from lightphon_core.routing.sessions import Sessions
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.serving.keeper import Keeper
@@ -144,15 +145,17 @@ def create_app(
 
     limiter = StoredLimiter(database)
     sessions = Sessions(secrets.token_bytes(32), clock.monotonic)
+    router = Router(
+        assembly.catalogue,
+        weighted(scorers, settings.routing.weights),
+        Observations(clock.monotonic),
+        assembly.price,
+        holder=sessions.holder,
+    )
+    assembly.agreed.subscribe(router.prices_changed)
     gateway = Gateway(
         authenticators=assembly.authenticators,
-        router=Router(
-            assembly.catalogue,
-            weighted(scorers, settings.routing.weights),
-            Observations(clock.monotonic),
-            assembly.price,
-            holder=sessions.holder,
-        ),
+        router=router,
         sessions=sessions,
         limits=settings.limits,
         limiter=limiter,
@@ -230,12 +233,13 @@ def create_app(
 
 
 def weighted(scorers: Sequence[Scorer], weights: Mapping[str, float]) -> list[Weighted]:
-    """Each scorer with its weight from `[routing.weights]`; 1 where none is given."""
+    """Each scorer with its weight from `[routing.weights]`, else that of the built-in ones, else 1."""
     unknown = sorted(set(weights) - {scorer.name for scorer in scorers})
     if unknown:
         names = ", ".join(sorted(scorer.name for scorer in scorers))
         raise SettingsError(f"[routing.weights] names {unknown[0]!r}, which is no scorer. The scorers are {names}.")
-    return [Weighted(scorer, weights.get(scorer.name, 1.0)) for scorer in scorers]
+    effective = {**DEFAULT_WEIGHTS, **weights}
+    return [Weighted(scorer, effective.get(scorer.name, 1.0)) for scorer in scorers]
 
 
 def _obligations(connection: Transaction, account_id: str) -> list[str]:

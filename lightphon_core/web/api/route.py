@@ -103,7 +103,7 @@ def _candidate(ranked: Ranked) -> Candidate:
         owned_by=owner_of(model),
         maker=model.maker,
         score=ranked.score,
-        parts=ranked.parts,
+        parts=dict(ranked.parts),
         price=PriceMsat(**attrs.asdict(stats.price)),
         expected_cost_msat=stats.expected_msat,
         context_length=model.context_length,

@@ -5,15 +5,12 @@ Sums alone: no model, since the list of models needs a key, and nothing of accou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 from litestar import get
 
 import lightphon_core
-from lightphon_core.routing.catalogue import Entry
+from lightphon_core.routing.catalogue import Catalogue
 from lightphon_core.serving.gateway import Gateway
-from lightphon_core.types import Load
 from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.monitoring.recent import WINDOW_S, Recent
 from lightphon_core.web.openapi import refusals
@@ -56,7 +53,7 @@ async def status(gateway: Given[Gateway], recent: Given[Recent]) -> Status:
         lightphon_core.__version__,
         nodes_online=len({(entry.backend.name, entry.offer.node.id) for entry in entries}),
         models_online=len(gateway.catalogue.models()),
-        capacity=capacity(entries),
+        capacity=capacity(gateway.catalogue),
         latency=LatencyNow(
             round(WINDOW_S),
             _rounded(latency.ttft_p50_s, 1000),
@@ -66,16 +63,15 @@ async def status(gateway: Given[Gateway], recent: Given[Recent]) -> Status:
     )
 
 
-def capacity(entries: Sequence[Entry]) -> Capacity:
+def capacity(catalogue: Catalogue) -> Capacity:
     """The sums over all offers, each backend asked once."""
-    backends = {entry.backend.name: entry.backend for entry in entries}
-    said = {name: backend.load() for name, backend in backends.items()}
     slots = busy = queued = 0
-    for entry in entries:
-        load = said[entry.backend.name].get(entry.offer.id, Load())
-        slots += entry.offer.slots
-        busy += min(load.busy, entry.offer.slots)
-        queued += load.queued
+    with catalogue.loads_held():
+        for entry in catalogue.entries():
+            load = entry.load()
+            slots += entry.offer.slots
+            busy += min(load.busy, entry.offer.slots)
+            queued += load.queued
     return Capacity(slots, busy, queued)
 
 
