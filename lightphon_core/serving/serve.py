@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from attrs import evolve
 
@@ -19,6 +19,7 @@ from lightphon_core.openai.chunks import Envelope, usage_fields
 from lightphon_core.openai.errors import error_chunk
 from lightphon_core.openai.request import InferenceRequest
 from lightphon_core.openai.selection import AUTO
+from lightphon_core.routing.catalogue import Entry
 from lightphon_core.routing.router import RETRY_AFTER_S, Ranked
 from lightphon_core.serving.admission import Admission, admit
 from lightphon_core.serving.attempt import Started, close_tab, first_output, judge
@@ -40,8 +41,8 @@ async def begin(gateway: Gateway, request: InferenceRequest, principal: Principa
     try:
         if gateway.closing:
             raise _stopping()
-        needs = evolve(request.needs, filters=request.needs.filters.over(principal.filters))
-        ranking = gateway.router.rank(needs, allowed=principal.models)
+        request = evolve(request, needs=gateway.needs_of(principal, request.needs, request.session))
+        ranking = gateway.router.rank(request.needs, allowed=principal.models)
         return Exchange(gateway, request, principal, request_id, admission, ranking.candidates)
     except BaseException:
         admission.end()
@@ -94,6 +95,11 @@ class Exchange:
     def standings(self) -> Sequence[Standing]:
         """What is left of the limits a minute that the request was counted under."""
         return self._admission.standings
+
+    @property
+    def routing_info(self) -> Mapping[str, object] | None:
+        """Who answers; None until the first output is there."""
+        return None if self._started is None else _routing_info(self._started)
 
     def abandon(self) -> None:
         """The client has gone. Does nothing to an exchange that is over."""
@@ -175,6 +181,10 @@ class Exchange:
         gateway, entry = self._gateway, started.entry
         try:
             await relay(started, sink, n=self._request.n, monotonic=gateway.clock.monotonic)
+        except asyncio.CancelledError:
+            if self._gone:
+                self._remember(entry)  # a person who stopped an answer often asks again, and the prompt is read
+            raise
         except (ClientTooSlow, TimeoutError, StorageUnavailable):
             raise
         except AnswerTooLarge:
@@ -187,6 +197,13 @@ class Exchange:
             tokens=started.meter.chunks,
             seconds=gateway.clock.monotonic() - started.meter.began - started.ttft_s,
         )
+        self._remember(entry)
+
+    def _remember(self, entry: Entry) -> None:
+        """The next request of this conversation had better go where this one went."""
+        session = self._request.needs.session
+        if session is not None:
+            self._gateway.sessions.answered(session, entry.key)
 
     async def _committed(self, settling: asyncio.Future[int]) -> int:
         """What was charged. A server that stops waits for it, so that nobody is charged and told to try again."""
@@ -250,7 +267,8 @@ class Exchange:
             usage = started.meter.measured().usage
             offer = started.entry.offer
             ttft_s = started.meter.began + started.ttft_s - self._began
-            ended = Outcome(outcome, seconds, offer.model.id, ttft_s, usage, self._charged)
+            speed = started.meter.tokens_per_s(started.ttft_s)
+            ended = Outcome(outcome, seconds, offer.model.id, ttft_s, usage, self._charged, speed)
             fields = {
                 "model": offer.model.id,
                 "backend": started.entry.backend.name,

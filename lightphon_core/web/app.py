@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -32,8 +33,10 @@ from lightphon_core.routing.observations import Observations
 from lightphon_core.routing.presets import DEFAULT_WEIGHTS
 from lightphon_core.routing.router import Router, Weighted
 from lightphon_core.routing.scorers.plugin import BuiltinScorers
+from lightphon_core.routing.sessions import Sessions
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.serving.keeper import Keeper
+from lightphon_core.serving.outcome import Outcome
 from lightphon_core.settings import Settings, plugin_settings
 from lightphon_core.storage.engine import Connection as Transaction
 from lightphon_core.storage.engine import Database
@@ -43,6 +46,7 @@ from lightphon_core.web.api.routes import api
 from lightphon_core.web.authentication import Connection, authenticate, credentials_of
 from lightphon_core.web.errors import HANDLERS
 from lightphon_core.web.monitoring import health, metrics
+from lightphon_core.web.monitoring.recent import Recent
 from lightphon_core.web.openapi import openapi_config
 
 log = structlog.stdlib.get_logger("lightphon")
@@ -133,18 +137,26 @@ def create_app(
     scorers: list[Scorer] = plugins.collect("register_scorers", Scorer)
     routes: list[Any] = plugins.collect("register_routes", object)
     ledger = Ledger(database)
-    counted = metrics.Metrics()
+    counted, recent = metrics.Metrics(), Recent(clock.monotonic)
+
+    def ended(outcome: Outcome) -> None:
+        counted.ended(outcome)
+        recent.ended(outcome)
+
     limiter = StoredLimiter(database)
+    sessions = Sessions(secrets.token_bytes(32), clock.monotonic)
     router = Router(
         assembly.catalogue,
         weighted(scorers, settings.routing.weights),
         Observations(clock.monotonic),
         assembly.price,
+        holder=sessions.holder,
     )
     assembly.agreed.subscribe(router.prices_changed)
     gateway = Gateway(
         authenticators=assembly.authenticators,
         router=router,
+        sessions=sessions,
         limits=settings.limits,
         limiter=limiter,
         pricing=settings.pricing,
@@ -157,7 +169,7 @@ def create_app(
         tasks=Tasks(log),
         log=log,
         started_at=int(clock.now()),
-        ended=counted.ended,
+        ended=ended,
     )
 
     passwords = Passwords()
@@ -209,6 +221,7 @@ def create_app(
                 "settings": settings,
                 "account_changes": assembly.account_changes,
                 "metrics": counted,
+                "recent": recent,
                 "readiness": health.Readiness(gateway, database),
                 "plugin_schemas": plugins.schemas(),
             }
