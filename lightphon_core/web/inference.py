@@ -47,7 +47,7 @@ async def chat_completions(request: Request[None, None, State]) -> ASGIApp:
     if gateway.clock.monotonic() - asked_at >= KNOWN_S:
         principal = await _who(request)  # or who holds bodies back could spend with a key that was revoked meanwhile
     asked = wire.parse("/v1/chat/completions", body, max_output_tokens=gateway.limits.max_output_tokens)
-    exchange = await begin(gateway, asked, principal, request_id(request.scope))
+    exchange = await begin(gateway, asked, principal, request_id(request.scope), still=lambda: _who(request))
     request.scope["state"][LOGGED] = True
     headers = rate_limit_headers(exchange.standings)
     gone = asyncio.create_task(_until_gone(request.receive))

@@ -1,0 +1,78 @@
+"""The offers that one request may still be tried on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lightphon_core.errors import NoNodesAvailable, RequestError
+from lightphon_core.routing.breakers import Key
+from lightphon_core.routing.router import Ranked, Router
+from lightphon_core.serving.places import Place, Places
+from lightphon_core.types import Needs
+
+STALE_S = 1.0
+"""How old a ranking may be for those who wait."""
+
+
+class Choice:
+    """What the router ranks for one request, without what was dropped. `ranked` is its first ranking, made at `now`.
+
+    `candidates` are those of the latest one, `keys` theirs; `problem` is why it found nothing.
+    """
+
+    def __init__(
+        self,
+        router: Router,
+        places: Places,
+        needs: Needs,
+        allowed: frozenset[str] | None,
+        ranked: Sequence[Ranked],
+        now: float,
+    ) -> None:
+        self._router = router
+        self._places = places
+        self._needs = needs
+        self._allowed = allowed
+        self._dropped: set[Key] = set()
+        self.problem: NoNodesAvailable | None = None
+        self._keep(ranked, now)
+
+    @property
+    def slots(self) -> int:
+        """Of all its offers together."""
+        return sum(each.entry.offer.slots for each in self.candidates)
+
+    def rank_anew(self, now: float) -> None:
+        """Ask the router again. Where it has nothing at this moment, nothing is left to take until the next time."""
+        ranked: Sequence[Ranked] = ()
+        self.problem = None
+        try:
+            ranked = self._router.rank(self._needs, allowed=self._allowed).candidates
+        except NoNodesAvailable as problem:
+            self.problem = problem
+        except RequestError:  # what remains on offer at this moment cannot do it; what was there before could
+            pass
+        self._keep(ranked, now)
+
+    def is_stale(self, now: float) -> bool:
+        """Whether what it knows may be of the past: the offers have changed, or some time has gone by."""
+        return now - self._ranked_at >= STALE_S or self._router.catalogue.entries() is not self._entries
+
+    def drop(self, key: Key) -> None:
+        """This offer is not to be tried again."""
+        self._dropped.add(key)
+        self._keep(self.candidates, self._ranked_at)
+
+    def take(self) -> Place | None:
+        """A slot of the best offer that has one free."""
+        return self._places.take(self.candidates)
+
+    def closed_for_s(self) -> float:
+        """Seconds for which it is of no use to wait."""
+        return self._places.closed_for_s(self.keys)
+
+    def _keep(self, ranked: Sequence[Ranked], now: float) -> None:
+        self.candidates = [each for each in ranked if each.entry.key not in self._dropped]
+        self.keys = frozenset(each.entry.key for each in self.candidates)
+        self._ranked_at = now
+        self._entries = self._router.catalogue.entries()

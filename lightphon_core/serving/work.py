@@ -1,0 +1,78 @@
+"""What an offer does for one job, in a task of its own: however a backend behaves, whoever reads can leave at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+from lightphon_core.errors import Unavailable
+from lightphon_core.host import Tasks
+from lightphon_core.serving.upstream import Batch
+
+MOST_UNREAD = 16
+"""Batches that wait to be read before the backend has to."""
+END_S = 1.0
+"""How long a backend that is told to stop is waited for. One that takes longer goes on stopping by itself."""
+
+
+class Work:
+    """Reads `batches` to their end. `ended` is called once the backend has let go of the job, with what it raised."""
+
+    def __init__(
+        self,
+        batches: AsyncGenerator[Batch, None],
+        tasks: Tasks,
+        *,
+        name: str,
+        ended: Callable[[Exception | None], None],
+    ) -> None:
+        self._unread: deque[Batch] = deque()
+        self._changed = asyncio.Event()
+        self._room = asyncio.Event()
+        self._over = False
+        self._stopped = False
+        self._error: Exception | None = None
+        self._ended = ended
+        self._task = tasks.spawn(self._read(batches), name=name)
+        # Not in the task, which may be cancelled before its first step.
+        self._task.add_done_callback(self._has_ended)
+
+    async def next(self) -> Batch | None:
+        """The next batch, as soon as there is one; None at the end. Raises what the backend raised."""
+        while not self._unread:
+            if self._error is not None:
+                raise self._error
+            if self._over:
+                return None
+            self._changed.clear()
+            await self._changed.wait()
+        self._room.set()
+        return self._unread.popleft()
+
+    async def stop(self) -> None:
+        """Cancel what the backend still does, and wait, for `END_S` at most, until it has let go."""
+        self._stopped = True
+        self._task.cancel()
+        if not self._over:
+            await asyncio.wait({self._task}, timeout=END_S)
+
+    async def _read(self, batches: AsyncGenerator[Batch, None]) -> None:
+        try:
+            async with aclosing(batches):
+                async for batch in batches:
+                    while len(self._unread) >= MOST_UNREAD:
+                        self._room.clear()
+                        await self._room.wait()
+                    self._unread.append(batch)
+                    self._changed.set()
+        except Exception as error:  # noqa: BLE001 - for the reader to judge
+            self._error = error
+
+    def _has_ended(self, task: asyncio.Task[None]) -> None:
+        self._over = True
+        if task.cancelled() and not self._stopped:
+            self._error = Unavailable("The backend gave the job up.")
+        self._changed.set()
+        self._ended(self._error if self._stopped else None)
