@@ -19,7 +19,7 @@ from lightphon_core.errors import (
 from lightphon_core.ports import Scorer
 from lightphon_core.routing.catalogue import Catalogue, Entry
 from lightphon_core.routing.observations import Observations
-from lightphon_core.types import Capability, Needs, Offer, PriceInForce, Stats
+from lightphon_core.types import Capability, Load, Needs, Offer, PriceInForce, Stats
 
 RETRY_AFTER_S = 5.0
 """What a client is told to wait when no node is online: about one reconnect of a node."""
@@ -69,8 +69,28 @@ class Ranking:
     excluded: Mapping[str, int]
 
 
+Key = tuple[str, str]
+"""`Entry.key`: the backend's name, and the offer's id."""
+
+
+def _always(_: Key) -> bool:
+    return True
+
+
+def _as_the_backend_says(entry: Entry) -> Load:
+    return entry.load()
+
+
+def _nobody(_: str) -> Key | None:
+    return None
+
+
 class Router:
-    """One per application: what all requests are ranked by. `price` tells what an offer costs now."""
+    """One per application: what all requests are ranked by.
+
+    `price` tells what an offer costs now; `allows` whether one may be tried (no breaker is open), `load` how busy it
+    is, and `holder` which one answered a session last.
+    """
 
     def __init__(
         self,
@@ -78,21 +98,35 @@ class Router:
         scorers: Sequence[Weighted],
         observations: Observations,
         price: Callable[[Offer], PriceInForce],
+        *,
+        allows: Callable[[Key], bool] = _always,
+        load: Callable[[Entry], Load] = _as_the_backend_says,
+        holder: Callable[[str], Key | None] = _nobody,
     ) -> None:
         self.catalogue = catalogue
         self.observations = observations
         self._scorers = scorers
         self._price = price
+        self._allows = allows
+        self._load = load
+        self._holder = holder
 
     def rank(self, needs: Needs, *, allowed: frozenset[str] | None = None) -> Ranking:
         """As the function `rank`."""
         ranked = rank(self.catalogue, needs, self._scorers, lambda entry: self.stats(entry, needs), allowed=allowed)
         return Ranking(ranked, {})
 
+    def consider(self, needs: Needs, *, allowed: frozenset[str] | None = None) -> Ranking:
+        """As `rank`, but where nothing is left there are no candidates, and no error."""
+        try:
+            return self.rank(needs, allowed=allowed)
+        except LightPhonError:
+            return Ranking((), {})
+
     def stats(self, entry: Entry, needs: Needs) -> Stats:
         """What is known of an offer now, for this request."""
         del needs
-        return evolve(self.observations.stats(entry.key, entry.load()), price=self._price(entry.offer).price)
+        return evolve(self.observations.stats(entry.key, self._load(entry)), price=self._price(entry.offer).price)
 
 
 def rank(
