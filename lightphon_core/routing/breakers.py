@@ -14,8 +14,7 @@ from itertools import count
 
 from attrs import define, frozen
 
-Key = tuple[str, str]
-"""Of an offer: its backend's name and its id."""
+from lightphon_core.routing.router import Key
 
 FAILURES = 3
 """Failures in a row that open a breaker."""

@@ -10,8 +10,8 @@ import structlog
 from attrs import evolve
 
 from lightphon_core.ports import Backend
-from lightphon_core.routing.breakers import Key
 from lightphon_core.routing.catalogue import Entry
+from lightphon_core.routing.router import Key
 from lightphon_core.types import Load, Offer
 
 FULL_S = 1.0

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lightphon_core.errors import NoNodesAvailable, RequestError
-from lightphon_core.routing.breakers import Key
-from lightphon_core.routing.router import Ranked, Router
+from lightphon_core.routing.router import Key, Ranked, Router
 from lightphon_core.serving.places import Place, Places
 from lightphon_core.types import Needs
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 
 from attrs import define, field
 
-from lightphon_core.routing.breakers import Breakers, Key, Trial
+from lightphon_core.routing.breakers import Breakers, Trial
 from lightphon_core.routing.catalogue import Entry
 from lightphon_core.routing.observations import Observations
 from lightphon_core.routing.occupancy import Occupancy
-from lightphon_core.routing.router import Ranked
+from lightphon_core.routing.router import Key, Ranked
 
 NEWEST = 0.1
 """How much the latest answer counts in how long one takes."""

@@ -11,10 +11,9 @@ from collections.abc import Callable
 
 from lightphon_core.errors import LightPhonError, NoNodesAvailable
 from lightphon_core.host import Clock
-from lightphon_core.routing.breakers import Key
 from lightphon_core.routing.catalogue import Catalogue, Entry
 from lightphon_core.routing.queue import FairQueue, retry_after_s
-from lightphon_core.routing.router import RETRY_AFTER_S
+from lightphon_core.routing.router import RETRY_AFTER_S, Key
 from lightphon_core.serving.choosing import Choice
 from lightphon_core.serving.places import Place, Places
 from lightphon_core.settings import LimitSettings

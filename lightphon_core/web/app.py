@@ -150,6 +150,8 @@ def create_app(
             weighted(scorers, settings.routing.weights),
             observations,
             assembly.price,
+            allows=places.breakers.allows,
+            load=places.occupancy.load,
         ),
         limits=settings.limits,
         limiter=limiter,
