@@ -27,7 +27,7 @@ from lightphon_core.serving.gateway import Gateway
 from lightphon_core.serving.meter import ABORTED_BYTES_PER_TOKEN, Bounds, Meter, most_prompt_tokens
 from lightphon_core.serving.places import Place
 from lightphon_core.serving.tab import Tab, Terms, open_tab
-from lightphon_core.serving.upstream import Batch, checked
+from lightphon_core.serving.upstream import Batch
 from lightphon_core.serving.work import Work
 from lightphon_core.types import Job, Principal
 
@@ -198,8 +198,8 @@ def _bounds(request: InferenceRequest, candidate: Ranked, tab: Tab) -> Bounds:
 
 def _work(gateway: Gateway, request: InferenceRequest, place: Place, job: Job) -> Work:
     """Send the job. The place is left when the backend has let go of it."""
-    batches = checked(place.entry.backend.serve(job), request)
-    return Work(batches, gateway.works, name=job.id, ended=partial(_let_go, gateway, place))
+    raw = place.entry.backend.serve(job)
+    return Work(raw, request, gateway.works, name=job.id, ended=partial(_let_go, gateway, place))
 
 
 def _let_go(gateway: Gateway, place: Place, error: Exception | None) -> None:

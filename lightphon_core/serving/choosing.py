@@ -16,7 +16,8 @@ STALE_S = 1.0
 class Choice:
     """What the router ranks for one request, without what was dropped. `ranked` is its first ranking, made at `now`.
 
-    `candidates` are those of the latest one, `keys` theirs; `problem` is why it found nothing.
+    `candidates` are those of the latest one, `keys` theirs; `problem` is why it found nothing. `waits` is set
+    while it waits for a slot, and stays so if it gets none.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Choice:
         self._allowed = allowed
         self._dropped: set[Key] = set()
         self.problem: NoNodesAvailable | None = None
+        self.waits = False
         self._keep(ranked, now)
 
     @property

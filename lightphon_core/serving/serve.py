@@ -172,6 +172,8 @@ class Exchange:
                     sink = StreamSink(self.outlet, self._envelope, request.include_usage)
                 await self._relay(started, sink)
         except TimeoutError:
+            if self._choice.waits:
+                raise gateway.waiting.busy(self._choice) from None
             raise TimedOut("The answer was not complete in time. Ask for fewer tokens (max_tokens).") from None
         # The commit comes after what it charges has left, and before the chunk that shows the cost. The time-out does
         # not reach it: whoever is told of a time-out has not been charged.

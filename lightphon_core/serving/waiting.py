@@ -72,7 +72,7 @@ class WaitingRoom:
         if place is not None:
             return place
         if wait_s <= choice.closed_for_s():
-            raise self._busy(choice)
+            raise self.busy(choice)
         return await self._wait(account, choice, wait_s)
 
     async def _wait(self, account: str, choice: Choice, wait_s: float) -> Place:
@@ -80,8 +80,9 @@ class WaitingRoom:
         ticket = self._queue.join(account, lambda: self._found(choice, found))
         if ticket is None:
             self._waited("refused", 0.0)
-            raise self._busy(choice)
+            raise self.busy(choice)
         began, word = self._clock.monotonic(), "gone"
+        choice.waits = True
         if self._timer is None:
             self._set_timer(LOOK_EVERY_S)
         try:
@@ -97,7 +98,8 @@ class WaitingRoom:
             self._queue.leave(ticket)
             self._waited(word, self._clock.monotonic() - began)
         if not found.done():
-            raise self._busy(choice)
+            raise self.busy(choice)
+        choice.waits = False
         return found.result()
 
     def _found(self, choice: Choice, found: asyncio.Future[Place]) -> bool:
@@ -138,7 +140,8 @@ class WaitingRoom:
     def _set_timer(self, pause_s: float) -> None:
         self._timer = asyncio.get_running_loop().call_later(pause_s, self._look)
 
-    def _busy(self, choice: Choice) -> LightPhonError:
+    def busy(self, choice: Choice) -> LightPhonError:
+        """What a request is told that got no slot, and when it may hope for one."""
         if choice.problem is not None:
             return choice.problem
         hoped = retry_after_s(

@@ -9,7 +9,8 @@ from contextlib import aclosing
 
 from lightphon_core.errors import Unavailable
 from lightphon_core.host import Tasks
-from lightphon_core.serving.upstream import Batch
+from lightphon_core.openai.request import InferenceRequest
+from lightphon_core.serving.upstream import Batch, checked
 
 MOST_UNREAD = 16
 """Batches that wait to be read before the backend has to."""
@@ -18,11 +19,13 @@ END_S = 1.0
 
 
 class Work:
-    """Reads `batches` to their end. `ended` is called once the backend has let go of the job, with what it raised."""
+    """Reads what the backend sends, `raw`, up to the end of the answer to `request`. `ended` is called once the backend
+    has let go of the job; with what it raised, if it had been told to stop."""
 
     def __init__(
         self,
-        batches: AsyncGenerator[Batch, None],
+        raw: AsyncGenerator[bytes, None],
+        request: InferenceRequest,
         tasks: Tasks,
         *,
         name: str,
@@ -35,7 +38,7 @@ class Work:
         self._stopped = False
         self._error: Exception | None = None
         self._ended = ended
-        self._task = tasks.spawn(self._read(batches), name=name)
+        self._task = tasks.spawn(self._read(raw, request), name=name)
         # Not in the task, which may be cancelled before its first step.
         self._task.add_done_callback(self._has_ended)
 
@@ -55,18 +58,23 @@ class Work:
         """Cancel what the backend still does, and wait, for `END_S` at most, until it has let go."""
         self._stopped = True
         self._task.cancel()
-        if not self._over:
+        if not self._task.done():
             await asyncio.wait({self._task}, timeout=END_S)
 
-    async def _read(self, batches: AsyncGenerator[Batch, None]) -> None:
+    async def _read(self, raw: AsyncGenerator[bytes, None], request: InferenceRequest) -> None:
         try:
-            async with aclosing(batches):
+            async with aclosing(raw), aclosing(checked(raw, request)) as batches:
                 async for batch in batches:
+                    if self._stopped:
+                        break  # it was told to stop, and went on
                     while len(self._unread) >= MOST_UNREAD:
                         self._room.clear()
                         await self._room.wait()
                     self._unread.append(batch)
                     self._changed.set()
+                # The answer is complete, whatever the backend still does.
+                self._over = True
+                self._changed.set()
         except Exception as error:  # noqa: BLE001 - for the reader to judge
             self._error = error
 
