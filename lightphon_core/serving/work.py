@@ -20,7 +20,7 @@ END_S = 1.0
 
 class Work:
     """Reads what the backend sends, `raw`, up to the end of the answer to `request`. `ended` is called once the backend
-    has let go of the job; with what it raised, if it had been told to stop."""
+    has let go of the job; with what it raised where nobody reads on, after the end or after `stop`."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Work:
         self._unread: deque[Batch] = deque()
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
-        self._over = False
+        self._complete = False
         self._stopped = False
         self._error: Exception | None = None
         self._ended = ended
@@ -45,10 +45,10 @@ class Work:
     async def next(self) -> Batch | None:
         """The next batch, as soon as there is one; None at the end. Raises what the backend raised."""
         while not self._unread:
+            if self._complete:
+                return None
             if self._error is not None:
                 raise self._error
-            if self._over:
-                return None
             self._changed.clear()
             await self._changed.wait()
         self._room.set()
@@ -73,14 +73,14 @@ class Work:
                     self._unread.append(batch)
                     self._changed.set()
                 # The answer is complete, whatever the backend still does.
-                self._over = True
+                self._complete = True
                 self._changed.set()
         except Exception as error:  # noqa: BLE001 - for the reader to judge
             self._error = error
 
     def _has_ended(self, task: asyncio.Task[None]) -> None:
-        self._over = True
-        if task.cancelled() and not self._stopped:
+        unheard = self._stopped or self._complete
+        if task.cancelled() and not unheard:
             self._error = Unavailable("The backend gave the job up.")
         self._changed.set()
-        self._ended(self._error if self._stopped else None)
+        self._ended(self._error if unheard else None)

@@ -99,7 +99,7 @@ def test_of_a_whole_answer_nothing_was_delivered(start_priced):
 
 def test_one_that_waits_for_a_slot_leaves_the_queue_and_other_keys_go_on(start_priced):
     reply = Endless()
-    backend, running, books = start_priced(reply, funds=FUNDS)
+    backend, running, _ = start_priced(reply, funds=FUNDS)
     backend.slots = 1
     running.server._loop.call_soon_threadsafe(backend.changed)
     with running.server.database.transaction() as connection:
