@@ -21,6 +21,7 @@ from lightphon_core.ports import Authenticator, Backend, PaymentProvider, Scorer
 from lightphon_core.settings import Secret
 from lightphon_core.types import (
     Capability,
+    ConnectedNode,
     Credentials,
     Earnings,
     Filters,
@@ -30,6 +31,7 @@ from lightphon_core.types import (
     Model,
     Needs,
     Node,
+    NodeState,
     Offer,
     Price,
     PriceInForce,
@@ -49,6 +51,7 @@ __all__ = [
     "BackendError",
     "Capability",
     "Clock",
+    "ConnectedNode",
     "Credentials",
     "Earnings",
     "Filters",
@@ -61,6 +64,7 @@ __all__ = [
     "Model",
     "Needs",
     "Node",
+    "NodeState",
     "Offer",
     "Overloaded",
     "PaymentProvider",

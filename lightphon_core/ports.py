@@ -7,7 +7,7 @@ Hooks are synchronous and only collect these objects; whatever waits, waits in a
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
-from lightphon_core.types import Credentials, Job, Load, Needs, Offer, Principal, Stats
+from lightphon_core.types import ConnectedNode, Credentials, Job, Load, Needs, Offer, Principal, Stats
 
 
 class Backend(ABC):
@@ -26,8 +26,18 @@ class Backend(ABC):
         """
 
     def load(self) -> Mapping[str, Load]:
-        """How busy each offer is, by offer id. A snapshot too. Offers that are left out count as idle."""
+        """How busy each offer is, by offer id. A snapshot too. Offers that are left out count as idle.
+
+        Asked for at each request, which then looks up a few offers: a mapping that looks them up when it is asked is
+        welcome, where there are many.
+        """
         return {}
+
+    def nodes(self) -> Sequence[ConnectedNode]:
+        """Every node that is there, for its owner to see: those of the offers, and those that offer nothing now, as
+        paused ones do. A snapshot too. Unless a backend says otherwise: the nodes of its offers."""
+        by_id = {offer.node.id: offer.node for offer in self.offers()}
+        return [ConnectedNode(node) for node in by_id.values()]
 
     @abstractmethod
     def serve(self, job: Job) -> AsyncGenerator[bytes, None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from attrs import asdict, frozen
@@ -65,6 +65,11 @@ class OfferPrices:
         self._database = database
         self._prices: Mapping[Priced, Price] = {}
         self._changes = 0
+        self._listeners: list[Callable[[frozenset[tuple[str, str]]], None]] = []
+
+    def subscribe(self, listener: Callable[[frozenset[tuple[str, str]]], None]) -> None:
+        """Have `listener` called with the (node id, model id) of each price that is no longer what it was."""
+        self._listeners.append(listener)
 
     def of(self, offer: Offer) -> Price | None:
         """The price that the owner's account set for this offer; None where it set none."""
@@ -95,7 +100,7 @@ class OfferPrices:
         changes = self._changes
         prices = await self._database.read(all_prices)
         if changes == self._changes:  # else what was read may be older than what was written meanwhile
-            self._prices = prices
+            self._replace(prices)
 
     async def keep(self, log: BoundLogger) -> None:
         """Refresh now and then, until cancelled. Where the database does not answer, the last known prices hold."""
@@ -108,7 +113,15 @@ class OfferPrices:
 
     def _changed(self, prices: Mapping[Priced, Price]) -> None:
         self._changes += 1
-        self._prices = prices
+        self._replace(prices)
+
+    def _replace(self, prices: Mapping[Priced, Price]) -> None:
+        earlier, self._prices = self._prices, prices
+        if earlier == prices:
+            return
+        changed = {each for each in earlier.keys() | prices.keys() if earlier.get(each) != prices.get(each)}
+        for listener in self._listeners:
+            listener(frozenset((each.node, each.model) for each in changed))
 
 
 def _this(priced: Priced) -> tuple[ColumnElement[bool], ...]:

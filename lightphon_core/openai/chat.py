@@ -156,13 +156,6 @@ def inspect(body: bytes, fields: dict[str, bytes]) -> Facts:
     prompt, developer = _read(chat.messages, sum(len(fields.get(name, b"")) for name in ("tools", "functions")))
     if developer:
         fields["messages"] = _with_system(fields["messages"])
-    capabilities = {Capability.CHAT}
-    if prompt.images:
-        capabilities.add(Capability.VISION)
-    if chat.tools or chat.functions:
-        capabilities.add(Capability.TOOLS)
-    if chat.json_schema is not None or (chat.response_format is not None and chat.response_format.type != "text"):
-        capabilities.add(Capability.JSON)
     if chat.response_format and chat.response_format.type == "json_schema" and chat.response_format.json_schema is None:
         param = "response_format.json_schema"
         raise InvalidRequest(f"Missing required parameter: '{param}'.", param=param)
@@ -172,9 +165,28 @@ def inspect(body: bytes, fields: dict[str, bytes]) -> Facts:
         include_usage=bool(chat.stream_options and chat.stream_options.include_usage),
         n=chat.n or 1,
         tools=_offered(chat, fields),
-        capabilities=frozenset(capabilities),
+        capabilities=_needed(chat, prompt),
         prompt=prompt,
     )
+
+
+def _needed(chat: _Chat, prompt: Prompt) -> frozenset[Capability]:
+    """What whoever serves the request must be able to do."""
+    needed = {Capability.CHAT}
+    if prompt.images:
+        needed.add(Capability.VISION)
+    if chat.tools or chat.functions:
+        needed.add(Capability.TOOLS)
+    # An engine that keeps an answer to a schema does so by a grammar.
+    if chat.json_schema is not None or chat.grammar is not None:
+        needed.add(Capability.JSON)
+    if chat.response_format is not None and chat.response_format.type != "text":
+        needed.add(Capability.JSON)
+    if chat.logprobs or chat.top_logprobs is not None:
+        needed.add(Capability.LOGPROBS)
+    if chat.n is not None and chat.n > 1:
+        needed.add(Capability.CHOICES)
+    return frozenset(needed)
 
 
 def _offered(chat: _Chat, fields: dict[str, bytes]) -> frozenset[str]:

@@ -70,6 +70,7 @@ def parse(path: str, body: bytes, *, max_output_tokens: int) -> InferenceRequest
         capabilities=facts.capabilities,
         prompt_tokens=facts.prompt.text_bytes // BYTES_PER_TOKEN,
         max_output_tokens=max_output_tokens if limit is None else min(limit, max_output_tokens),
+        choices=facts.n,
     )
     kept: list[bytes] = []
     for name, raw in fields.items():

@@ -14,7 +14,7 @@ from itertools import count
 
 from attrs import define, frozen
 
-from lightphon_core.routing.router import Key
+from lightphon_core.types import OfferKey
 
 FAILURES = 3
 """Failures in a row that open a breaker."""
@@ -32,7 +32,7 @@ class Trial:
     """An attempt at an offer, for telling how it went. What began before the breaker opened says nothing about what
     came after: `era` tells them apart."""
 
-    key: Key
+    key: OfferKey
     era: int
 
 
@@ -55,16 +55,16 @@ class Breakers:
         self._monotonic = monotonic
         self._chance = chance
         self._eras = count(1)
-        self._breakers: dict[Key, _Breaker] = {}
+        self._breakers: dict[OfferKey, _Breaker] = {}
 
-    def allows(self, key: Key) -> bool:
+    def allows(self, key: OfferKey) -> bool:
         """Whether an attempt may begin now."""
         breaker = self._breakers.get(key)
         if breaker is None or breaker.open_until is None:
             return True
         return not breaker.probing and self._monotonic() >= breaker.open_until
 
-    def began(self, key: Key) -> Trial:
+    def began(self, key: OfferKey) -> Trial:
         """An attempt begins. Call it only where `allows` says so."""
         breaker = self._breakers.get(key)
         if breaker is None:
@@ -109,7 +109,7 @@ class Breakers:
             breaker.probing = False
             breaker.era = next(self._eras)
 
-    def retry_after_s(self, keys: Iterable[Key]) -> float:
+    def retry_after_s(self, keys: Iterable[OfferKey]) -> float:
         """Seconds until the first of these offers may be tried; 0 if one may be now, or is being tried."""
         now = self._monotonic()
         opens = (self._breakers[key].open_until if key in self._breakers else None for key in keys)

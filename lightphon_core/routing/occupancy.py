@@ -11,8 +11,7 @@ from attrs import evolve
 
 from lightphon_core.ports import Backend
 from lightphon_core.routing.catalogue import Entry
-from lightphon_core.routing.router import Key
-from lightphon_core.types import Load, Offer
+from lightphon_core.types import Load, Offer, OfferKey
 
 FULL_S = 1.0
 """How long an offer that said it is full, but not for how long, is taken to be so."""
@@ -28,27 +27,27 @@ class Occupancy:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._under_way: Counter[Key] = Counter()
-        self._full_until: dict[Key, float] = {}
+        self._under_way: Counter[OfferKey] = Counter()
+        self._full_until: dict[OfferKey, float] = {}
         self._silent: set[str] = set()
 
-    def took(self, key: Key) -> None:
+    def took(self, key: OfferKey) -> None:
         """An attempt at this offer begins."""
         self._under_way[key] += 1
 
-    def left(self, key: Key) -> None:
+    def left(self, key: OfferKey) -> None:
         """Its work has ended."""
         self._under_way[key] -= 1
         if not self._under_way[key]:
             del self._under_way[key]
 
-    def overloaded(self, key: Key, retry_after_s: float | None) -> None:
+    def overloaded(self, key: OfferKey, retry_after_s: float | None) -> None:
         """The offer itself said that it is full, and perhaps for how long."""
         now = self._monotonic()
         self._full_until = {each: until for each, until in self._full_until.items() if until > now}
         self._full_until[key] = now + min(retry_after_s or FULL_S, LONGEST_FULL_S)
 
-    def full_for_s(self, key: Key) -> float:
+    def full_for_s(self, key: OfferKey) -> float:
         """Seconds for which the offer is full by its own word."""
         until = self._full_until.get(key)
         return 0.0 if until is None else max(0.0, until - self._monotonic())
@@ -64,11 +63,11 @@ class Occupancy:
         own = self._under_way[entry.key]
         return told if told.busy >= own else evolve(told, busy=own)
 
-    def has_room(self, offer: Offer, key: Key, load: Load) -> bool:
+    def has_room(self, offer: Offer, key: OfferKey, load: Load) -> bool:
         """Whether one more attempt may begin at an offer that had this load a moment ago."""
         return max(load.busy, self._under_way[key]) < offer.slots and not self.full_for_s(key)
 
-    def with_room(self, entries: Iterable[Entry]) -> set[Key]:
+    def with_room(self, entries: Iterable[Entry]) -> set[OfferKey]:
         """The keys of those at which one more attempt may begin. Asks each backend once."""
         loads: dict[str, Mapping[str, Load] | None] = {}
         found = set()

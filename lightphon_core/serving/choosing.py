@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lightphon_core.errors import NoNodesAvailable, RequestError
-from lightphon_core.routing.router import Key, Ranked, Router
+from lightphon_core.routing.router import Ranked, Router
 from lightphon_core.serving.places import Place, Places
-from lightphon_core.types import Needs
+from lightphon_core.types import Needs, OfferKey
 
 STALE_S = 1.0
 """How old a ranking may be for those who wait."""
@@ -33,7 +33,7 @@ class Choice:
         self._places = places
         self._needs = needs
         self._allowed = allowed
-        self._dropped: set[Key] = set()
+        self._dropped: set[OfferKey] = set()
         self.problem: NoNodesAvailable | None = None
         self.waits = False
         self._keep(ranked, now)
@@ -59,7 +59,7 @@ class Choice:
         """Whether what it knows may be of the past: the offers have changed, or some time has gone by."""
         return now - self._ranked_at >= STALE_S or self._router.catalogue.entries() is not self._entries
 
-    def drop(self, key: Key) -> None:
+    def drop(self, key: OfferKey) -> None:
         """This offer is not to be tried again."""
         self._dropped.add(key)
         self._keep(self.candidates, self._ranked_at)

@@ -10,7 +10,8 @@ from lightphon_core.routing.breakers import Breakers, Trial
 from lightphon_core.routing.catalogue import Entry
 from lightphon_core.routing.observations import Observations
 from lightphon_core.routing.occupancy import Occupancy
-from lightphon_core.routing.router import Key, Ranked
+from lightphon_core.routing.router import Ranked
+from lightphon_core.types import OfferKey
 
 NEWEST = 0.1
 """How much the latest answer counts in how long one takes."""
@@ -101,11 +102,11 @@ class Places:
         free = self.occupancy.has_room(entry.offer, entry.key, candidate.stats.load)
         return free and self.breakers.allows(entry.key)
 
-    def with_room(self, entries: Iterable[Entry]) -> set[Key]:
+    def with_room(self, entries: Iterable[Entry]) -> set[OfferKey]:
         """The keys of those at which one may."""
         return {key for key in self.occupancy.with_room(entries) if self.breakers.allows(key)}
 
-    def closed_for_s(self, keys: Iterable[Key]) -> float:
+    def closed_for_s(self, keys: Iterable[OfferKey]) -> float:
         """Seconds for which all of these offers are surely closed: full by their own word, or left alone because they
         fail. 0 if any may come free at any time."""
         return min(

@@ -15,8 +15,7 @@ from lightphon_core.errors import BalanceOnHold, BudgetExceeded, InsufficientBal
 from lightphon_core.ledger.commands import Capture, Count, ExtendHold, HoldLost, InsufficientFunds, OverBudget, TakeHold
 from lightphon_core.ledger.ledger import Ledger
 from lightphon_core.ledger.periods import SECOND_US, Period
-from lightphon_core.ledger.pricing import affordable_tokens, cost
-from lightphon_core.money import sats
+from lightphon_core.money import affordable_tokens, cost, sats
 from lightphon_core.serving.meter import Measured
 from lightphon_core.types import Price, Usage
 

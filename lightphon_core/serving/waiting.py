@@ -13,10 +13,11 @@ from lightphon_core.errors import LightPhonError, NoNodesAvailable
 from lightphon_core.host import Clock
 from lightphon_core.routing.catalogue import Catalogue, Entry
 from lightphon_core.routing.queue import FairQueue, retry_after_s
-from lightphon_core.routing.router import RETRY_AFTER_S, Key
+from lightphon_core.routing.router import RETRY_AFTER_S
 from lightphon_core.serving.choosing import Choice
 from lightphon_core.serving.places import Place, Places
 from lightphon_core.settings import LimitSettings
+from lightphon_core.types import OfferKey
 
 LOOK_EVERY_S = 0.05
 """How often the timer looks for free slots ..."""
@@ -52,7 +53,7 @@ class WaitingRoom:
         self._waited = waited
         self._queue = FairQueue(length=limits.queue_length, per_account=limits.queue_per_account)
         self._timer: asyncio.TimerHandle | None = None
-        self._free: set[Key] = set()
+        self._free: set[OfferKey] = set()
         self._rankings = 0
         places.freed = self._freed
 
@@ -121,7 +122,7 @@ class WaitingRoom:
         found.set_result(place)
         return True
 
-    def _hand_out(self, free: set[Key]) -> None:
+    def _hand_out(self, free: set[OfferKey]) -> None:
         self._free, self._rankings = free, RANKINGS_AT_ONCE
         while self._queue.next() is not None:
             pass

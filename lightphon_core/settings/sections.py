@@ -143,8 +143,9 @@ class RoutingSettings:
         factory=dict,
         validator=_not_negative,
         metadata={
-            "help": "Weight of each scorer, by its name; 1 for those left out, 0 turns one off.",
-            "example": {"availability": 2, "speed": 0.5},
+            "help": "Weight of each scorer, by its name; 0 turns one off. Unless told, availability counts 2, affinity "
+            "3 and any other 1; see docs/routing.md.",
+            "example": {"price": 2, "speed": 0.5},
         },
     )
 

@@ -17,7 +17,7 @@ from attrs import evolve
 from lightphon_core.errors import BackendError, Refused, Unavailable
 from lightphon_core.openai import sse
 from lightphon_core.ports import Backend
-from lightphon_core.types import Capability, Job, Load, Offer
+from lightphon_core.types import Capability, ConnectedNode, Job, Load, NodeState, Offer
 
 PATIENCE_S = 60.0
 """How long one answer of the upstream may take."""
@@ -86,6 +86,20 @@ async def check_load(backend: Backend) -> None:
         assert isinstance(load, Load), f"load() returns Loads, not {load!r}"
         assert load.busy >= 0, "busy slots are not negative"
         assert load.queued >= 0, "queued requests are not negative"
+
+
+async def check_nodes(backend: Backend) -> None:
+    """Whoever offers something is among the nodes, once, and is online."""
+    states = {}
+    for connected in backend.nodes():
+        assert isinstance(connected, ConnectedNode), f"nodes() returns ConnectedNodes, not {connected!r}"
+        assert isinstance(connected.state, NodeState), f"a node's state is a NodeState, not {connected.state!r}"
+        assert connected.node.id not in states, f"nodes() has {connected.node.id!r} twice"
+        states[connected.node.id] = connected.state
+    for offer in backend.offers():
+        state = states.get(offer.node.id)
+        assert state is not None, f"the node {offer.node.id!r} has offers, and nodes() does not have it"
+        assert state is NodeState.ONLINE, f"a node that is {state} offers nothing, and this one does"
 
 
 async def check_answer(backend: Backend) -> None:
@@ -211,6 +225,7 @@ CHECKS: list[Check] = [
     check_name,
     check_offers,
     check_load,
+    check_nodes,
     check_answer,
     check_concurrent,
     check_close,

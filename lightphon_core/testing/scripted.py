@@ -130,5 +130,5 @@ def plugin_of(*objects: Backend | Scorer | Authenticator, name: str = "scripted"
 def _model(model: Model | str) -> Model:
     if isinstance(model, Model):
         return model
-    able = frozenset({Capability.CHAT, Capability.TOOLS, Capability.JSON})
+    able = frozenset({Capability.CHAT, Capability.TOOLS, Capability.JSON, Capability.LOGPROBS, Capability.CHOICES})
     return Model(model, capabilities=able, context_length=4096)

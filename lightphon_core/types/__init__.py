@@ -2,13 +2,16 @@
 
 from lightphon_core.types.offers import (
     Capability,
+    ConnectedNode,
     Earnings,
     Facts,
     ListedModel,
     Load,
     Model,
     Node,
+    NodeState,
     Offer,
+    OfferKey,
     Price,
     PriceInForce,
     PriceSource,
@@ -18,6 +21,7 @@ from lightphon_core.types.requests import Filters, Focus, Job, Needs, Size, Sort
 
 __all__ = [
     "Capability",
+    "ConnectedNode",
     "Credentials",
     "Earnings",
     "Facts",
@@ -29,7 +33,9 @@ __all__ = [
     "Model",
     "Needs",
     "Node",
+    "NodeState",
     "Offer",
+    "OfferKey",
     "Price",
     "PriceInForce",
     "PriceSource",

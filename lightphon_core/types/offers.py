@@ -16,7 +16,10 @@ def _amount(_: object, __: "Attribute[int]", value: object) -> None:
 
 
 class Capability(StrEnum):
-    """What a model, as it is offered, can do. A request that needs one only goes to offers that have it."""
+    """What a model, as it is offered, can do. A request that needs one only goes to offers that have it.
+
+    CHOICES is several choices in one answer (`n` above 1): as many as the offer has slots, since each takes one.
+    """
 
     CHAT = "chat"
     COMPLETION = "completion"
@@ -27,6 +30,8 @@ class Capability(StrEnum):
     REASONING = "reasoning"
     CODE = "code"
     INFILL = "infill"
+    LOGPROBS = "logprobs"
+    CHOICES = "choices"
 
 
 @frozen
@@ -69,6 +74,24 @@ class Node:
     name: str
     owner: str | None = None
     facts: Facts = field(factory=dict, hash=False)
+
+
+class NodeState(StrEnum):
+    """What a node is doing. ONLINE: it takes jobs, and the others offer nothing. PAUSED: its operator or its schedule
+    wants it so. DRAINING: it finishes its jobs, and leaves. STARTING: none of its models is ready, yet or just now."""
+
+    ONLINE = "online"
+    PAUSED = "paused"
+    DRAINING = "draining"
+    STARTING = "starting"
+
+
+@frozen
+class ConnectedNode:
+    """A node that is there, whether it offers anything or not."""
+
+    node: Node
+    state: NodeState = NodeState.ONLINE
 
 
 @frozen
@@ -128,6 +151,10 @@ class Offer:
     slots: int = 1
     price: Price | None = None
     facts: Facts = field(factory=dict, hash=False)
+
+
+OfferKey = tuple[str, str]
+"""An offer, anywhere in the application: the name of its backend, and its id there."""
 
 
 @frozen

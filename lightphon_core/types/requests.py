@@ -79,8 +79,8 @@ class Needs:
 
     `model` is a model id, or None for `auto`; `focus` is what `auto` is asked to look for. `fallbacks` are tried in
     their order where nothing that serves `model` is left; None among them stands for `auto`. `prompt_tokens` is an
-    estimate from below (see `openai/request.py`). `session` is the same for requests that go on from one another, and
-    tells nothing of what they say; None where nobody knows.
+    estimate from below (see `openai/request.py`); `choices` is how many the answer shall have (`n`). `session` is the
+    same for requests that go on from one another, and tells nothing of what they say; None where nobody knows.
     """
 
     path: str
@@ -88,6 +88,7 @@ class Needs:
     capabilities: frozenset[Capability]
     prompt_tokens: int = 0
     max_output_tokens: int | None = None
+    choices: int = 1
     fallbacks: tuple[str | None, ...] = ()
     focus: Focus | None = None
     filters: Filters = field(factory=Filters)

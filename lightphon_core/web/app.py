@@ -32,8 +32,9 @@ from lightphon_core.routing.breakers import Breakers
 from lightphon_core.routing.catalogue import Catalogue
 from lightphon_core.routing.observations import Observations
 from lightphon_core.routing.occupancy import Occupancy
+from lightphon_core.routing.presets import DEFAULT_WEIGHTS
 from lightphon_core.routing.router import Router, Weighted
-from lightphon_core.routing.scorers import BuiltinScorers
+from lightphon_core.routing.scorers.plugin import BuiltinScorers
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.serving.keeper import Keeper
 from lightphon_core.serving.places import Places
@@ -143,16 +144,18 @@ def create_app(
     background = Tasks(log)
     observations = Observations(clock.monotonic)
     places = Places(Occupancy(clock.monotonic), Breakers(clock.monotonic, random.random), observations)
+    router = Router(
+        assembly.catalogue,
+        weighted(scorers, settings.routing.weights),
+        observations,
+        assembly.price,
+        allows=places.breakers.allows,
+        load=places.occupancy.load,
+    )
+    assembly.agreed.subscribe(router.prices_changed)
     gateway = Gateway(
         authenticators=assembly.authenticators,
-        router=Router(
-            assembly.catalogue,
-            weighted(scorers, settings.routing.weights),
-            observations,
-            assembly.price,
-            allows=places.breakers.allows,
-            load=places.occupancy.load,
-        ),
+        router=router,
         limits=settings.limits,
         limiter=limiter,
         pricing=settings.pricing,
@@ -233,12 +236,13 @@ def create_app(
 
 
 def weighted(scorers: Sequence[Scorer], weights: Mapping[str, float]) -> list[Weighted]:
-    """Each scorer with its weight from `[routing.weights]`; 1 where none is given."""
+    """Each scorer with its weight from `[routing.weights]`, else that of the built-in ones, else 1."""
     unknown = sorted(set(weights) - {scorer.name for scorer in scorers})
     if unknown:
         names = ", ".join(sorted(scorer.name for scorer in scorers))
         raise SettingsError(f"[routing.weights] names {unknown[0]!r}, which is no scorer. The scorers are {names}.")
-    return [Weighted(scorer, weights.get(scorer.name, 1.0)) for scorer in scorers]
+    effective = {**DEFAULT_WEIGHTS, **weights}
+    return [Weighted(scorer, effective.get(scorer.name, 1.0)) for scorer in scorers]
 
 
 def _obligations(connection: Transaction, account_id: str) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 import pytest
 from attrs import evolve
 
-from lightphon_core import BackendError, Job, Load, Node, Overloaded, Refused
+from lightphon_core import BackendError, ConnectedNode, Job, Load, Node, NodeState, Overloaded, Refused
 from lightphon_core.testing import BackendContract, ScriptedBackend, backend
 from lightphon_core.testing.scripted import chunk, event, usage
 
@@ -92,6 +92,15 @@ class LoadsWrongly(Broken):
 
     def load(self):
         return self._wrong
+
+
+class KnowsNodes(Broken):
+    def __init__(self, *nodes) -> None:
+        super().__init__()
+        self._nodes = nodes
+
+    def nodes(self):
+        return self._nodes
 
 
 class YieldsText(Broken):
@@ -221,6 +230,7 @@ class RefusesWithoutAWord(Broken):
         yield b""
 
 
+OWN = Node("scripted-node", "scripted-node")
 ROLE, WORD, END, COUNT = chunk({"role": "assistant"}), chunk({"content": "word"}), chunk(finish="stop"), usage(1, 1)
 
 BROKEN = [
@@ -236,6 +246,11 @@ BROKEN = [
     ("load", lambda: LoadsWrongly({"scripted/test-model": 1}), "returns Loads"),
     ("load", lambda: LoadsWrongly({"scripted/test-model": Load(busy=-1)}), "busy slots"),
     ("load", lambda: LoadsWrongly({"scripted/test-model": Load(queued=-1)}), "queued requests"),
+    ("nodes", lambda: KnowsNodes(OWN), "returns ConnectedNodes"),
+    ("nodes", lambda: KnowsNodes(ConnectedNode(OWN, "online")), "is a NodeState"),
+    ("nodes", lambda: KnowsNodes(ConnectedNode(OWN), ConnectedNode(OWN)), "twice"),
+    ("nodes", lambda: KnowsNodes(ConnectedNode(Node("n", "n"))), "does not have it"),
+    ("nodes", lambda: KnowsNodes(ConnectedNode(OWN, NodeState.PAUSED)), "paused offers nothing"),
     ("answer", YieldsText, "yields bytes, not str"),
     ("answer", NeverEnds, "an answer ends"),
     ("answer", lambda: saying(WORD + b"data: {broken\n\n", END, COUNT), "are JSON"),

@@ -5,7 +5,8 @@ import random
 import pytest
 
 from lightphon_core import Scorer
-from lightphon_core.routing.scorers import Availability, Speed
+from lightphon_core.routing.scorers.availability import Availability
+from lightphon_core.routing.scorers.speed import Speed
 from lightphon_core.testing import ScorerContract, scorer
 
 

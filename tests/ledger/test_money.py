@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from lightphon_core.errors import SettingsError
 from lightphon_core.ledger.commands import Capture, ExtendHold, Posting, TakeHold
-from lightphon_core.ledger.pricing import affordable_tokens, cost, effective_price, house_share
-from lightphon_core.money import MAX_MSAT, MoneyError, msat, parse_sats, sats
+from lightphon_core.ledger.pricing import effective_price, house_share
+from lightphon_core.money import MAX_MSAT, MoneyError, affordable_tokens, cost, msat, parse_sats, sats
 from lightphon_core.settings import load
 from lightphon_core.types import Model, Node, Offer, Price
 

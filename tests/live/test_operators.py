@@ -80,6 +80,8 @@ def test_a_day_of_an_operator(owner, command, until):
         next(stream)
         assert command("pause").startswith("Paused")
         until(lambda: not system.seen())
+        (mine,) = client.get("/api/nodes").json()["data"]
+        assert (mine["name"], mine["state"], mine["models"]) == ("box", "paused", [])
         with pytest.raises(openai.InternalServerError):
             system.ask("greeting")
         for _ in range(100):
@@ -89,6 +91,7 @@ def test_a_day_of_an_operator(owner, command, until):
         assert scripted.ENDLESS.pieces[0].strip() not in lines.split()
     assert command("resume") == "Taking jobs.\n"
     until(lambda: system.on_offer("box:greeting", "box:endless"))
+    assert client.get("/api/nodes").json()["data"][0]["state"] == "online"
     assert client.delete(url, params={"model": "greeting"}).json()["price_set_by"] == "node"
     assert system.ask("greeting").usage.cost_msat == 1_000
 

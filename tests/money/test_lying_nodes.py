@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from lightphon_core import Job, Price
-from lightphon_core.ledger.pricing import cost
+from lightphon_core.money import cost
 from lightphon_core.openai.chat import Prompt
 from lightphon_core.openai.chunks import Chunk
 from lightphon_core.serving.meter import Bounds, Meter, most_prompt_tokens

@@ -50,7 +50,7 @@ def test_what_reaches_the_model() -> None:
         True,
         1,
     )
-    assert request.needs.capabilities == {Capability.CHAT}
+    assert request.needs.capabilities == {Capability.CHAT, Capability.JSON}
     assert not request.offers_tools
     assert ready_body(request, model="a/b", max_tokens=7) == (
         b'{"model":"a/b","stream":true,"stream_options":{"include_usage":true},"x_new!":{"a" : [1, 2.50]},'
@@ -324,7 +324,18 @@ def test_what_a_request_needs() -> None:
         assert chat(**more).needs.capabilities == {Capability.CHAT, Capability.JSON}
     schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
     assert Capability.JSON in chat(response_format=schema).needs.capabilities
+    assert Capability.JSON in chat(grammar="root ::= x").needs.capabilities
     assert chat(response_format={"type": "text"}).needs.capabilities == {Capability.CHAT}
+
+
+def test_log_probabilities_and_several_choices_are_needs() -> None:
+    for more in ({"logprobs": True}, {"logprobs": True, "top_logprobs": 2}, {"top_logprobs": 0}):
+        assert chat(**more).needs.capabilities == {Capability.CHAT, Capability.LOGPROBS}
+    several = chat(n=3).needs
+    assert (several.capabilities, several.choices) == ({Capability.CHAT, Capability.CHOICES}, 3)
+    for less in ({"logprobs": False}, {"logprobs": None, "top_logprobs": None}, {"n": 1}, {"n": None}, {}):
+        assert chat(**less).needs.capabilities == {Capability.CHAT}
+        assert chat(**less).needs.choices == 1
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/y", "/x.png", "data:text/html,x", "https://", ""])

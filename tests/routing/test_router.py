@@ -6,7 +6,20 @@ from collections.abc import Mapping
 import pytest
 from attrs import evolve
 
-from lightphon_core import Backend, Capability, Load, Model, Needs, Node, Offer, Scorer, Stats
+from lightphon_core import (
+    Backend,
+    Capability,
+    Load,
+    Model,
+    Needs,
+    Node,
+    Offer,
+    Price,
+    PriceInForce,
+    PriceSource,
+    Scorer,
+    Stats,
+)
 from lightphon_core.errors import (
     ContextLengthExceeded,
     InvalidRequest,
@@ -17,8 +30,9 @@ from lightphon_core.errors import (
 )
 from lightphon_core.routing.catalogue import Catalogue
 from lightphon_core.routing.observations import HALF_LIFE_S, Observations
-from lightphon_core.routing.router import Weighted, rank
-from lightphon_core.routing.scorers import Availability, Speed
+from lightphon_core.routing.router import Router, Weighted
+from lightphon_core.routing.scorers.availability import Availability
+from lightphon_core.routing.scorers.speed import Speed
 
 CHAT = frozenset({Capability.CHAT})
 NEEDS = Needs("/v1/chat/completions", None, CHAT, prompt_tokens=10)
@@ -52,10 +66,14 @@ def offer(id: str, model: str = "m", *, slots: int = 4, **facts) -> Offer:  # no
     )
 
 
-def ranked(shelf, needs=NEEDS, stats=None, scorers=BUILTIN):
-    catalogue = Catalogue([shelf], lambda: 7.0)
+def price(offer: Offer) -> PriceInForce:
+    return PriceInForce(offer.price or Price(), PriceSource.NODE)
+
+
+def ranked(shelf, needs=NEEDS, observations=None, scorers=BUILTIN):
     weighted = [Weighted(scorer, 1.0) for scorer in scorers]
-    return rank(catalogue, needs, weighted, stats or (lambda entry: Stats(load=entry.load())))
+    seen = observations or Observations(lambda: 0.0)
+    return Router(Catalogue([shelf], lambda: 7.0), weighted, seen, price).rank(needs).candidates
 
 
 def ids(order) -> list[str]:
@@ -65,8 +83,10 @@ def ids(order) -> list[str]:
 def test_free_slots_first_then_speed():
     shelf = Shelf(offer("busy"), offer("free"), load={"busy": Load(busy=4)})
     assert ids(ranked(shelf)) == ["free", "busy"]
-    fast = lambda entry: Stats(tokens_per_s=100.0 if entry.offer.id == "b" else 10.0)  # noqa: E731
-    order = ranked(Shelf(offer("a"), offer("b")), stats=fast)
+    seen = Observations(lambda: 0.0)
+    for name, speed in (("a", 10), ("b", 100)):
+        seen.answered(("shelf", name), ttft_s=1.0, tokens=speed, seconds=1.0)
+    order = ranked(Shelf(offer("a"), offer("b")), observations=seen)
     assert ids(order) == ["b", "a"]
     assert set(order[0].parts) == {"availability", "speed"}
 
@@ -101,7 +121,8 @@ def test_only_what_is_allowed():
     def allowed(*models, model=None):
         catalogue = Catalogue([shelf], lambda: 7.0)
         needs = evolve(NEEDS, model=model)
-        return set(ids(rank(catalogue, needs, [], lambda entry: Stats(), allowed=frozenset(models))))
+        router = Router(catalogue, [], Observations(lambda: 0.0), price)
+        return set(ids(router.rank(needs, allowed=frozenset(models)).candidates))
 
     assert allowed("x", "z", "gone") == {"a", "c"}
     assert allowed("x", "z", model="z") == {"c"}
@@ -121,6 +142,25 @@ def test_needs_pick_the_node_that_can():
     )
     assert ids(ranked(shelf, evolve(NEEDS, prompt_tokens=5000))) == ["large"]
     assert ids(ranked(shelf, evolve(NEEDS, capabilities=CHAT | {Capability.TOOLS}))) == ["tools"]
+
+
+def test_log_probabilities_and_several_choices_go_only_where_they_are_had():
+    several = CHAT | {Capability.CHOICES}
+    shelf = Shelf(
+        offer("plain", slots=8),
+        offer("two", capabilities=several, slots=2),
+        offer("four", capabilities=several, slots=4),
+        offer("tells", capabilities=CHAT | {Capability.LOGPROBS}),
+    )
+    assert ids(ranked(shelf, evolve(NEEDS, capabilities=CHAT | {Capability.LOGPROBS}))) == ["tells"]
+    assert set(ids(ranked(shelf, evolve(NEEDS, capabilities=several, choices=2)))) == {"two", "four"}
+    assert ids(ranked(shelf, evolve(NEEDS, capabilities=several, choices=3))) == ["four"]
+    with pytest.raises(InvalidRequest, match="'n' must be at most 4") as error:
+        ranked(shelf, evolve(NEEDS, capabilities=several, choices=5))
+    assert error.value.param == "n"
+    for capability, words in ((Capability.LOGPROBS, "log probabilities"), (Capability.CHOICES, "more than one choice")):
+        with pytest.raises(InvalidRequest, match=f"'m' cannot do {words}"):
+            ranked(Shelf(offer("plain")), evolve(NEEDS, model="m", capabilities=CHAT | {capability}, choices=2))
 
 
 @pytest.mark.parametrize("nonsense", [math.nan, math.inf])

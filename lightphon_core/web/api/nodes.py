@@ -1,4 +1,4 @@
-"""/api/nodes: one's own nodes that are online. /api/status: how much there is in all, for everybody."""
+"""/api/nodes: one's own nodes that are connected. /api/status: how much there is in all, for everybody."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from litestar import get
 import lightphon_core
 from lightphon_core.routing.catalogue import Entry
 from lightphon_core.serving.gateway import Gateway
-from lightphon_core.types import Principal, Scope
+from lightphon_core.types import ConnectedNode, Principal, Scope
 from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.api.guards import Requires
 from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, refusals
@@ -44,10 +44,14 @@ class OfferedModel(msgspec.Struct, frozen=True):
 
 
 class OwnNode(msgspec.Struct, frozen=True):
-    """A node that is online. `facts` are what it says of its machine."""
+    """A node that is connected. `state` is online, paused, draining or starting; all but the first have no models.
+
+    `facts` are what it says of its machine.
+    """
 
     id: str
     name: str
+    state: str
     facts: dict[str, str | int | float]
     models: list[OfferedModel]
 
@@ -68,19 +72,10 @@ class Status(msgspec.Struct, frozen=True):
 
 @get("/nodes", name="nodes", guards=[Requires(Scope.ACCOUNT)], security=SESSION_OR_KEY, responses=refusals(*GUARDED))
 async def nodes(principal: Given[Principal], gateway: Given[Gateway]) -> Nodes:
-    """The account's own nodes that are online, and what they offer."""
-    own = [entry for entry in gateway.catalogue.entries() if entry.offer.node.owner == principal.account_id]
-    by_node = {entry.offer.node.id: entry.offer.node for entry in own}
-    data = [
-        OwnNode(
-            node.id,
-            node.name,
-            dict(node.facts),
-            [_model(each, gateway) for each in own if each.offer.node.id == node.id],
-        )
-        for node in sorted(by_node.values(), key=lambda node: (node.name, node.id))
-    ]
-    return Nodes(data)
+    """The account's own nodes that are connected, and what they offer."""
+    connected = [each for each in gateway.catalogue.nodes() if each.node.owner == principal.account_id]
+    connected.sort(key=lambda each: (each.node.name, each.node.id))
+    return Nodes([_own(each, gateway) for each in connected])
 
 
 @get("/status", name="status", responses=refusals())
@@ -91,6 +86,12 @@ async def status(gateway: Given[Gateway]) -> Status:
 
 
 ROUTES = [nodes, status]
+
+
+def _own(connected: ConnectedNode, gateway: Gateway) -> OwnNode:
+    node = connected.node
+    models = [_model(entry, gateway) for entry in gateway.catalogue.entries() if entry.offer.node.id == node.id]
+    return OwnNode(node.id, node.name, connected.state.value, dict(node.facts), models)
 
 
 def _model(entry: Entry, gateway: Gateway) -> OfferedModel:

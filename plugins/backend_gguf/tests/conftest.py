@@ -14,8 +14,8 @@ import uvicorn
 from attrs import define, field
 from lightphon_backend_gguf.hub.backend import NodeBackend
 from lightphon_backend_gguf.hub.settings import GgufSettings
-from lightphon_backend_gguf.node.link import Link, LinkState
-from lightphon_backend_gguf.node.served import Endpoint, Served
+from lightphon_backend_gguf.node.link.link import Link, LinkState
+from lightphon_backend_gguf.node.serving.served import Endpoint, Served
 from lightphon_backend_gguf.plugin import Gguf
 from lightphon_backend_gguf.protocol import codec, frames
 from lightphon_backend_gguf.protocol.messages import (

@@ -54,6 +54,7 @@ def people(shared) -> Iterator[Callable[..., httpx.Client]]:
 
         person.running, person.backend = running, backend
         yield person
+    vars(backend).clear()  # a test may have put methods of its own there
     vars(backend).update(before)
     backend.changed()
     with running.server.database.transaction() as connection:

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import httpx
 from attrs import evolve
 
-from lightphon_core import Load, Model, Price
+from lightphon_core import ConnectedNode, Load, Model, Node, NodeState, Price
 from lightphon_core.ledger import adjustment
 from lightphon_core.ledger.store import carry_out
 from lightphon_core.web.api.usage import span
@@ -87,7 +87,7 @@ def test_nodes_are_ones_own(people):
         "queued": 0,
         "facts": {},
     }
-    node = {"id": "scripted-node", "name": "scripted-node", "facts": {}, "models": [model]}
+    node = {"id": "scripted-node", "name": "scripted-node", "state": "online", "facts": {}, "models": [model]}
     assert alice.get("/api/nodes").json() == {"data": [node]}
     assert bob.get("/api/nodes").json() == {"data": []}
 
@@ -101,3 +101,20 @@ def test_nodes_are_ones_own(people):
     assert (node["models"][0]["busy"], node["models"][0]["facts"]) == (1, {"engine": "e", "tokens_per_s": 9.5})
     status = httpx.get(people.running.url + "/api/status").json()
     assert {**status, "version": ""} == {"version": "", "nodes_online": 1, "models_online": 1}
+
+
+def test_a_node_that_offers_nothing_is_shown_to_its_owner_alone(people):
+    alice, bob = people("alice"), people("bob")
+    states = {"c": NodeState.STARTING, "a": NodeState.PAUSED, "b": NodeState.DRAINING}
+    there = [ConnectedNode(Node(f"node-{name}", name, alice.account.id), state) for name, state in states.items()]
+    people.backend.online = False
+    people.backend.nodes = lambda: [ConnectedNode(Node("node-0", "0")), *there]
+    people.backend.changed()
+    shown = alice.get("/api/nodes").json()["data"]
+    assert [(each["name"], each["state"], each["models"]) for each in shown] == [
+        ("a", "paused", []),
+        ("b", "draining", []),
+        ("c", "starting", []),
+    ]
+    assert bob.get("/api/nodes").json() == {"data": []}
+    assert httpx.get(people.running.url + "/api/status").json()["nodes_online"] == 0

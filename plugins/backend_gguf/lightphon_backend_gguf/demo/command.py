@@ -21,7 +21,7 @@ from attrs import field, frozen
 from lightphon_backend_gguf.demo.client import QUESTION, Client
 from lightphon_backend_gguf.demo.model import find_demo_model
 from lightphon_backend_gguf.demo.processes import Process, ProcessEnded
-from lightphon_backend_gguf.node.address import is_loopback
+from lightphon_backend_gguf.node.link.address import is_loopback
 
 MODEL_ID = "SmolLM2-135M-Instruct"
 ACCOUNT = "demo"

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from lightphon_backend_gguf.hub.roster import Roster
-from lightphon_core import Backend, Job, Load, Offer
+from lightphon_core import Backend, ConnectedNode, Job, Load, Offer
 
 
 class NodeBackend(Backend):
@@ -16,6 +16,9 @@ class NodeBackend(Backend):
 
     def offers(self) -> Sequence[Offer]:
         return self._roster.offers()
+
+    def nodes(self) -> Sequence[ConnectedNode]:
+        return self._roster.nodes()
 
     def load(self) -> Mapping[str, Load]:
         return self._roster.load()

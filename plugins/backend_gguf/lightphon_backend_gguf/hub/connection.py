@@ -3,16 +3,16 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 from attrs import evolve, frozen
-from litestar import WebSocket
 from litestar.exceptions import WebSocketDisconnect
 
 from lightphon_backend_gguf.hub.answer import Answer
 from lightphon_backend_gguf.hub.settings import GgufSettings
 from lightphon_backend_gguf.hub.translate import machine_facts, to_error, to_offer
+from lightphon_backend_gguf.hub.wire import Socket, close, receive
 from lightphon_backend_gguf.protocol import limits, tolls
 from lightphon_backend_gguf.protocol.allowance import Allowance
 from lightphon_backend_gguf.protocol.closing import CloseCode, ProtocolViolation
@@ -45,7 +45,7 @@ class Connection:
 
     def __init__(
         self,
-        socket: "WebSocket[Any, Any, Any]",
+        socket: Socket,
         session: HubSession,
         node: Node,
         settings: GgufSettings,
@@ -187,8 +187,8 @@ class Connection:
                     ended.answer.end(error)
             case OffersChanged():
                 standing = () if self.session.draining else self.session.offers.values()
-                node = evolve(self.node, facts=machine_facts(self.session.hardware))
-                self.offers = tuple(to_offer(node, message) for message in standing)
+                self.node = evolve(self.node, facts=machine_facts(self.session.hardware))
+                self.offers = tuple(to_offer(self.node, message) for message in standing)
                 self._changed()
             case Joined():
                 pass
@@ -225,32 +225,3 @@ class Connection:
             self._suspect.clear()
             if (code := await check()) is not None:
                 return self.close(code)
-
-
-@frozen
-class Received:
-    """What one message came to. `toll` is what it costs the node."""
-
-    events: list[HubEvent]
-    toll: float
-
-
-async def receive(socket: "WebSocket[Any, Any, Any]", session: HubSession) -> Received | None:
-    """The next message; None when the peer has gone. Raises `ProtocolViolation`."""
-    message: Any = await socket.receive()
-    if message["type"] == "websocket.disconnect":
-        return None
-    text = message.get("text")
-    if text is None:
-        events = session.receive_bytes(message["bytes"])
-        return Received(events, tolls.frame_toll(wanted=bool(events)))
-    events = session.receive_text(text)
-    return Received(events, tolls.text_toll(text, offers=any(isinstance(event, OffersChanged) for event in events)))
-
-
-async def close(socket: "WebSocket[Any, Any, Any]", code: CloseCode) -> None:
-    """Send a close code. A peer that has gone, or does not read, is left to the server, which lets it go."""
-    try:
-        await asyncio.wait_for(socket.close(code, reason=code.name.lower()), timeout=2)
-    except (OSError, TimeoutError, WebSocketDisconnect):
-        return

@@ -1,11 +1,12 @@
 """The nodes that are connected, and what they offer."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from lightphon_backend_gguf.hub.connection import Connection
+from lightphon_backend_gguf.hub.translate import to_state
 from lightphon_backend_gguf.protocol.closing import CloseCode
-from lightphon_core import Load, Offer, Unavailable
+from lightphon_core import ConnectedNode, Load, Offer, Unavailable
 
 
 class Roster:
@@ -40,15 +41,22 @@ class Roster:
         """What can be served now."""
         return self._offers
 
-    def load(self) -> dict[str, Load]:
-        """How busy each offer is."""
-        loads: dict[str, Load] = {}
-        for offer in self._offers:
-            connection, local = self._split(offer.id)
-            if connection is not None:
-                busy, queued = connection.session.load(local)
-                loads[offer.id] = Load(busy=busy, queued=queued, facts=connection.session.measured(local))
-        return loads
+    def nodes(self) -> list[ConnectedNode]:
+        """Every node that is connected, also those without an offer."""
+        there = (connection for connection in self._connections.values() if not connection.gone)
+        return [ConnectedNode(connection.node, to_state(connection.session)) for connection in there]
+
+    def load(self) -> Mapping[str, Load]:
+        """How busy each offer is, looked up when it is asked for: the gateway asks for few of many at each request."""
+        return _Loads(self)
+
+    def load_of(self, offer_id: str) -> Load:
+        """How busy one offer is. Raises `KeyError` where its node has gone."""
+        connection, local = self._split(offer_id)
+        if connection is None:
+            raise KeyError(offer_id)
+        busy, queued = connection.session.load(local)
+        return Load(busy=busy, queued=queued, facts=connection.session.measured(local))
 
     def find(self, offer_id: str) -> tuple[Connection, str]:
         """The connection that has this offer, and the offer's id on it. Raises `Unavailable`."""
@@ -74,3 +82,19 @@ class Roster:
     def _split(self, offer_id: str) -> tuple[Connection | None, str]:
         node_id, _, local = offer_id.partition("/")
         return self._connections.get(node_id), local
+
+
+class _Loads(Mapping[str, Load]):
+    """The loads of all offers of a roster, as they are when they are looked at."""
+
+    def __init__(self, roster: Roster) -> None:
+        self._roster = roster
+
+    def __getitem__(self, offer_id: str) -> Load:
+        return self._roster.load_of(offer_id)
+
+    def __iter__(self) -> Iterator[str]:
+        return (offer.id for offer in self._roster.offers())
+
+    def __len__(self) -> int:
+        return len(self._roster.offers())

@@ -8,11 +8,12 @@ from litestar import WebSocket, websocket
 from litestar.handlers import WebsocketRouteHandler
 
 from lightphon_backend_gguf.hub.account import AccountTeller
-from lightphon_backend_gguf.hub.connection import Connection, Received, close, receive
+from lightphon_backend_gguf.hub.connection import Connection
 from lightphon_backend_gguf.hub.gate import Gate
 from lightphon_backend_gguf.hub.roster import Roster
 from lightphon_backend_gguf.hub.settings import GgufSettings
 from lightphon_backend_gguf.hub.translate import to_node
+from lightphon_backend_gguf.hub.wire import Received, Socket, close, receive
 from lightphon_backend_gguf.protocol.closing import CloseCode, ProtocolViolation
 from lightphon_backend_gguf.protocol.hub_session import HubSession, Joined
 from lightphon_backend_gguf.protocol.messages import Hello
@@ -21,8 +22,6 @@ from lightphon_core import Host, LightPhonError, Node, Principal, Scope, Unauthe
 
 PATH = "/api/node-link"
 VERSION = version_of("lightphon-backend-gguf")
-
-Socket = WebSocket[Any, Any, Any]
 
 
 def node_link(host: Host[GgufSettings], roster: Roster) -> WebsocketRouteHandler:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from lightphon_backend_gguf.protocol import limits
 from lightphon_backend_gguf.protocol.account import Account, EarningsMessage, OfferPrice, PriceMessage
 from lightphon_backend_gguf.protocol.hardware import Hardware
+from lightphon_backend_gguf.protocol.hub_session import HubSession
 from lightphon_backend_gguf.protocol.messages import Failed, Hello, OfferMessage
 from lightphon_core import (
     BackendError,
@@ -14,6 +15,7 @@ from lightphon_core import (
     Earnings,
     Model,
     Node,
+    NodeState,
     Offer,
     Overloaded,
     Price,
@@ -31,6 +33,15 @@ def to_node(principal: Principal, hello: Hello) -> Node:
     """The node that speaks: the same token and name are the same node, whenever and from wherever it connects."""
     digest = hashlib.sha256(f"{principal.credential_id}\n{hello.name}".encode()).hexdigest()
     return Node(id=f"node-{digest[:20]}", name=hello.name, owner=principal.account_id)
+
+
+def to_state(session: HubSession) -> NodeState:
+    """What a node that said hello is doing."""
+    if session.draining:
+        return NodeState.DRAINING
+    if session.offers:
+        return NodeState.ONLINE
+    return NodeState.PAUSED if session.paused else NodeState.STARTING
 
 
 def to_offer(node: Node, message: OfferMessage) -> Offer:

@@ -1,20 +1,21 @@
-"""What may be asked of an engine: the node's own guard, whatever the server sends.
+"""What each engine may be asked: what it can do, and the parameters that it takes.
 
-Pure. A request is decoded, cut down to the parameters that the engine is meant to have, and encoded anew, so that what
+Pure. A request that `guard` let pass is cut down to what the engine is meant to have, and encoded anew, so that what
 was checked is what arrives: no repeated members, no other spelling, no second way to say the same.
 """
 
 import json
 from enum import StrEnum
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from attrs import frozen
 
+from lightphon_backend_gguf.node.guard import Guarded
 from lightphon_backend_gguf.protocol.messages import JobFailed
 
 
 class Feature(StrEnum):
-    """What an engine can do. All but the last two are words of the core's `Capability`."""
+    """What an engine can do. Its values are words of the core's `Capability`."""
 
     CHAT = "chat"
     COMPLETION = "completion"
@@ -83,29 +84,29 @@ LLAMA_CPP = OPENAI | {
 }
 """What llama.cpp's server takes besides, of which nothing reaches beyond the one answer."""
 
-_TEXT_PARTS = ("text", "refusal")
-
 
 @frozen
 class Dialect:
     """What an engine can do, and the names of the parameters that reach it. Names not listed are dropped.
 
     A parameter that asks for what the engine lacks is refused rather than dropped: the answer would not be what was
-    asked for.
+    asked for. `choices` is how many an answer may have; above one, CHOICES is among the features.
     """
 
     features: frozenset[Feature]
     parameters: frozenset[str]
+    choices: int = 1
 
-    def prepare(self, body: bytes, model: str) -> bytes:
+    @classmethod
+    def of_slots(cls, features: frozenset[Feature], parameters: frozenset[str], slots: int) -> Self:
+        """Of an engine that has so many slots, of which each choice takes one: with one slot there is one choice."""
+        if Feature.CHOICES not in features or slots == 1:
+            return cls(features - {Feature.CHOICES}, parameters)
+        return cls(features, parameters, slots)
+
+    def prepare(self, request: Guarded, model: str) -> bytes:
         """The body as the engine gets it, with `model` as its model. JobFailed ("refused") if it must not."""
-        try:
-            fields = json.loads(body, parse_constant=_no_constant)
-        except (ValueError, RecursionError):
-            raise JobFailed("refused", "The request is not JSON.") from None
-        if not isinstance(fields, dict):
-            raise JobFailed("refused", "The request is not a JSON object.")
-        fields = {name: value for name, value in fields.items() if value is not None}
+        fields = {name: value for name, value in request.items() if value is not None}
         self._check(fields)
         kept = {name: value for name, value in fields.items() if name in self.parameters}
         if isinstance(messages := kept.get("messages"), list):
@@ -130,41 +131,27 @@ class Dialect:
                 # Zero is a number of log probabilities, except that bool's False is zero too.
                 if fields.get(name, False) is not False:
                     _unsupported("log probabilities", name)
-        if Feature.CHOICES not in self.features and fields.get("n", 1) != 1:
-            _unsupported("more than one choice", "n")
+        n = fields.get("n", 1)
+        if type(n) is not int or not 1 <= n <= self.choices:
+            if self.choices == 1:
+                _unsupported("more than one choice", "n")
+            raise JobFailed("refused", f"'n' must be a whole number from 1 to {self.choices} here.", param="n")
 
-    def _message(self, message: Any) -> Any:
-        """A message without nulls, its role one that templates know, its images data and nothing to fetch."""
-        if not isinstance(message, dict):
-            raise JobFailed("refused", "A message is not a JSON object.", param="messages")
+    def _message(self, message: dict[str, Any]) -> dict[str, Any]:
+        """A message without nulls, its role one that templates know, with images only for who sees them."""
         message = {name: value for name, value in message.items() if value is not None or name == "content"}
         if message.get("role") == "developer":
             message["role"] = "system"
-        if isinstance(parts := message.get("content"), list):
-            for part in parts:
-                self._check_part(part)
-        return message
-
-    def _check_part(self, part: Any) -> None:
-        kind = part.get("type") if isinstance(part, dict) else None
-        if kind in _TEXT_PARTS:
-            return
-        if kind != "image_url" or Feature.VISION not in self.features:
+        content = message.get("content")
+        parts = content if isinstance(content, list) else []
+        if Feature.VISION not in self.features and any(part["type"] == "image_url" for part in parts):
             raise JobFailed("refused", "This model takes text only.", param="messages")
-        image = part.get("image_url")
-        url = image.get("url") if isinstance(image, dict) else image
-        # An engine would fetch any other address, from inside the operator's network.
-        if not (isinstance(url, str) and url.startswith("data:image/")):
-            raise JobFailed("refused", "An image must be a data: URI.", param="messages")
+        return message
 
 
 def _unsupported(what: str, param: str) -> NoReturn:
     raise JobFailed("refused", f"This model's engine has no {what}.", param=param, code="unsupported_parameter")
 
 
-def _no_constant(_: str) -> NoReturn:
-    raise ValueError
-
-
-GENERAL = Dialect(frozenset(Feature) - {Feature.VISION, Feature.INFILL}, OPENAI)
+GENERAL = Dialect(frozenset(Feature) - {Feature.VISION, Feature.INFILL, Feature.CHOICES}, OPENAI)
 """For a server of which nothing is known but that it speaks as OpenAI does."""

@@ -1,30 +1,45 @@
-"""What a node lets through to an engine, whoever the server is: JSON it has read itself, and nothing to be fetched.
+"""What no engine gets, whoever the server is: what is not JSON that the node has read itself, and what it might fetch.
 
 Engines fetch what a request points to: llama.cpp's server an image's http URL, others files too. They run in the
-operator's own network, so a stranger could reach what is meant for nobody outside. Images and sound travel as data.
+operator's own network, so a stranger could reach what is meant for nobody outside. Images travel as data. What the one
+engine can do besides is in `dialect`.
 """
 
 import json
 import re
-from typing import Any
+from typing import Any, NewType
 
 from lightphon_backend_gguf.protocol.messages import JobFailed
 
-MEMBERS = {
-    "text": ("type", "text"),
-    "refusal": ("type", "refusal"),
-    "image_url": ("type", "image_url"),
-    "input_audio": ("type", "input_audio"),
-}
-"""The types of content parts, and what is kept of each. Others (files, the Responses API's `input_image`) may name what
-lies elsewhere, and are refused."""
+Guarded = NewType("Guarded", dict[str, Any])
+"""A request that was decoded and checked here."""
+
+MEMBERS = frozenset(
+    {
+        "role",
+        "content",
+        "name",
+        "tool_calls",
+        "tool_call_id",
+        "function_call",
+        "refusal",
+        "reasoning",
+        "reasoning_content",
+    }
+)
+"""What a message may have, and templates know what to do with; the rest is dropped, such as Ollama's `images`."""
+
+PARTS = ("text", "refusal", "image_url")
+"""The types of content parts, each of which has its content in a member of the same name; other members are dropped.
+Other types (files, the Responses API's `input_image`) may name what lies elsewhere, and are refused; sound is, because
+no engine takes it."""
 
 _IMAGE = re.compile(r"data:image/[a-z0-9.+-]{1,40};base64,[A-Za-z0-9+/]*={0,2}")
 
 
-def guarded(body: bytes) -> bytes:
-    """The body to post: encoded anew, so that what was checked is what the engine reads. JobFailed ("refused") if it is
-    no JSON object, or if a message holds what an engine might fetch or open."""
+def guarded(body: bytes) -> Guarded:
+    """The request in a body; of a repeated member, the last. JobFailed ("refused") if it is no JSON object, or if a
+    message holds what an engine might fetch or open."""
     try:
         request = json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError):
@@ -36,41 +51,32 @@ def guarded(body: bytes) -> bytes:
         if not isinstance(messages, list):
             raise _refused("The messages are not a list.", "messages")
         request["messages"] = [_message(message) for message in messages]
-    return json.dumps(request, separators=(",", ":")).encode()
+    return Guarded(request)
 
 
 def _message(message: Any) -> dict[str, Any]:
     content = message.get("content") if isinstance(message, dict) else message
     if not isinstance(message, dict) or not isinstance(content, str | list | None):
         raise _refused("A message is malformed.", "messages")
-    return {**message, "content": [_part(part) for part in content]} if isinstance(content, list) else message
+    kept = {name: value for name, value in message.items() if name in MEMBERS}
+    return {**kept, "content": [_part(part) for part in content]} if isinstance(content, list) else kept
 
 
 def _part(part: Any) -> dict[str, Any]:
     kind = part.get("type") if isinstance(part, dict) else None
-    if not isinstance(kind, str) or kind not in MEMBERS:
-        raise _refused("Nodes take messages of text, images and sound, each in OpenAI's form.", "messages")
+    if kind not in PARTS:
+        raise _refused("Nodes take messages of text and images, each in OpenAI's form.", "messages")
     value = part.get(kind)
     if kind == "image_url" and not _is_image(value):
         raise _refused("Nodes fetch nothing: send images as data: URIs (base64).", "messages")
-    if kind == "input_audio" and not _is_sound(value):
-        raise _refused("Sound must come as base64 data.", "messages")
-    if kind in ("text", "refusal") and not isinstance(value, str):
+    if kind != "image_url" and not isinstance(value, str):
         raise _refused("A text is not one.", "messages")
-    return {member: part[member] for member in MEMBERS[kind]}
+    return {"type": kind, kind: value}
 
 
 def _is_image(value: Any) -> bool:
     url = value.get("url") if isinstance(value, dict) and value.keys() <= {"url", "detail"} else None
     return isinstance(url, str) and _IMAGE.fullmatch(url) is not None
-
-
-def _is_sound(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and value.keys() == {"data", "format"}
-        and all(isinstance(each, str) for each in value.values())
-    )
 
 
 def _no_constant(_: str) -> float:

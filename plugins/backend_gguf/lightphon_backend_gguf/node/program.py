@@ -11,15 +11,15 @@ from typing import Any, Self
 import structlog
 from attrs import field, frozen
 
-from lightphon_backend_gguf.node.digest import Digests
 from lightphon_backend_gguf.node.engines.base import EngineError
 from lightphon_backend_gguf.node.hardware import machine, survey
-from lightphon_backend_gguf.node.link import Link, LinkState
-from lightphon_backend_gguf.node.operation import Operation, OperationOptions
-from lightphon_backend_gguf.node.plan import Planned
-from lightphon_backend_gguf.node.supervisor import Care, Supervisor
-from lightphon_backend_gguf.node.traffic import Traffic
-from lightphon_backend_gguf.node.upstream import Upstream
+from lightphon_backend_gguf.node.link.link import Link, LinkState
+from lightphon_backend_gguf.node.models.digests import Digests
+from lightphon_backend_gguf.node.operator.operation import Operation, OperationOptions
+from lightphon_backend_gguf.node.planning.plan import Planned
+from lightphon_backend_gguf.node.serving.supervisor import Care, Supervisor
+from lightphon_backend_gguf.node.serving.traffic import Traffic
+from lightphon_backend_gguf.node.serving.upstream import Upstream
 
 MEASURED_S = 15.0
 """How often it is read how busy the machine is."""

@@ -82,7 +82,7 @@ def _structure_tuple(value: Any, of: Any) -> tuple[Any, ...]:
 def _make_converter() -> Converter:
     """A converter that coerces nothing: validators see the values just as they came."""
     converter = Converter(detailed_validation=False)
-    for plain in (str, int, float):
+    for plain in (str, int, float, bool):
         converter.register_structure_hook(plain, lambda value, _: value)
     converter.register_structure_hook_func(_made_of(Literal), lambda value, _: value)
     converter.register_structure_hook_func(_made_of(tuple), _structure_tuple)

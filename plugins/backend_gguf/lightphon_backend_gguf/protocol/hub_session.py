@@ -8,13 +8,14 @@ that was never sent to this node they are a violation.
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 
 from lightphon_backend_gguf.protocol import codec, frames, limits
 from lightphon_backend_gguf.protocol.account import Account
 from lightphon_backend_gguf.protocol.closing import ProtocolViolation
 from lightphon_backend_gguf.protocol.frames import Frame, FrameType, JobHeader
 from lightphon_backend_gguf.protocol.hardware import Hardware, Machine
+from lightphon_backend_gguf.protocol.issued import IssuedJobs
 from lightphon_backend_gguf.protocol.messages import (
     Cancel,
     Done,
@@ -42,7 +43,7 @@ class Joined:
 
 @frozen
 class OffersChanged:
-    """`offers`, `hardware` or `draining` of the session changed."""
+    """`offers`, `paused`, `hardware` or `draining` of the session changed."""
 
 
 @frozen
@@ -62,13 +63,6 @@ class Ended:
 
 
 HubEvent = Joined | OffersChanged | Output | Ended
-
-
-@define
-class _Job:
-    offer: str
-    sent: bool = False
-    cancelled: bool = False
 
 
 _UNTOLD = Machine()
@@ -91,20 +85,19 @@ class HubSession:
 
     def __init__(self, *, max_offers: int = limits.OFFERS) -> None:
         self.offers: dict[str, OfferMessage] = {}
+        self.paused = False
         self.draining = False
         self.hardware: Hardware | None = None
         self._max_offers = max_offers
         self._joined = False
         self._reported: dict[str, OfferLoad] = {}
         self._measured: dict[str, dict[str, int | float]] = {}
-        self._jobs: dict[int, _Job] = {}
-        self._busy: dict[str, int] = {}
-        self._last = 0
+        self._jobs = IssuedJobs()
         self._outbox = Outbox()
 
     def busy(self, offer: str) -> int:
         """Jobs of this hub that the offer works on, those being cancelled included."""
-        return self._busy.get(offer, 0)
+        return self._jobs.busy(offer)
 
     def load(self, offer: str) -> tuple[int, int]:
         """(busy, queued) of an offer: the hub's own count or the node's report, whichever is higher."""
@@ -137,10 +130,7 @@ class HubSession:
         Raises `FieldError` where the protocol cannot carry the job (its body, say, is over `limits.BODY_BYTES`).
         """
         header = JobHeader(offer=offer, path=path, size=len(body), timeout_s=timeout_s)
-        self._last += 1
-        job = self._last
-        self._jobs[job] = _Job(offer)
-        self._busy[offer] = self.busy(offer) + 1
+        job = self._jobs.issue(offer)
         self._outbox.queue(job, Frame(FrameType.JOB, job, frames.encode_header(header)))
         for piece in frames.pieces(body):
             self._outbox.queue(job, Frame(FrameType.BODY, job, piece))
@@ -156,7 +146,7 @@ class HubSession:
             state.cancelled = True
             self._outbox.put(Cancel(job))
         else:
-            self._end(job)
+            self._jobs.end(job)
 
     @property
     def pending(self) -> bool:
@@ -168,8 +158,8 @@ class HubSession:
         item = self._outbox.next()
         if item is None:
             return None
-        if isinstance(item, Frame) and item.type is FrameType.JOB:
-            self._jobs[item.job].sent = True
+        if isinstance(item, Frame) and item.type is FrameType.JOB and (state := self._jobs.get(item.job)):
+            state.sent = True
         return on_the_wire(item)
 
     # What the node says
@@ -193,17 +183,18 @@ class HubSession:
             return []
         if frame.type is not FrameType.OUTPUT:
             raise ProtocolViolation("only the hub sends jobs")
-        state = self._active(frame.job)
+        state = self._jobs.known(frame.job)
         if state is None or state.cancelled or not frame.payload:
             return []
         return [Output(frame.job, bytes(frame.payload))]
 
     def _act(self, message: Message | None) -> list[HubEvent]:
         match message:
-            case Offers(offers):
+            case Offers(offers, paused):
                 if len(offers) > self._max_offers:
                     raise ProtocolViolation(f"more than {self._max_offers} offers")
                 self.offers = {offer.id: offer for offer in offers}
+                self.paused = paused
                 return [OffersChanged()]
             case Load(loads, machine):
                 self._reported = {load.offer: load for load in loads}
@@ -229,23 +220,9 @@ class HubSession:
         return []
 
     def _ended(self, job: int, failed: Failed | None) -> list[HubEvent]:
-        state = self._active(job)
+        state = self._jobs.known(job)
         if state is None:
             return []
         self._outbox.drop(job)  # the node may give up before it has the whole body
-        self._end(job)
+        self._jobs.end(job)
         return [] if state.cancelled else [Ended(job, failed)]
-
-    def _end(self, job: int) -> None:
-        offer = self._jobs.pop(job).offer
-        left = self._busy[offer] - 1
-        if left:
-            self._busy[offer] = left
-        else:
-            del self._busy[offer]
-
-    def _active(self, job: int) -> _Job | None:
-        state = self._jobs.get(job)
-        if job > self._last or (state is not None and not state.sent):
-            raise ProtocolViolation("a job id that was never issued")
-        return state

@@ -120,11 +120,13 @@ def _distinct_offers(_: Any, __: "Attribute[Any]", value: tuple[OfferMessage, ..
 
 @frozen
 class Offers:
-    """Everything the node serves from now on; replaces what it said before."""
+    """Everything the node serves from now on; replaces what it said before. `paused` says why there is nothing: its
+    operator lets it take no jobs. Older nodes do not say it."""
 
     offers: tuple[OfferMessage, ...] = field(
         validator=[many(limits.OFFERS, lambda v: isinstance(v, OfferMessage), "offers"), _distinct_offers]
     )
+    paused: bool = field(default=False, validator=rule("true or false", lambda v: type(v) is bool))
 
 
 @frozen

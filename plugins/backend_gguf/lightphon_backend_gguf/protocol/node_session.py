@@ -86,9 +86,9 @@ class NodeSession:
 
     # What the node says
 
-    def offer(self, offers: Sequence[OfferMessage]) -> None:
-        """Say what is served from now on."""
-        self._outbox.put(Offers(tuple(offers)), once=True)
+    def offer(self, offers: Sequence[OfferMessage], *, paused: bool = False) -> None:
+        """Say what is served from now on; `paused` where that is nothing because the operator wants it so."""
+        self._outbox.put(Offers(tuple(offers), paused), once=True)
 
     def hardware(self, hardware: Hardware) -> None:
         """Say what the node computes with."""

@@ -3,14 +3,17 @@
 import asyncio
 import contextlib
 import json
+import re
 import tracemalloc
 
 import pytest
+from attrs import evolve
+from lightphon_backend_gguf.node.dialect import LLAMA_CPP
 from lightphon_backend_gguf.node.engines.llamacpp import LlamaCpp, LlamaCppSettings
 from lightphon_backend_gguf.node.guard import guarded
-from lightphon_backend_gguf.node.link import Link
-from lightphon_backend_gguf.node.served import Endpoint, Served
-from lightphon_backend_gguf.node.upstream import Upstream
+from lightphon_backend_gguf.node.link.link import Link
+from lightphon_backend_gguf.node.serving.served import Served
+from lightphon_backend_gguf.node.serving.upstream import Upstream
 from lightphon_backend_gguf.protocol import codec, frames, limits
 from lightphon_backend_gguf.protocol.frames import Frame, FrameType, JobHeader
 from lightphon_backend_gguf.protocol.messages import Failed, Hello, JobFailed, Welcome
@@ -19,6 +22,7 @@ from websockets.asyncio.server import serve
 from websockets.http11 import Response
 
 from lightphon_core import Refused
+from lightphon_core.openai import fields
 
 PATH = "/v1/chat/completions"
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
@@ -85,12 +89,12 @@ def test_what_is_no_json_object_is_refused(body):
 
 def test_the_engine_reads_what_was_checked():
     twice = b'{"messages":[],"messages":[{"role":"user","content":"Hi"}],"x":1.5}'
-    assert guarded(twice) == b'{"messages":[{"role":"user","content":"Hi"}],"x":1.5}'
+    assert guarded(twice) == {"messages": [{"role": "user", "content": "Hi"}], "x": 1.5}
     marked = chat({"type": "image_url", "image_url": {"url": PIXEL}, "cache_control": {"url": "http://h/"}})
-    assert b"cache_control" not in guarded(json.dumps(marked).encode())
+    assert "cache_control" not in str(guarded(json.dumps(marked).encode()))
     for content in (None, "see http://192.168.0.1/", "\ud800"):
         plain = {"messages": [{"role": "user", "content": content, "tool_calls": []}], "prompt": "x"}
-        assert json.loads(guarded(json.dumps(plain).encode())) == plain
+        assert guarded(json.dumps(plain).encode()) == plain
 
 
 class Canary:
@@ -120,6 +124,16 @@ class Recorder:
         self._host, self._port = url.removeprefix("http://").split(":")
         self.sent = bytearray()
 
+    def bodies(self):
+        """The bodies of what it was sent, decoded."""
+        rest, found = bytes(self.sent), []
+        while rest:
+            head, _, rest = rest.partition(b"\r\n\r\n")
+            size = int(re.search(rb"(?i)content-length: (\d+)", head)[1])
+            found.append(json.loads(rest[:size]))
+            rest = rest[size:]
+        return found
+
     async def __aenter__(self):
         self._server = await asyncio.start_server(self._pass_on, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
@@ -146,38 +160,87 @@ class Recorder:
         await asyncio.gather(pump(reader, to_engine, self.sent), pump(engine, writer, bytearray()))
 
 
-async def test_through_the_link_llama_cpp_fetches_nothing(hub, make_served, tmp_path):
+@pytest.fixture
+async def recorder(hub, make_served, tmp_path):
+    """What llama.cpp is sent, behind a node of the hub's."""
     path = tmp_path / "model.gguf"
     scripted.GREETING.write(path)
     engine = LlamaCpp(LlamaCppSettings(path=path, alias="m", slots=1, context=2048, threads=1))
     endpoint = await engine.start()
     try:
-        async with Canary() as canary, Recorder(endpoint.url) as recorder, Upstream() as upstream:
+        async with Recorder(endpoint.url) as recorder, Upstream() as upstream:
             link = Link(
                 hub.url, "one", "box", software="test/1", post=upstream.post, report=lambda _: None, log=_Silent()
             )
-            link.serve([Served(make_served().offer, Endpoint(recorder.url, endpoint.key, "m"))])
+            link.serve([Served(make_served().offer, evolve(endpoint, url=recorder.url))])
             running = asyncio.create_task(link.run())
             await until(hub.backend.offers)
-            for request in attempts(f"{canary.url}/secret"):
-                with pytest.raises(Refused):
-                    await hub.answer(hub.job(body=json.dumps(request).encode()))
-            assert not recorder.sent
-            schema = {"$ref": f"{canary.url}/schema.json", "$defs": {"a": {"$ref": "file:///etc/passwd"}}}
-            formats = [
-                {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}},
-                {"tools": [{"type": "function", "function": {"name": "f", "parameters": schema}}]},
-            ]
-            for members in formats:
-                request = {"messages": [{"role": "user", "content": f"Read {canary.url}"}], "max_tokens": 4, **members}
-                with contextlib.suppress(Refused):  # an answer or a refusal, as long as nothing is fetched
-                    assert b"choices" in await hub.answer(hub.job(body=json.dumps(request).encode()))
-            assert b"schema.json" in recorder.sent, "the recorder records"
-            assert canary.visits == 0
+            yield recorder
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
     finally:
         await engine.stop()
+
+
+async def test_through_the_link_llama_cpp_fetches_nothing(hub, recorder):
+    async with Canary() as canary:
+        for request in attempts(f"{canary.url}/secret"):
+            with pytest.raises(Refused):
+                await hub.answer(hub.job(body=json.dumps(request).encode()))
+        assert not recorder.sent
+        schema = {"$ref": f"{canary.url}/schema.json", "$defs": {"a": {"$ref": "file:///etc/passwd"}}}
+        formats = [
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}},
+            {"tools": [{"type": "function", "function": {"name": "f", "parameters": schema}}]},
+        ]
+        for members in formats:
+            request = {"messages": [{"role": "user", "content": f"Read {canary.url}"}], "max_tokens": 4, **members}
+            with contextlib.suppress(Refused):  # an answer or a refusal, as long as nothing is fetched
+                assert b"choices" in await hub.answer(hub.job(body=json.dumps(request).encode()))
+        assert b"schema.json" in recorder.sent, "the recorder records"
+        assert canary.visits == 0
+
+
+OFF_THE_LIST = {
+    "n_predict": 1,
+    "n_probs": 5,
+    "n_cmpl": 2,
+    "id_slot": 0,
+    "cache_prompt": True,
+    "slot_save_path": "/tmp",
+    "filename": "../../etc/passwd",
+    "lora": [{"id": 0, "scale": 9.0}],
+    "mmproj": "/etc/passwd",
+    "model_path": "/etc/passwd",
+    "chat_template": "{{ 1 / 0 }}",
+    "return_tokens": True,
+    "image_data": [{"data": "http://192.168.0.1/", "id": 1}],
+    "images": ["http://192.168.0.1/"],
+    "t_max_predict_ms": 1,
+    "speculative.n_max": 64,
+    "__verbose": True,
+}
+"""What a server might add to a job, each with a value that llama.cpp, or another engine, would make something of."""
+
+
+async def test_through_the_link_only_what_is_listed_reaches_llama_cpp(hub, recorder):
+    message = {"role": "user", "content": "Hi", "images": ["http://192.168.0.1/"], "audio": {"id": "hostile"}}
+    listed = {"messages": [message], "temperature": 0, "stream": False, "max_tokens": 40, "repeat_penalty": 1.0}
+    names = (fields.REMOVED | set(OFF_THE_LIST)) - LLAMA_CPP
+    removed = {name: OFF_THE_LIST.get(name, "hostile") for name in names}
+    louder = {name.upper(): value for name, value in {**removed, **listed}.items()}
+    bodies = [
+        json.dumps({**removed, **listed, **louder}),
+        json.dumps(listed)[:-1] + ',"n_predict":1,"n\\u005fpredict":1,"max_tokens":41,"stream":false}',
+    ]
+    for body in bodies:
+        answer = json.loads(await hub.answer(hub.job(body=body.encode())))
+        assert answer["choices"][0]["message"]["content"] == scripted.GREETING.text
+    whole, repeated = recorder.bodies()
+    kept = {**listed, "messages": [{"role": "user", "content": "Hi"}], "model": "m"}
+    assert whole == kept
+    assert repeated == {**kept, "max_tokens": 41}
+    assert recorder.sent.count(b"max_tokens") == 2, "of a repeated member, one is left"
 
 
 class _Silent:

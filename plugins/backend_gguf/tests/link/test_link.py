@@ -8,10 +8,10 @@ import pytest
 import structlog
 import structlog.testing
 from lightphon_backend_gguf.hub import route
-from lightphon_backend_gguf.node import link as node_link
-from lightphon_backend_gguf.node.address import link_url
-from lightphon_backend_gguf.node.link import Link, LinkRefused
-from lightphon_backend_gguf.node.served import Endpoint, Served
+from lightphon_backend_gguf.node.link import link as node_link
+from lightphon_backend_gguf.node.link.address import link_url
+from lightphon_backend_gguf.node.link.link import Link, LinkRefused
+from lightphon_backend_gguf.node.serving.served import Endpoint, Served
 from lightphon_backend_gguf.protocol import codec, frames
 from lightphon_backend_gguf.protocol.closing import CloseCode
 from lightphon_backend_gguf.protocol.frames import Frame, FrameType, JobHeader

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from lightphon_backend_gguf.node.engines.llamacpp import LlamaCpp, LlamaCppSettings
-from lightphon_backend_gguf.node.served import Endpoint
-from lightphon_backend_gguf.node.upstream import Upstream
+from lightphon_backend_gguf.node.serving.served import Endpoint
+from lightphon_backend_gguf.node.serving.upstream import Upstream
 from lightphon_backend_gguf.testing import scripted
 
 ENDLESS_CONTEXT = 2**17

@@ -138,16 +138,6 @@ async def test_several_jobs_at_once(run: Run, models: Path) -> None:
             await job.aclose()
 
 
-async def test_n_choices_take_n_slots_and_more_are_refused(run: Run, models: Path) -> None:
-    async with run(models / "greeting.gguf", slots=2) as engine:
-        two = await engine.answer(n=2)
-        assert [choice["message"]["content"] for choice in two["choices"]] == [scripted.GREETING.text] * 2
-        with pytest.raises(JobFailed) as caught:
-            await engine.answer(n=3)
-        assert caught.value.kind == "refused"
-        assert "'n'" in caught.value.message
-
-
 async def test_the_context_is_per_slot_and_an_overflow_is_refused(run: Run, models: Path) -> None:
     async with run(models / "greeting.gguf", slots=2, context=512) as engine:
         for stream in (False, True):
@@ -217,7 +207,8 @@ async def test_a_cancelled_answer_frees_its_slot(run: Run, models: Path) -> None
 
 
 async def test_a_prompt_that_is_cancelled_while_it_is_read_frees_its_slot(run: Run) -> None:
-    """A real model with a prompt that takes one thread some 40 s, of which it is granted about one."""
+    """A real model with a prompt that takes one thread some 40 s, more where the machine is busy. The slot is free in a
+    small part of the time that the rest of it would take at the speed seen."""
     path = find_demo_model()
     assert path is not None
     async with run(path, context=8192) as engine:
@@ -226,11 +217,16 @@ async def test_a_prompt_that_is_cancelled_while_it_is_read_frees_its_slot(run: R
         engine.endpoint = evolve(engine.endpoint, dialect=evolve(engine.endpoint.dialect, parameters=allowed))
         prompt = [{"role": "user", "content": "the cat sat on a mat. " * 850}]
         job = engine.post(messages=prompt, stream=True, return_progress=True)
-        first = json.loads((await anext(job)).removeprefix(b"data: "))
-        assert 0 <= first["prompt_progress"]["processed"] < first["prompt_progress"]["total"] / 2
-        assert first["prompt_progress"]["total"] > 5000
-        await asyncio.wait_for(job.aclose(), 0.5)
-        assert await asyncio.wait_for(engine.answer(max_tokens=1), 1)
+        read, total, taken_ms = 0, 1, 0
+        while not read:
+            progress = json.loads((await anext(job)).removeprefix(b"data: "))["prompt_progress"]
+            read, total, taken_ms = progress["processed"], progress["total"], progress["time_ms"]
+        assert read < total / 2
+        assert total > 5000
+        rest_s = taken_ms / 1000 * (total - read) / read
+        async with asyncio.timeout(rest_s / 8):
+            await job.aclose()
+            assert await engine.answer(max_tokens=1)
 
 
 async def test_an_engine_that_dies_in_the_middle(run: Run, models: Path) -> None:

@@ -1,6 +1,7 @@
 """The contract of engines, on each kind there is; and engines that break it, which the suite has to catch."""
 
 import asyncio
+import json
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,20 +12,16 @@ from lightphon_backend_gguf.node.dialect import LLAMA_CPP, Dialect, Feature
 from lightphon_backend_gguf.node.engines.attached import Attached, AttachedSettings
 from lightphon_backend_gguf.node.engines.base import Engine
 from lightphon_backend_gguf.node.engines.ctransformers import CTransformersSettings
+from lightphon_backend_gguf.node.engines.installed import installed
 from lightphon_backend_gguf.node.engines.kinds import engine_for
 from lightphon_backend_gguf.node.engines.llamacpp import FEATURES, LlamaCpp, LlamaCppSettings
 from lightphon_backend_gguf.node.engines.llamaserver import LlamaServerSettings
-from lightphon_backend_gguf.node.served import Endpoint
-from lightphon_backend_gguf.testing.engines import (
-    Bench,
-    Check,
-    EngineContract,
-    Rig,
-    check_cancel,
-    check_features,
-    check_parameters_off_the_list,
-    check_stop,
-)
+from lightphon_backend_gguf.node.guard import Guarded
+from lightphon_backend_gguf.node.serving.served import Endpoint
+from lightphon_backend_gguf.testing.engine_answers import check_cancel, check_choices, check_features, check_stop
+from lightphon_backend_gguf.testing.engine_limits import check_lacking, check_parameters_off_the_list
+from lightphon_backend_gguf.testing.engine_rig import Bench, Check, Rig
+from lightphon_backend_gguf.testing.engines import EngineContract
 
 
 def llama_server() -> Path:
@@ -69,10 +66,9 @@ class LlamaServerBench:
 class Behind(Engine):
     """An attached server that comes and goes with a test: llama.cpp of ours, which plays one that was there before."""
 
-    dialect = Dialect(FEATURES, LLAMA_CPP)
-
     def __init__(self, server: Engine) -> None:
         self._server = server
+        self.dialect = server.dialect
         self._attached: Engine | None = None
 
     async def start(self) -> Endpoint:
@@ -117,6 +113,13 @@ class TestLlamaServer(EngineContract):
         return LlamaServerBench()
 
 
+@pytest.mark.llama_server
+async def test_a_llama_server_tells_what_it_computes_with() -> None:
+    found = await installed(f"llama-server={llama_server()}")
+    assert found is not None
+    assert found.gpus is not None
+
+
 class TestAttached(EngineContract):
     @pytest.fixture
     def bench(self) -> Bench:
@@ -134,8 +137,8 @@ class Careless(Behind):
 class Lenient(Dialect):
     """Lets everything pass."""
 
-    def prepare(self, body: bytes, model: str) -> bytes:
-        return body
+    def prepare(self, request: Guarded, model: str) -> bytes:
+        return json.dumps(request).encode()
 
 
 class Deaf(Behind):
@@ -181,7 +184,11 @@ class Broken:
         (check_stop, Dialect(FEATURES, LLAMA_CPP - {"stop"})),
         (check_parameters_off_the_list, Dialect(FEATURES, LLAMA_CPP | {"n_predict"})),
         (check_parameters_off_the_list, Lenient(FEATURES, LLAMA_CPP)),
-        (check_features, Lenient(FEATURES - {Feature.LOGPROBS}, LLAMA_CPP)),
+        (check_features, Dialect(FEATURES, LLAMA_CPP - {"logprobs"})),
+        (check_features, Dialect(FEATURES, LLAMA_CPP - {"response_format"})),
+        (check_choices, Dialect(FEATURES, LLAMA_CPP)),
+        (check_lacking, Lenient(FEATURES - {Feature.LOGPROBS}, LLAMA_CPP)),
+        (check_lacking, Lenient(FEATURES, LLAMA_CPP)),
         (check_cancel, None),
     ],
 )

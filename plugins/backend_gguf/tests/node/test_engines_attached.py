@@ -17,7 +17,7 @@ from lightphon_backend_gguf.node.engines.attached import (
     discover,
 )
 from lightphon_backend_gguf.node.engines.base import EngineError
-from lightphon_backend_gguf.node.upstream import Upstream
+from lightphon_backend_gguf.node.serving.upstream import Upstream
 
 Pages = dict[str, Any]
 """What a server says, by method and path; a callable gets the body."""
@@ -71,7 +71,8 @@ async def test_what_ollama_tells() -> None:
     assert model.features == {Feature.CHAT, Feature.COMPLETION, Feature.TOOLS, Feature.JSON}
     assert model.params_b == pytest.approx(8.19, abs=0.01)
     assert model.reasoning
-    assert "options" not in dialect_of(model).parameters
+    assert "options" not in dialect_of(model, 2).parameters
+    assert not model.features & {Feature.LOGPROBS, Feature.CHOICES}, "Ollama drops what it cannot do"
 
 
 async def test_what_vllm_and_llama_cpp_and_others_tell() -> None:
@@ -79,12 +80,15 @@ async def test_what_vllm_and_llama_cpp_and_others_tell() -> None:
         (model,) = await discover(url)
         assert (model.server, model.context) == ("vllm", 32768)
         assert Feature.TOOLS not in model.features
+        assert {Feature.LOGPROBS, Feature.CHOICES} <= dialect_of(model, 4).features
+        assert dialect_of(model, 4).choices == 4
+        assert Feature.CHOICES not in dialect_of(model, 1).features
     props = {"default_generation_settings": {"n_ctx": 2048}, "total_slots": 3, "chat_template": "{{ tools }}"}
     async with server({"GET /v1/models": MODELS, "GET /props": props}) as url:
         (model,) = await discover(url)
         assert (model.server, model.context, model.slots) == ("llama.cpp", 2048, 3)
         assert Feature.TOOLS in model.features
-        assert "grammar" in dialect_of(model).parameters
+        assert "grammar" in dialect_of(model, 2).parameters
     async with server({"GET /v1/models": MODELS}) as url:
         (model,) = await discover(url)
         assert (model.server, model.context, model.features) == ("other", None, {Feature.CHAT})

@@ -13,8 +13,8 @@ from lightphon_backend_gguf.node.engines.ctransformers import CTransformers, CTr
 from lightphon_backend_gguf.node.engines.ctransformers_files import missing
 from lightphon_backend_gguf.node.engines.templates import ChatTemplate, TemplateFailed
 from lightphon_backend_gguf.node.engines.text import TextCutter
-from lightphon_backend_gguf.node.gguf import Header, Tensor
-from lightphon_backend_gguf.node.upstream import Upstream
+from lightphon_backend_gguf.node.models.gguf import Header, Tensor
+from lightphon_backend_gguf.node.serving.upstream import Upstream
 from lightphon_backend_gguf.protocol.messages import JobFailed
 from lightphon_backend_gguf.testing import scripted
 
@@ -57,6 +57,7 @@ async def test_a_file_of_today_is_one_error_that_names_all_that_is_missing() -> 
         check(path)
     for words in (str(path), "tokenizer.ggml.pre", "tokenizer.ggml.scores", "output.weight"):
         assert words in str(caught.value)
+    assert caught.value.lasting
 
 
 def cut(stops: list[str], *pieces: bytes) -> tuple[list[str], str, bool]:

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lightphon_backend_gguf.demo.model import find_demo_model
 from lightphon_backend_gguf.node import hardware
-from lightphon_backend_gguf.node.gguf import Header, Value
 from lightphon_backend_gguf.node.gpus import drm, nvidia, reports
 from lightphon_backend_gguf.node.gpus.reading import Reading, sendable_name
-from lightphon_backend_gguf.node.memory import cache_bytes, memory_limit, resident_bytes
-from lightphon_backend_gguf.node.models import read_model
+from lightphon_backend_gguf.node.models.facts import read_model
+from lightphon_backend_gguf.node.models.gguf import Header, Value
+from lightphon_backend_gguf.node.models.memory import cache_bytes, memory_limit, resident_bytes
 from lightphon_backend_gguf.protocol.hardware import Gpu, Hardware
 
 RECORDED = Path(__file__).parent / "recorded"

@@ -178,6 +178,7 @@ async def test_a_file_that_llama_cpp_refuses_gives_one_line(models: Path, tmp_pa
             path.write_bytes(content)
         with pytest.raises(EngineError) as caught:
             await LlamaCpp(settings(path)).start()
+        assert caught.value.lasting
         message = str(caught.value)
         assert message.startswith(f"llama.cpp cannot load {path}: ")
         assert "\n" not in message

@@ -60,7 +60,7 @@ earnings = st.builds(EarningsMessage, today=earned, total=earned, pending=st.int
 messages = st.one_of(
     st.builds(Hello, name=names, software=names),
     st.builds(Welcome, node_id=names, heartbeat_s=st.floats(0.01, 3600)),
-    st.lists(offers, max_size=4, unique_by=lambda offer: offer.id).map(lambda items: Offers(tuple(items))),
+    st.builds(Offers, st.lists(offers, max_size=4, unique_by=lambda offer: offer.id).map(tuple), paused=st.booleans()),
     st.builds(Load, st.lists(loads, max_size=4).map(tuple), st.none() | machines),
     st.builds(
         Hardware,
@@ -135,6 +135,8 @@ def test_any_text_is_a_message_or_ignored_or_a_violation(text):
         '{"type":"load","offers":{"a":1}}',
         '{"type":"load","offers":"ab"}',
         '{"type":"offers","offers":["a"]}',
+        '{"type":"offers","offers":[],"paused":1}',
+        '{"type":"offers","offers":[],"paused":null}',
         '{"type":"offers","offers":[{"id":"a","slots":1,"model":"a"}]}',
         '{"type":"offers","offers":[{"id":"a","slots":0,"model":{"id":"m","capabilities":[]}}]}',
         '{"type":"offers","offers":[{"id":"a","slots":1,"model":{"id":"<b>","capabilities":[]}}]}',

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from lightphon_backend_gguf.hub.translate import to_offer
 from lightphon_backend_gguf.protocol import codec, frames
 from lightphon_backend_gguf.protocol.account import PriceMessage
 from lightphon_backend_gguf.protocol.closing import ProtocolViolation
@@ -27,6 +28,9 @@ from lightphon_backend_gguf.protocol.messages import (
 from lightphon_backend_gguf.protocol.node_session import NodeSession, Welcomed
 from lightphon_backend_gguf.protocol.versions import SUBPROTOCOLS, choose, notice_for
 
+from lightphon_core import Capability, Node
+
+NODE = Node("n", "box")
 RECORDED = (Path(__file__).parent / "recorded" / "v1.txt").read_text().splitlines()
 FACTS = ModelFacts("Qwen/Qwen2.5-7B", ("chat", "tools"), 32768, "qwen", 7.6, "Q4_K_M")
 FULL = OfferMessage("qwen2.5", FACTS, 4, PriceMessage(2000, 1, 2, 3))
@@ -52,7 +56,7 @@ MEANT = [
     Frame(FrameType.OUTPUT, 1, b"data: {}\n\n"),
     Frame(FrameType.OUTPUT, 2**63 - 1, b""),
 ]
-# Fields that have come since are None in what was recorded before them.
+# Fields that have come since have their defaults in what was recorded before them.
 
 
 @pytest.mark.parametrize(("recorded", "meant"), list(zip(RECORDED, MEANT, strict=True)))
@@ -87,6 +91,17 @@ def test_fields_of_the_future_are_ignored_at_every_depth(recorded):
         return [extended(item) for item in value] if isinstance(value, list) else value
 
     assert codec.decode(json.dumps(extended(json.loads(recorded)))) == codec.decode(recorded)
+
+
+def test_capabilities_are_words_that_either_end_may_lack():
+    """A node of old does not say what it was not asked then; a server of old does not know what is said now."""
+    then = [to_offer(NODE, each).model.capabilities for each in codec.decode(RECORDED[1]).offers]
+    assert then == [{Capability.CHAT, Capability.TOOLS}, {Capability.EMBEDDING}]
+    later = RECORDED[1].replace('"chat"', '"chat","logprobs","choices","of_the_future"')
+    first, _ = codec.decode(later).offers
+    assert "of_the_future" in first.model.capabilities
+    able = {Capability.CHAT, Capability.TOOLS, Capability.LOGPROBS, Capability.CHOICES}
+    assert to_offer(NODE, first).model.capabilities == able
 
 
 def test_messages_and_frames_of_the_future_are_ignored_on_both_ends():

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from lightphon_backend_gguf.node.cli.models import model_options, server_key, settings, wished
-from lightphon_backend_gguf.node.sources import HubSource
-from lightphon_backend_gguf.node.wishes import Given
+from lightphon_backend_gguf.node.models.sources import HubSource
+from lightphon_backend_gguf.node.planning.wishes import Given, engines_of
 
 if TYPE_CHECKING:
-    from lightphon_backend_gguf.node.preview import NotHere
+    from lightphon_backend_gguf.node.planning.preview import NotHere
 
 # What loads slowly is imported where it is used, as in `run`.
 
@@ -21,46 +21,40 @@ if TYPE_CHECKING:
 @click.command()
 @model_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def check(
-    models: tuple[str, ...],
-    config: Path | None,
-    names: tuple[str, ...],
-    price: str | None,
-    engine: str | None,
-    slots: int | None,
-    context: int | None,
-    threads: int | None,
-    as_json: bool,
-) -> None:
+def check(given: Given, config: Path | None, threads: int | None, as_json: bool) -> None:
     """Tell what `run` would run: the machine, the engine, and each MODEL's facts, memory and price.
 
     Downloads and loads nothing. Exit status 1 if something stands in the way, or a GPU would lie idle.
     """
     from attrs import asdict
 
-    from lightphon_backend_gguf.node import check as checking
-    from lightphon_backend_gguf.node.engines.installed import llama_cpp
+    from lightphon_backend_gguf.node.engines.installed import installed
+    from lightphon_backend_gguf.node.engines.kinds import ENGINES
     from lightphon_backend_gguf.node.hardware import machine, physical_cores, survey
-    from lightphon_backend_gguf.node.preview import preview
+    from lightphon_backend_gguf.node.planning import check as checking
+    from lightphon_backend_gguf.node.planning.preview import preview
 
     file = settings(config)
-    wanted = wished(Given(models, names, price, engine, slots, context), file)
+    wanted = wished(given, file)
     cores = threads or file.node.threads or physical_cores()
 
-    async def found() -> checking.Report:
+    async def report_on() -> checking.Report:
         reports, wrong = await preview(wanted, _look, threads=cores, server_key=server_key())
-        hardware, installed = await asyncio.gather(survey(), llama_cpp())
-        return checking.judge(hardware, machine(), installed, reports, python=sys.executable, more=wrong)
+        hardware = await survey()
+        found = await asyncio.gather(*map(installed, engines_of(wanted, ENGINES[0])))
+        engines = [engine for engine in found if engine is not None]
+        return checking.judge(hardware, machine(), engines, reports, python=sys.executable, more=wrong)
 
-    report = asyncio.run(found())
+    report = asyncio.run(report_on())
     click.echo(json.dumps(asdict(report)) if as_json else "\n".join(checking.lines(report)))
     if report.problems:
         raise click.exceptions.Exit(1)
 
 
 def _look(source: HubSource) -> "Path | NotHere":
-    from lightphon_backend_gguf.node.hub_models import HubError, HubModels
-    from lightphon_backend_gguf.node.preview import LookFailed, NotHere
+    from lightphon_backend_gguf.node.models.huggingface.errors import HubError
+    from lightphon_backend_gguf.node.models.huggingface.hub import HubModels
+    from lightphon_backend_gguf.node.planning.preview import LookFailed, NotHere
 
     try:
         found = HubModels(lambda line: click.echo(line, err=True)).look(source)

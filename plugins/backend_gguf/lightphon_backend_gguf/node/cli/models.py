@@ -2,18 +2,18 @@
 
 import os
 from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
+from attrs import fields
 
 from lightphon_backend_gguf.node.cli.errors import Stop
-from lightphon_backend_gguf.node.config import ConfigError, NodeConfig, default_path, load
-from lightphon_backend_gguf.node.locate import Located, locate
-from lightphon_backend_gguf.node.sources import HubSource
-from lightphon_backend_gguf.node.wishes import Given, Wish, WishError, wishes
-
-F = TypeVar("F", bound=Callable[..., Any])
+from lightphon_backend_gguf.node.models.sources import HubSource
+from lightphon_backend_gguf.node.planning.config import MEMORY_LIMITS_GIB, ConfigError, NodeConfig, default_path, load
+from lightphon_backend_gguf.node.planning.locate import Located, locate
+from lightphon_backend_gguf.node.planning.wishes import Given, Wish, WishError, wishes
 
 SERVER_KEY_VARIABLE = "LIGHTPHON_OPENAI_KEY"
 
@@ -42,15 +42,31 @@ _OPTIONS = (
         type=click.IntRange(16, 2**31 - 1),
         help="Tokens for each job, prompt and answer.  [default: 8192, or the model's training length if that is less]",
     ),
+    click.option(
+        "--max-jobs", type=click.IntRange(1, 4096), help="Jobs at once, over all models.  [default: all slots]"
+    ),
+    click.option(
+        "--memory-limit",
+        type=click.FloatRange(*MEMORY_LIMITS_GIB),
+        metavar="GIB",
+        help="Start a model again when its engine holds more memory than so many GiB. What lies in a GPU's memory does "
+        "not count.  [default: what fits the model]",
+    ),
     click.option("--threads", type=click.IntRange(1, 512), help="CPU threads.  [default: one for each core]"),
 )
 
 
-def model_options(command: F) -> F:
-    """Give a command MODEL and the options that `Given` has fields for, and --config and --threads."""
+def model_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command MODEL and the options for models, which it gets as `given`, and --config and --threads."""
+
+    @wraps(command)
+    def gathering(**values: Any) -> None:
+        given = Given(**{each.name: values.pop(each.name) for each in fields(Given)})
+        command(given=given, **values)
+
     for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+        gathering = option(gathering)
+    return gathering
 
 
 def server_key() -> str:
@@ -87,7 +103,8 @@ def located(wanted: Sequence[Wish]) -> list[Located]:
 
 def _fetch(source: HubSource) -> Path:
     # It loads slowly, and most nodes do not need it.
-    from lightphon_backend_gguf.node.hub_models import HubError, HubModels
+    from lightphon_backend_gguf.node.models.huggingface.errors import HubError
+    from lightphon_backend_gguf.node.models.huggingface.hub import HubModels
 
     try:
         return HubModels(lambda line: click.echo(line, err=True)).fetch(source)

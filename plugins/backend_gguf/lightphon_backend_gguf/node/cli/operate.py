@@ -47,14 +47,14 @@ def status(node_name: str | None, as_json: bool) -> None:
     """Say how the node is doing: its link, models and jobs, its prices, and what its account has earned."""
     from cattrs import structure
 
-    from lightphon_backend_gguf.node.status import Status, to_lines
+    from lightphon_backend_gguf.node.operator.status import Status, to_lines
 
     found = _ask("status", node_name).status
     click.echo(json.dumps(found, indent=2) if as_json else "\n".join(to_lines(structure(found, Status))))
 
 
 def _ask(command: Any, node_name: str | None) -> Any:
-    from lightphon_backend_gguf.node.control import ControlError, ask
+    from lightphon_backend_gguf.node.operator.control import ControlError, ask
 
     try:
         return ask(_chosen(_running(), node_name), command)
@@ -64,8 +64,8 @@ def _ask(command: Any, node_name: str | None) -> Any:
 
 def _running() -> dict[Path, str]:
     """The nodes that run here, by name. One that hangs hides no other, unless it is the only one."""
-    from lightphon_backend_gguf.node.control import ControlError, NotRunning, ask, sockets
-    from lightphon_backend_gguf.node.state import state_directory
+    from lightphon_backend_gguf.node.operator.control import ControlError, NotRunning, ask, sockets
+    from lightphon_backend_gguf.node.operator.state import state_directory
 
     names: dict[Path, str] = {}
     hangs: ControlError | None = None

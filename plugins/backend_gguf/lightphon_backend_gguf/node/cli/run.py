@@ -13,12 +13,12 @@ import click
 
 from lightphon_backend_gguf.node.cli.errors import DISTRIBUTION, Stop
 from lightphon_backend_gguf.node.cli.models import located, model_options, server_key, settings, wished
-from lightphon_backend_gguf.node.config import ConfigError, NodeConfig, read_token
-from lightphon_backend_gguf.node.wishes import Given
+from lightphon_backend_gguf.node.planning.config import ConfigError, NodeConfig, read_token
+from lightphon_backend_gguf.node.planning.wishes import Given
 from lightphon_backend_gguf.protocol.fields import is_node_name
 
 if TYPE_CHECKING:
-    from lightphon_backend_gguf.node.schedule import Schedule
+    from lightphon_backend_gguf.node.operator.schedule import Schedule
 
 # What loads slowly is imported where it is used, so that `--help` is there at once.
 
@@ -36,7 +36,6 @@ DEFAULT_DRAIN_S = 30.0
     "everybody on a machine can read its command lines.",
 )
 @click.option("--node-name", metavar="NAME", help="This node's name for clients.  [default: the host's name]")
-@click.option("--max-jobs", type=click.IntRange(1, 4096), help="Jobs at once, over all models.  [default: all slots]")
 @click.option(
     "--schedule",
     multiple=True,
@@ -52,18 +51,12 @@ DEFAULT_DRAIN_S = 30.0
 @click.option("--plain", is_flag=True, help="Log lines alone, in a terminal too, where otherwise a live view is drawn.")
 @click.option("--verbose", is_flag=True, help="Log more.")
 def run(
-    models: tuple[str, ...],
+    given: Given,
     config: Path | None,
-    names: tuple[str, ...],
-    price: str | None,
-    engine: str | None,
-    slots: int | None,
-    context: int | None,
     threads: int | None,
     server: str | None,
     token: str | None,
     node_name: str | None,
-    max_jobs: int | None,
     schedule: tuple[str, ...],
     drain_timeout: float | None,
     plain: bool,
@@ -77,8 +70,8 @@ def run(
     """
     file = settings(config)
     url, token, name = _link_url(server or file.node.server), _token(token, file), _name(node_name or file.node.name)
-    max_jobs, windows = max_jobs or file.node.max_jobs, _schedule(schedule, file)
-    wanted = wished(Given(models, names, price, engine, slots, context, max_jobs), file)
+    windows = _schedule(schedule, file)
+    wanted = wished(given, file)
     if not wanted:
         raise Stop("There is no model to serve: name one, or add a [[model]] to the settings file.")
     if drain_timeout is None:
@@ -87,14 +80,14 @@ def run(
     from attrs import evolve
 
     from lightphon_backend_gguf.node.engines.base import EngineError
-    from lightphon_backend_gguf.node.gguf import GgufError
     from lightphon_backend_gguf.node.hardware import physical_cores
-    from lightphon_backend_gguf.node.link import LinkRefused
+    from lightphon_backend_gguf.node.link.link import LinkRefused
     from lightphon_backend_gguf.node.log import make_log
-    from lightphon_backend_gguf.node.operation import OperationOptions
-    from lightphon_backend_gguf.node.plan import PlanError, plan
+    from lightphon_backend_gguf.node.models.gguf import GgufError
+    from lightphon_backend_gguf.node.operator.operation import OperationOptions
+    from lightphon_backend_gguf.node.operator.state import state_directory
+    from lightphon_backend_gguf.node.planning.plan import PlanError, plan
     from lightphon_backend_gguf.node.program import Node, NodeFailed, NodeOptions
-    from lightphon_backend_gguf.node.state import state_directory
 
     state = state_directory(os.environ)
     options = NodeOptions(
@@ -104,7 +97,7 @@ def run(
         software=f"lightphon-node/{version(DISTRIBUTION)}",
         drain_timeout_s=DEFAULT_DRAIN_S if drain_timeout is None else drain_timeout,
         state=state,
-        operation=OperationOptions(schedule=windows, max_jobs=max_jobs, state_dir=state),
+        operation=OperationOptions(schedule=windows, max_jobs=given.max_jobs or file.node.max_jobs, state_dir=state),
     )
     found = located(wanted)
 
@@ -117,7 +110,7 @@ def run(
         if plain or not sys.stdout.isatty():
             asyncio.run(serve(options))
         else:
-            from lightphon_backend_gguf.node.view import TerminalView
+            from lightphon_backend_gguf.node.operator.view import TerminalView
 
             with TerminalView() as view:
                 asyncio.run(serve(evolve(options, operation=evolve(options.operation, show=view.show))))
@@ -143,7 +136,7 @@ def _token(given: str | None, file: NodeConfig) -> str:
 
 
 def _schedule(given: Sequence[str], file: NodeConfig) -> "Schedule | None":
-    from lightphon_backend_gguf.node.schedule import parse_schedule
+    from lightphon_backend_gguf.node.operator.schedule import parse_schedule
 
     try:
         return parse_schedule(given or file.node.schedule or ())
@@ -161,7 +154,7 @@ def _name(name: str | None) -> str:
 
 
 def _link_url(server: str | None) -> str:
-    from lightphon_backend_gguf.node.address import link_url
+    from lightphon_backend_gguf.node.link.address import link_url
 
     if server is None:
         raise Stop("There is no server: name it with --server https://HOST.")

@@ -15,8 +15,8 @@ from attrs import field, frozen
 from lightphon_backend_gguf.node.dialect import GENERAL, LLAMA_CPP, OPENAI, Dialect
 from lightphon_backend_gguf.node.engines.base import Engine, EngineError
 from lightphon_backend_gguf.node.engines.listing import Listed, Told, listed
-from lightphon_backend_gguf.node.served import Endpoint
-from lightphon_backend_gguf.node.upstream import Upstream
+from lightphon_backend_gguf.node.serving.served import Endpoint
+from lightphon_backend_gguf.node.serving.upstream import Upstream
 
 WATCH_S = 5.0
 """How often an attached server is asked whether it is still there."""
@@ -122,9 +122,9 @@ async def discover(url: str, key: str = "") -> list[Listed]:
     return [listed(told, name) for name in names]
 
 
-def dialect_of(model: Listed) -> Dialect:
-    """What a listed model may be asked."""
-    return Dialect(model.features, LLAMA_CPP if model.server == "llama.cpp" else OPENAI)
+def dialect_of(model: Listed, slots: int) -> Dialect:
+    """What a listed model may be asked, where so many of its slots are ours."""
+    return Dialect.of_slots(model.features, LLAMA_CPP if model.server == "llama.cpp" else OPENAI, slots)
 
 
 def _names(models: Any) -> list[str] | None:

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 from lightphon_backend_gguf.node.dialect import Dialect, Feature
-from lightphon_backend_gguf.node.served import Endpoint
+from lightphon_backend_gguf.node.serving.served import Endpoint
 
 
 class EngineError(Exception):

@@ -10,8 +10,8 @@ from lightphon_backend_gguf.node.dialect import SAMPLING, Dialect, Feature
 from lightphon_backend_gguf.node.engines.base import Engine, EngineError
 from lightphon_backend_gguf.node.engines.child import Child, ChildFailed
 from lightphon_backend_gguf.node.engines.ctransformers_files import KEPT, missing
-from lightphon_backend_gguf.node.gguf import GgufError, Header, read_header
-from lightphon_backend_gguf.node.served import Endpoint
+from lightphon_backend_gguf.node.models.gguf import GgufError, Header, read_header
+from lightphon_backend_gguf.node.serving.served import Endpoint
 
 SLOTS = 1
 """The library generates one answer at a time."""
@@ -24,6 +24,8 @@ DIALECT = Dialect(
 
 _WORKER = "lightphon_backend_gguf.node.engines.ctransformers_worker"
 _NEEDED = ("ctransformers", "jinja2")
+REQUIREMENT = "'lightphon-backend-gguf[node,ctransformers]'"
+"""What pip is told to install, as a shell takes it."""
 
 
 @frozen
@@ -58,7 +60,8 @@ class CTransformers(Engine):
         try:
             ready = await self._child.launch(spec)
         except ChildFailed as failed:
-            raise EngineError(f"ctransformers cannot load {self._settings.path}: {failed.reason}") from None
+            message = f"ctransformers cannot load {self._settings.path}: {failed.reason}"
+            raise EngineError(message, lasting=failed.said) from None
         except BaseException:
             await self.stop()
             raise
@@ -71,17 +74,22 @@ class CTransformers(Engine):
         await self._child.stop()
 
 
+def is_installed() -> bool:
+    """Whether all that this engine needs is here."""
+    return all(find_spec(name) is not None for name in _NEEDED)
+
+
 def check(path: Path) -> Header:
     """The header of a file that ctransformers can load. EngineError, naming all that is missing, if it cannot."""
-    if any(find_spec(name) is None for name in _NEEDED):
-        raise EngineError("ctransformers is not installed: pip install 'lightphon-backend-gguf[node,ctransformers]'")
+    if not is_installed():
+        raise EngineError(f"ctransformers is not installed: pip install {REQUIREMENT}")
     try:
         with path.open("rb") as file:
             header = read_header(file, keep=KEPT)
     except FileNotFoundError:
         raise EngineError(f"ctransformers cannot load {path}: there is no such file") from None
     except (OSError, GgufError) as error:
-        raise EngineError(f"ctransformers cannot load {path}: {error}") from None
+        raise EngineError(f"ctransformers cannot load {path}: {error}", lasting=isinstance(error, GgufError)) from None
     if found := missing(header):
-        raise EngineError(f"ctransformers cannot load {path}: {'; '.join(found)}")
+        raise EngineError(f"ctransformers cannot load {path}: {'; '.join(found)}", lasting=True)
     return header

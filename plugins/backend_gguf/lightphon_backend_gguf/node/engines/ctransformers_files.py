@@ -4,7 +4,7 @@ The library holds a llama.cpp of September 2023. What is newer than that it refu
 vocabulary of another kind ends its process.
 """
 
-from lightphon_backend_gguf.node.gguf import TENSOR_TYPES, Header
+from lightphon_backend_gguf.node.models.gguf import TENSOR_TYPES, Header
 
 ARCHITECTURES = ("llama", "falcon")
 TOKENS = "tokenizer.ggml.tokens"

@@ -12,7 +12,7 @@ from typing import Any
 from attrs import frozen
 
 from lightphon_backend_gguf.node.engines.ctransformers_files import KEPT, KINDS, TOKENS
-from lightphon_backend_gguf.node.gguf import read_header
+from lightphon_backend_gguf.node.models.gguf import read_header
 
 BATCH = 64
 """Prompt tokens between two looks at whether somebody still wants the answer."""

@@ -9,10 +9,10 @@ from attrs import asdict, frozen
 from lightphon_backend_gguf.node.dialect import LLAMA_CPP, Dialect, Feature
 from lightphon_backend_gguf.node.engines.base import Engine, EngineError
 from lightphon_backend_gguf.node.engines.child import Child, ChildFailed
-from lightphon_backend_gguf.node.served import Endpoint
+from lightphon_backend_gguf.node.serving.served import Endpoint
 
 FEATURES = frozenset(Feature) - {Feature.VISION, Feature.INFILL}
-"""What llama.cpp's server can do with a single model file."""
+"""What llama.cpp's server can do with a single model file, and several slots."""
 
 _WORKER = "lightphon_backend_gguf.node.engines.llamacpp_worker"
 _TELLING = (
@@ -51,7 +51,7 @@ class LlamaCpp(Engine):
     def __init__(self, settings: LlamaCppSettings) -> None:
         self._settings = settings
         self._child = Child(_WORKER)
-        self.dialect = Dialect(FEATURES, LLAMA_CPP)
+        self.dialect = Dialect.of_slots(FEATURES, LLAMA_CPP, settings.slots)
 
     @property
     def pid(self) -> int | None:

@@ -1,6 +1,7 @@
 """A user's own llama-server, named by the operator: llama.cpp as built for that machine, run with our arguments."""
 
 import asyncio
+import re
 import secrets
 import socket
 from pathlib import Path
@@ -11,8 +12,8 @@ from lightphon_backend_gguf.node.dialect import LLAMA_CPP, Dialect
 from lightphon_backend_gguf.node.engines.base import Engine, EngineError
 from lightphon_backend_gguf.node.engines.child import Child, ChildFailed
 from lightphon_backend_gguf.node.engines.llamacpp import FEATURES, load_error
-from lightphon_backend_gguf.node.served import Endpoint
-from lightphon_backend_gguf.node.upstream import Upstream
+from lightphon_backend_gguf.node.serving.served import Endpoint
+from lightphon_backend_gguf.node.serving.upstream import Upstream
 
 POLL_S = 0.05
 """How often a server that loads is asked whether it is ready; llama-server has no other way to tell."""
@@ -28,6 +29,10 @@ _UNKNOWN_TO_OLD = {
     "LLAMA_ARG_WEBUI": "false",
 }
 """By way of the environment, where a llama-server that has not heard of them passes them over."""
+
+_LASTING = re.compile(r"error loading model|^OSError: ", re.MULTILINE)
+"""What stands on standard error where the model was refused, or the program cannot be run. A port that was taken may be
+free next time. A llama-server that ends at once may lose what it wrote; then a later start finds out."""
 
 
 @frozen
@@ -51,7 +56,7 @@ class LlamaServer(Engine):
     def __init__(self, settings: LlamaServerSettings) -> None:
         self._settings = settings
         self._child = Child(_WORKER)
-        self.dialect = Dialect(FEATURES, LLAMA_CPP)
+        self.dialect = Dialect.of_slots(FEATURES, LLAMA_CPP, settings.slots)
 
     @property
     def pid(self) -> int | None:
@@ -76,7 +81,8 @@ class LlamaServer(Engine):
             await self._ready(endpoint)
         except ChildFailed as failed:
             reason = load_error(failed.stderr) or failed.reason
-            raise EngineError(f"{settings.binary} cannot load {settings.path}: {reason}") from None
+            message = f"{settings.binary} cannot load {settings.path}: {reason}"
+            raise EngineError(message, lasting=_LASTING.search(failed.stderr) is not None) from None
         except BaseException:
             await self.stop()
             raise

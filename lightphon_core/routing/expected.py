@@ -1,0 +1,45 @@
+"""What an answer is expected to need and to cost, before anybody has begun it."""
+
+from __future__ import annotations
+
+from lightphon_core.money import cost
+from lightphon_core.types import Needs, Price
+
+PROMPT_FACTOR = 4
+"""Tokens that a prompt really has for each one of `Needs.prompt_tokens`, which is estimated from below at 16 bytes a
+token; most text has about four."""
+USUAL_ANSWER = 400
+"""Tokens of an answer that is not cut short."""
+USUAL_SPEED = 20.0
+"""Tokens a second of an offer that was not measured yet."""
+USUAL_TTFT_S = 1.0
+"""Seconds to the first output, likewise."""
+LEAST_SPEED = 0.1
+"""Tokens a second that no offer is taken to be slower than, so that one bad measurement does not set a price."""
+
+
+def prompt_tokens(needs: Needs) -> int:
+    """Tokens of the prompt."""
+    return needs.prompt_tokens * PROMPT_FACTOR
+
+
+def completion_tokens(needs: Needs) -> int:
+    """Tokens of one choice of the answer."""
+    return USUAL_ANSWER if needs.max_output_tokens is None else min(USUAL_ANSWER, needs.max_output_tokens)
+
+
+def expected_msat(price: Price, needs: Needs, ttft_s: float | None, tokens_per_s: float | None) -> int:
+    """What the answer will cost at this price, in msat, of an offer with these measurements (None: not measured).
+
+    seconds = ttft_s + completion_tokens / tokens_per_s
+    msat    = per_request + prompt_tokens * per_mtok_prompt / 1e6 + completion_tokens * per_mtok_completion / 1e6
+              + seconds * per_minute / 60, rounded up
+    """
+    if price.is_free:
+        return 0
+    tokens = completion_tokens(needs)
+    ms = 0
+    if price.per_minute:
+        speed = USUAL_SPEED if tokens_per_s is None else max(LEAST_SPEED, tokens_per_s)
+        ms = round(1000 * ((USUAL_TTFT_S if ttft_s is None else ttft_s) + tokens / speed))
+    return cost(price, prompt_tokens=prompt_tokens(needs), completion_tokens=tokens * needs.choices, ms=ms)

@@ -1,0 +1,107 @@
+"""Which offers may serve a request: each filter a small pure function, in a table.
+
+What an offer does not state (None) does not satisfy a filter on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from lightphon_core.types import Capability, Filters, Focus, Model, Needs, Node, Price
+
+MODEL = "model"
+ALLOWED = "allowed"
+CAPABILITIES = "capabilities"
+CONTEXT = "context"
+FREE = "free"
+EXCLUDE = "exclude"
+CHOICES = "choices"
+MAX_PRICE = "max_price"
+FAILING = "failing"
+
+Filter = Callable[[Any, Model], bool]
+"""(what the request asks for, the model as it is offered) -> whether it will do."""
+
+
+def _is_one_of(word: str | None, wanted: frozenset[str]) -> bool:
+    return word is not None and word.lower() in wanted
+
+
+FILTERS: Mapping[str, Filter] = {
+    "providers": lambda wanted, model: _is_one_of(model.maker, wanted),
+    "models": lambda wanted, model: model.id in wanted,
+    "owned_by": lambda wanted, model: _is_one_of(model.owned_by, wanted),
+    "min_params_b": lambda wanted, model: model.params_b is not None and model.params_b >= wanted,
+    "max_params_b": lambda wanted, model: model.params_b is not None and model.params_b <= wanted,
+    "quantizations": lambda wanted, model: _is_one_of(model.quantization, wanted),
+    "min_context": lambda wanted, model: model.context_length is not None and model.context_length >= wanted,
+    EXCLUDE: lambda unwanted, model: model.id not in unwanted and not _is_one_of(model.maker, _lower(unwanted)),
+}
+"""Those that look at the model alone, by field of `Filters`, in the order in which they are looked at. `exclude` looks
+at the node too (`spares`); `max_price` is the router's, since it depends on what was measured."""
+
+CONDITIONS: Sequence[str] = (MODEL, ALLOWED, CAPABILITIES, CONTEXT, FREE, *FILTERS, CHOICES, MAX_PRICE, FAILING)
+"""All that can leave an offer out, in the order in which they are looked at."""
+
+
+def _lower(words: Iterable[str]) -> frozenset[str]:
+    return frozenset(word.lower() for word in words)
+
+
+def spares(unwanted: frozenset[str], node: Node) -> bool:
+    """Whether `exclude` names this node neither by id nor by name."""
+    return not (node.id in unwanted or node.name in unwanted or node.name.lower() in unwanted)
+
+
+@frozen
+class Demand:
+    """What a request asks of model and price alone. Equal for most requests, so that it is decided once.
+
+    `context` is the least context on offer that holds the prompt, 0 where any does.
+    """
+
+    model: str | None
+    allowed: frozenset[str] | None
+    capabilities: frozenset[Capability]
+    context: int
+    is_free: bool
+    filters: Filters
+
+
+Test = Callable[[Model, Price], bool]
+
+
+def tests(demand: Demand) -> list[tuple[str, Test]]:
+    """The conditions that this demand makes at all, by name, in the order of `CONDITIONS`."""
+    made: list[tuple[str, Test]] = []
+    if (name := demand.model) is not None:
+        made.append((MODEL, lambda model, _: model.id == name))
+    if (allowed := demand.allowed) is not None:
+        made.append((ALLOWED, lambda model, _: model.id in allowed))
+    if capabilities := demand.capabilities:
+        made.append((CAPABILITIES, lambda model, _: capabilities <= model.capabilities))
+    if context := demand.context:
+        made.append((CONTEXT, lambda model, _: model.context_length is None or model.context_length >= context))
+    if demand.is_free:
+        made.append((FREE, lambda _, price: price.is_free))
+    for field, will_do in FILTERS.items():
+        if (wanted := getattr(demand.filters, field)) is not None:
+            made.append((field, _bound(will_do, wanted)))
+    return made
+
+
+def capabilities_of(needs: Needs) -> frozenset[Capability]:
+    """What a model must be able to do: for the request itself, and because it was asked for."""
+    return needs.capabilities | (needs.filters.capabilities or frozenset())
+
+
+def is_free(needs: Needs) -> bool:
+    """Whether only what costs nothing will do."""
+    return needs.focus is Focus.FREE
+
+
+def _bound(will_do: Filter, wanted: object) -> Test:
+    return lambda model, _: will_do(wanted, model)

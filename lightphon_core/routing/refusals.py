@@ -1,0 +1,220 @@
+"""Why nothing is left for a request: which condition took the last offers away, and what would be possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from lightphon_core.errors import (
+    ContextLengthExceeded,
+    InvalidRequest,
+    LightPhonError,
+    ModelNotAvailable,
+    ModelNotFound,
+    NoNodesAvailable,
+    PermissionDenied,
+)
+from lightphon_core.money import sats
+from lightphon_core.routing.filters import (
+    CAPABILITIES,
+    CHOICES,
+    CONTEXT,
+    EXCLUDE,
+    FAILING,
+    FREE,
+    MAX_PRICE,
+    Demand,
+    tests,
+)
+from lightphon_core.routing.index import Group
+from lightphon_core.types import Capability, Model, Needs
+
+RETRY_AFTER_S = 5.0
+"""What a client is told to wait when no node is online: about one reconnect of a node."""
+NAMED = 5
+"""How many models, makers and so on an error names."""
+
+CAPABILITY_IN_WORDS = {
+    Capability.CHAT: "chat",
+    Capability.COMPLETION: "plain text completion",
+    Capability.EMBEDDING: "embeddings",
+    Capability.TOOLS: "tools",
+    Capability.VISION: "images",
+    Capability.JSON: "JSON output",
+    Capability.INFILL: "infill",
+    Capability.LOGPROBS: "log probabilities",
+    Capability.CHOICES: "more than one choice",
+}
+
+
+def concerns(demand: Demand, group: Group) -> bool:
+    """Whether the request names its model, or any, and its key may use it."""
+    return (demand.model is None or demand.model == group.model.id) and (
+        demand.allowed is None or group.model.id in demand.allowed
+    )
+
+
+def not_allowed(model: str, allowed: frozenset[str]) -> PermissionDenied:
+    """Whether anybody has the model is not said."""
+    return PermissionDenied(
+        f'This key may not use the model {model[:200]!r}. It may use {_some(allowed)}; "auto" picks among them.',
+        param="model",
+        code="model_not_allowed",
+    )
+
+
+def missing(model: str, *, was_offered: bool) -> LightPhonError:
+    """Nobody has a model of this id now."""
+    if was_offered:
+        return NoNodesAvailable(
+            f'The nodes that have model {model!r} are offline. Try again shortly, or use model "auto".',
+            retry_after=RETRY_AFTER_S,
+        )
+    return ModelNotFound(
+        f'The model {model!r} does not exist here. GET /v1/models lists the models on offer; "auto" picks one.',
+        param="model",
+    )
+
+
+def nobody(allowed: frozenset[str] | None) -> NoNodesAvailable:
+    """No node is online, or none that has a model which this key may use."""
+    which = "" if allowed is None else f" that has a model which this key may use ({_some(allowed)})"
+    return NoNodesAvailable(
+        f"No node is online{which}. Nodes reconnect by themselves; try again shortly.", retry_after=RETRY_AFTER_S
+    )
+
+
+def no_group(needs: Needs, demand: Demand, groups: Iterable[Group]) -> LightPhonError | None:
+    """The condition on model or price that took the last of these groups away; None where some are left.
+
+    `groups` are those of models that the request names, and that its key may use.
+    """
+    left = everyone = list(groups)
+    for condition, holds in tests(demand):
+        kept = [group for group in left if holds(group.model, group.price)]
+        if not kept:
+            return _without(condition, needs, [group.model for group in left], narrowed=len(left) < len(everyone))
+        left = kept
+    return None
+
+
+def no_offer(
+    needs: Needs, left_out: Mapping[str, int], *, most_slots: int, cheapest_msat: int | None
+) -> LightPhonError:
+    """The models would do, but none of their offers. `left_out` counts them by condition; `most_slots` is the most that
+    one of those has which have too few, and `cheapest_msat` the least that one is expected to cost which is too dear.
+    """
+    if left_out.get(FAILING):
+        return NoNodesAvailable(
+            "The nodes that could serve this request have failed lately, and are given a rest. Try again shortly.",
+            retry_after=RETRY_AFTER_S,
+        )
+    if left_out.get(MAX_PRICE) and cheapest_msat is not None:
+        most = sats(needs.filters.max_price_msat or 0)
+        return _unmet(
+            MAX_PRICE,
+            f"Nothing that would do is expected to cost at most {most} sats for this answer (max_price); the cheapest "
+            f"is expected to cost {sats(cheapest_msat)} sats.",
+        )
+    if left_out.get(CHOICES):
+        return InvalidRequest(f"'n' must be at most {most_slots} here: each choice takes a slot.", param="n")
+    return _without(EXCLUDE, needs, [], narrowed=True)
+
+
+def _without(condition: str, needs: Needs, left: Sequence[Model], *, narrowed: bool) -> LightPhonError:
+    """`condition` holds for none of `left`."""
+    if condition == CAPABILITIES:
+        return _unable(needs, left)
+    if condition == CONTEXT:
+        largest = max(model.context_length or 0 for model in left)
+        return ContextLengthExceeded(
+            f"The prompt has at least {needs.prompt_tokens} tokens, but the largest context on offer is {largest} "
+            "tokens. Shorten the messages or choose a model with a longer context (GET /v1/models lists them).",
+            param="messages",
+        )
+    if condition == FREE:
+        return ModelNotAvailable(
+            'Nothing that would do is free at the moment. "auto:cheap" picks what costs little.', param="model"
+        )
+    who = "No model on offer"
+    if needs.model is not None:
+        who = f"No offer of the model {needs.model!r}"
+    elif narrowed:
+        who = "None of the models that would do otherwise"
+    return _unmet(condition, WORDS[condition](who, getattr(needs.filters, condition), left))
+
+
+def _unmet(condition: str, message: str) -> ModelNotAvailable:
+    return ModelNotAvailable(message, param=f"route.{condition}")
+
+
+def _min_params(who: str, wanted: float, left: Sequence[Model]) -> str:
+    known = [model.params_b for model in left if model.params_b is not None]
+    most = f"the largest has {max(known):g}" if known else "none says how many it has"
+    return f"{who} has {wanted:g} or more thousand million parameters (min_params_b); {most}."
+
+
+def _max_params(who: str, wanted: float, left: Sequence[Model]) -> str:
+    known = [model.params_b for model in left if model.params_b is not None]
+    least = f"the smallest has {min(known):g}" if known else "none says how many it has"
+    return f"{who} has {wanted:g} or fewer thousand million parameters (max_params_b); {least}."
+
+
+def _min_context(who: str, wanted: int, left: Sequence[Model]) -> str:
+    known = [model.context_length for model in left if model.context_length is not None]
+    most = f"the largest has {max(known)}" if known else "none says how many it has"
+    return f"{who} has a context of {wanted} or more tokens (min_context); {most}."
+
+
+def _words(field: str, fact: Callable[[Model], str | None], what: str) -> Callable[[str, Any, Sequence[Model]], str]:
+    def words(who: str, wanted: frozenset[str], left: Sequence[Model]) -> str:
+        there = {said for model in left if (said := fact(model)) is not None}
+        instead = f"there is {_some(there)}" if there else "none says what it has there"
+        return f"{who} {what} {_some(wanted)} ({field}); {instead}."
+
+    return words
+
+
+WORDS: Mapping[str, Callable[[str, Any, Sequence[Model]], str]] = {
+    "providers": _words("providers", lambda model: model.maker, "was made by"),
+    "models": _words("models", lambda model: model.id, "is"),
+    "owned_by": _words("owned_by", lambda model: model.owned_by, "is owned by"),
+    "min_params_b": _min_params,
+    "max_params_b": _max_params,
+    "quantizations": _words("quantizations", lambda model: model.quantization, "is quantized to"),
+    "min_context": _min_context,
+    EXCLUDE: lambda *_: "All that would do otherwise is left out by the request itself (exclude).",
+}
+"""A sentence for each filter: (whom it is about, what is asked for, the models before it) -> what is wrong."""
+
+
+def _unable(needs: Needs, left: Sequence[Model]) -> LightPhonError:
+    """None has all capabilities: a wrong request if a model was named, else nothing that matches."""
+    asked = needs.filters.capabilities or frozenset()
+    if any(needs.capabilities <= model.capabilities for model in left):
+        words = _in_words(_lacking(needs.capabilities | asked, left))
+        who = "No model on offer" if needs.model is None else f"No offer of the model {needs.model!r}"
+        return _unmet(CAPABILITIES, f"{who} that would do otherwise says that it can do {words} (capabilities).")
+    lacking = _lacking(needs.capabilities, left)
+    words = _in_words(lacking)
+    if needs.model is not None:
+        return InvalidRequest(f"The model {needs.model!r} cannot do {words}.", param="model", code="unsupported")
+    if Capability.VISION in lacking:
+        return InvalidRequest("No model on offer takes images; send text only.", param="messages", code="unsupported")
+    return ModelNotAvailable(f"No model on offer can do {words}.", param="model")
+
+
+def _lacking(wanted: frozenset[Capability], left: Sequence[Model]) -> list[Capability]:
+    """Those that nobody has; all of them where only nobody has them together."""
+    offered = frozenset[Capability]().union(*(model.capabilities for model in left))
+    return sorted(wanted - offered) or sorted(wanted)
+
+
+def _in_words(capabilities: Iterable[Capability]) -> str:
+    return " and ".join(CAPABILITY_IN_WORDS.get(each, str(each)) for each in capabilities)
+
+
+def _some(names: Collection[str]) -> str:
+    named = ", ".join(name[:200] for name in sorted(names)[:NAMED]) or "no model"
+    more = len(names) - NAMED
+    return f"{named} and {more} more" if more > 0 else named

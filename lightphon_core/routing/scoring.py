@@ -1,0 +1,71 @@
+"""The scorers' opinions, weighed: one number for an offer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import structlog
+from attrs import frozen
+
+from lightphon_core.ports import Scorer
+from lightphon_core.routing.presets import factors
+from lightphon_core.types import Needs, Offer, Stats
+
+NO_OPINION = 0.5
+"""What a scorer counts as that has nothing to say: neither for nor against."""
+
+log = structlog.stdlib.get_logger("lightphon")
+
+
+@frozen
+class Weighted:
+    """A scorer and how much its opinion counts."""
+
+    scorer: Scorer
+    weight: float
+
+
+class Panel:
+    """All scorers of one application.
+
+    `faults` are those that answered what is no score, by name, with what they did last: "raised KeyError" or "answered
+    nan". Such an answer counts as none.
+    """
+
+    def __init__(self, scorers: Sequence[Weighted]) -> None:
+        self._scorers = scorers
+        self.faults: dict[str, str] = {}
+
+    def weights(self, needs: Needs) -> list[tuple[Scorer, float]]:
+        """The scorers that count for this request, and how much; their weights add up to 1 if there are any."""
+        shift: Mapping[str, float] = factors(needs)
+        weighed = [(each.scorer, each.weight * shift.get(each.scorer.name, 1.0)) for each in self._scorers]
+        total = sum(weight for _, weight in weighed)
+        return [(scorer, weight / total) for scorer, weight in weighed if weight]
+
+    def score(
+        self, weights: Sequence[tuple[Scorer, float]], offer: Offer, needs: Needs, stats: Stats
+    ) -> tuple[float, dict[str, float]]:
+        """The weighted mean, from 0 to 1, and the opinions that it is made of, by name."""
+        parts: dict[str, float] = {}
+        total = 0.0
+        for scorer, weight in weights:
+            try:
+                opinion = scorer.score(offer, needs, stats)
+                if opinion is None:
+                    total += weight * NO_OPINION
+                elif 0 <= opinion <= 1:  # not so for NaN
+                    parts[scorer.name] = opinion
+                    total += weight * opinion
+                else:
+                    total += weight * NO_OPINION
+                    self._fault(scorer, f"answered {opinion!r}")
+            except Exception as error:  # noqa: BLE001 - a scorer may be anybody's; the request goes on without it
+                total += weight * NO_OPINION
+                self._fault(scorer, f"raised {type(error).__name__}")
+        return min(total, 1.0), parts
+
+    def _fault(self, scorer: Scorer, what: str) -> None:
+        if scorer.name not in self.faults:
+            log.error("a scorer answered what is no score; left out there", scorer=scorer.name, what=what)
+        self.faults[scorer.name] = what
