@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from lightphon_core.errors import NoNodesAvailable, RequestError
 from lightphon_core.routing.router import Ranked, Router
+from lightphon_core.routing.shortlist import ENOUGH
 from lightphon_core.serving.places import Place, Places
 from lightphon_core.types import Needs, OfferKey
 
@@ -59,14 +60,24 @@ class Choice:
         """Whether what it knows may be of the past: the offers have changed, or some time has gone by."""
         return now - self._ranked_at >= STALE_S or self._router.catalogue.entries() is not self._entries
 
+    @property
+    def is_wide(self) -> bool:
+        """Whether it takes more than one slot, so that a free one may not do."""
+        return self._needs.choices > 1
+
+    @property
+    def is_short(self) -> bool:
+        """Whether there may be offers for it that the router did not name, because it named enough others."""
+        return len(self.candidates) >= ENOUGH or self._needs.filters.limit is not None
+
     def drop(self, key: OfferKey) -> None:
         """This offer is not to be tried again."""
         self._dropped.add(key)
         self._keep(self.candidates, self._ranked_at)
 
     def take(self) -> Place | None:
-        """A slot of the best offer that has one free."""
-        return self._places.take(self.candidates)
+        """A slot, or one for each choice that is asked for, of the best offer that has them free."""
+        return self._places.take(self.candidates, self._needs.choices)
 
     def closed_for_s(self) -> float:
         """Seconds for which it is of no use to wait."""

@@ -19,10 +19,11 @@ NEWEST = 0.1
 
 @define(eq=False)
 class Place:
-    """One slot for one attempt. Of what is said about how it went, the first word counts; `leave` says that its work
+    """The `slots` for one attempt. Of what is said about how it went, the first word counts; `leave` says that its work
     has ended."""
 
     candidate: Ranked
+    slots: int
     _places: Places
     _trial: Trial
     _judged: bool = field(default=False, init=False)
@@ -64,7 +65,7 @@ class Place:
         """Its work has ended, or never began."""
         if not self._left:
             self._left = True
-            self._places.occupancy.left(self.entry.key)
+            self._places.occupancy.left(self.entry.key, self.slots)
             self._places.freed(self.entry)
 
     def _first_word(self) -> bool:
@@ -87,23 +88,22 @@ class Places:
     freed: Callable[[Entry], None] = _nobody_waits
     service_s: float | None = field(default=None, init=False)
 
-    def take(self, candidates: Iterable[Ranked]) -> Place | None:
-        """A slot of the first candidate that has one free now, and may be tried."""
+    def take(self, candidates: Iterable[Ranked], slots: int = 1) -> Place | None:
+        """So many slots of the first candidate that has them free now, and may be tried."""
         for candidate in candidates:
-            if self.has_room(candidate):
+            if self.has_room(candidate, slots):
                 key = candidate.entry.key
-                self.occupancy.took(key)
-                return Place(candidate, self, self.breakers.began(key))
+                self.occupancy.took(key, slots)
+                return Place(candidate, slots, self, self.breakers.began(key))
         return None
 
-    def has_room(self, candidate: Ranked) -> bool:
-        """Whether an attempt may begin at it now."""
+    def has_room(self, candidate: Ranked, slots: int = 1) -> bool:
+        """Whether an attempt that takes so many slots may begin at it now."""
         entry = candidate.entry
-        free = self.occupancy.has_room(entry.offer, entry.key, candidate.stats.load)
-        return free and self.breakers.allows(entry.key)
+        return self.occupancy.has_room(entry, candidate.stats.load, slots) and self.breakers.allows(entry.key)
 
     def with_room(self, entries: Iterable[Entry]) -> set[OfferKey]:
-        """The keys of those at which one may."""
+        """The keys of those at which an attempt may begin that takes one."""
         return {key for key in self.occupancy.with_room(entries) if self.breakers.allows(key)}
 
     def closed_for_s(self, keys: Iterable[OfferKey]) -> float:

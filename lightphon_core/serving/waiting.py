@@ -7,13 +7,13 @@ newcomer, and, because backends free slots without a word, a timer, which runs o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from lightphon_core.errors import LightPhonError, NoNodesAvailable
 from lightphon_core.host import Clock
-from lightphon_core.routing.catalogue import Catalogue, Entry
+from lightphon_core.routing.catalogue import Entry
 from lightphon_core.routing.queue import FairQueue, retry_after_s
-from lightphon_core.routing.router import RETRY_AFTER_S
+from lightphon_core.routing.router import RETRY_AFTER_S, Router
 from lightphon_core.serving.choosing import Choice
 from lightphon_core.serving.places import Place, Places
 from lightphon_core.settings import LimitSettings
@@ -23,8 +23,9 @@ LOOK_EVERY_S = 0.05
 """How often the timer looks for free slots ..."""
 LOOK_SHARE = 0.05
 """... but for no more than this share of the time."""
-RANKINGS_AT_ONCE = 32
-"""Requests in one look whose offers are ranked anew for no other reason than that some time went by."""
+RANKINGS_AT_ONCE, RANKINGS_FOR_ONE = 32, 4
+"""Requests whose offers are ranked anew in one look, and for one slot that came free, where it may be in vain: some
+time went by, or the router named them only the best of many offers."""
 LONGEST_RETRY_AFTER_S = 60.0
 
 Waited = Callable[[str, float], None]
@@ -42,18 +43,20 @@ class WaitingRoom:
     def __init__(
         self,
         places: Places,
-        catalogue: Catalogue,
+        router: Router,
         limits: LimitSettings,
         clock: Clock,
         waited: Waited = _nobody_counts,
     ) -> None:
         self._places = places
-        self._catalogue = catalogue
+        self._router = router
+        self._catalogue = router.catalogue
         self._clock = clock
         self._waited = waited
         self._queue = FairQueue(length=limits.queue_length, per_account=limits.queue_per_account)
         self._timer: asyncio.TimerHandle | None = None
         self._free: set[OfferKey] = set()
+        self._is_fresh = False
         self._rankings = 0
         places.freed = self._freed
 
@@ -68,7 +71,7 @@ class WaitingRoom:
         """
         if len(self._queue):
             # Those who wait come first.
-            self._hand_out(self._places.with_room(each.entry for each in choice.candidates))
+            self._hand_out(each.entry for each in choice.candidates)
         place = choice.take()
         if place is not None:
             return place
@@ -105,12 +108,14 @@ class WaitingRoom:
 
     def _found(self, choice: Choice, found: asyncio.Future[Place]) -> bool:
         """Whether there is a slot for one who waits; then it is taken for them, before anybody else sees it."""
-        if self._free.isdisjoint(choice.keys):
-            if not self._rankings or not choice.is_stale(self._clock.monotonic()):
+        now = self._clock.monotonic()
+        if choice.is_wide or self._free.isdisjoint(choice.keys):
+            # It may be in vain, and those behind are not to wait for many of that kind.
+            if not self._rankings or not (choice.is_stale(now) or (self._is_fresh and choice.is_short)):
                 return False
             self._rankings -= 1
         try:
-            choice.rank_anew(self._clock.monotonic())
+            choice.rank_anew(now)
             place = choice.take()
         except Exception as error:  # noqa: BLE001 - a fault of ours or a plugin's, for this request alone
             found.set_exception(error)
@@ -122,20 +127,25 @@ class WaitingRoom:
         found.set_result(place)
         return True
 
-    def _hand_out(self, free: set[OfferKey]) -> None:
-        self._free, self._rankings = free, RANKINGS_AT_ONCE
-        while self._queue.next() is not None:
+    def _hand_out(self, entries: Iterable[Entry], *, fresh: bool = False) -> None:
+        """What of these offers is free goes to those whose turn it is. `fresh`: it came free just now."""
+        with self._catalogue.loads_held():
+            self._free = self._places.with_room(entries)
+        self._is_fresh = fresh
+        self._rankings = RANKINGS_FOR_ONE if fresh else RANKINGS_AT_ONCE
+        while self._free and self._queue.next() is not None:
             pass
 
     def _freed(self, entry: Entry) -> None:
+        self._router.freed(entry.key)
         if len(self._queue):
-            self._hand_out(self._places.with_room((entry,)))
+            self._hand_out((entry,), fresh=True)
 
     def _look(self) -> None:
         self._timer = None
         if len(self._queue):
             began = self._clock.monotonic()
-            self._hand_out(self._places.with_room(self._catalogue.entries()))
+            self._hand_out(self._catalogue.entries())
             self._set_timer(max(LOOK_EVERY_S, (self._clock.monotonic() - began) / LOOK_SHARE))
 
     def _set_timer(self, pause_s: float) -> None:

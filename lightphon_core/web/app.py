@@ -151,6 +151,7 @@ def create_app(
         assembly.price,
         allows=places.breakers.allows,
         load=places.occupancy.load,
+        rest_s=places.breakers.retry_after_s,
     )
     assembly.agreed.subscribe(router.prices_changed)
     gateway = Gateway(
@@ -165,7 +166,7 @@ def create_app(
         lease_us=round(settings.ledger.lease_s * 1_000_000),
         max_body_bytes=settings.server.max_body_bytes,
         places=places,
-        waiting=WaitingRoom(places, assembly.catalogue, settings.limits, clock, counted.waited),
+        waiting=WaitingRoom(places, router, settings.limits, clock, counted.waited),
         revocation=Revocation(background, log),
         clock=clock,
         tasks=Tasks(log),
