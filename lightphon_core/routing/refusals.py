@@ -26,7 +26,7 @@ from lightphon_core.routing.filters import (
     Demand,
     tests,
 )
-from lightphon_core.routing.index import Group
+from lightphon_core.routing.pools import Group
 from lightphon_core.types import Capability, Model, Needs
 
 RETRY_AFTER_S = 5.0

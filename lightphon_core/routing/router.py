@@ -11,8 +11,9 @@ from lightphon_core.errors import LightPhonError, TemporaryError
 from lightphon_core.routing.catalogue import Catalogue, Entry
 from lightphon_core.routing.expected import expected_msat
 from lightphon_core.routing.filters import CONDITIONS, FREE, MODEL
-from lightphon_core.routing.index import Index, Preference
+from lightphon_core.routing.index import Index
 from lightphon_core.routing.observations import Observations
+from lightphon_core.routing.pools import Preference
 from lightphon_core.routing.refusals import RETRY_AFTER_S
 from lightphon_core.routing.scoring import Panel, Weighted
 from lightphon_core.routing.search import Known, Ranked, Search

@@ -21,8 +21,9 @@ from lightphon_core.routing.filters import (
     is_free,
     spares,
 )
-from lightphon_core.routing.index import Group, Index, preference_of
+from lightphon_core.routing.index import Index
 from lightphon_core.routing.observations import Observations, Observed
+from lightphon_core.routing.pools import Group, preference_of
 from lightphon_core.routing.scoring import Panel
 from lightphon_core.routing.shortlist import LENGTH, Looking
 from lightphon_core.types import Load, Needs, OfferKey, Sort, Stats

@@ -15,7 +15,8 @@ from typing import Generic, Protocol, TypeVar
 from attrs import frozen
 
 from lightphon_core.routing.catalogue import Entry
-from lightphon_core.routing.index import Group, Index, Pool
+from lightphon_core.routing.index import Index
+from lightphon_core.routing.pools import Group, Pool
 from lightphon_core.types import OfferKey
 
 LENGTH = 48

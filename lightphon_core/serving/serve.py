@@ -9,13 +9,16 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 
+from attrs import evolve
+
 from lightphon_core.errors import LightPhonError, NoNodesAvailable, StorageUnavailable, TimedOut, Unavailable
 from lightphon_core.ledger.commands import HoldLost
 from lightphon_core.money import sats
 from lightphon_core.openai.assemble import AnswerTooLarge
 from lightphon_core.openai.chunks import Envelope, usage_fields
 from lightphon_core.openai.errors import error_chunk
-from lightphon_core.openai.request import AUTO, InferenceRequest
+from lightphon_core.openai.request import InferenceRequest
+from lightphon_core.openai.selection import AUTO
 from lightphon_core.routing.router import RETRY_AFTER_S, Ranked
 from lightphon_core.serving.admission import Admission, admit
 from lightphon_core.serving.attempt import Started, close_tab, first_output, judge
@@ -46,6 +49,8 @@ async def begin(
     try:
         if gateway.closing:
             raise _stopping()
+        # Ranked again while it waits, and after an offer failed.
+        request = evolve(request, needs=evolve(request.needs, filters=request.needs.filters.over(principal.filters)))
         ranking = gateway.router.rank(request.needs, allowed=principal.models)
         return Exchange(gateway, request, principal, request_id, admission, ranking.candidates, still)
     except BaseException:

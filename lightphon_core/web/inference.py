@@ -22,6 +22,8 @@ from lightphon_core.web.operations import INFERENCE, ChatCompletions
 from lightphon_core.web.paths import with_prefixes
 from lightphon_core.web.stream import EventStream
 
+SESSION_HEADER = "x-session-id"
+
 CLIENT_GONE = 499
 """nginx's status for a client that hung up; nobody sees it."""
 
@@ -46,7 +48,12 @@ async def chat_completions(request: Request[None, None, State]) -> ASGIApp:
         return ASGIResponse(status_code=CLIENT_GONE)
     if gateway.clock.monotonic() - asked_at >= KNOWN_S:
         principal = await _who(request)  # or who holds bodies back could spend with a key that was revoked meanwhile
-    asked = wire.parse("/v1/chat/completions", body, max_output_tokens=gateway.limits.max_output_tokens)
+    asked = wire.parse(
+        "/v1/chat/completions",
+        body,
+        max_output_tokens=gateway.limits.max_output_tokens,
+        session_id=request.headers.get(SESSION_HEADER),
+    )
     exchange = await begin(gateway, asked, principal, request_id(request.scope), still=lambda: _who(request))
     request.scope["state"][LOGGED] = True
     headers = rate_limit_headers(exchange.standings)

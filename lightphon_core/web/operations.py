@@ -12,10 +12,13 @@ from litestar.openapi.spec import (
     OpenAPIType,
     Operation,
     Parameter,
+    Reference,
     RequestBody,
     Schema,
 )
 
+from lightphon_core.openai.route import MAX_SESSION
+from lightphon_core.openai.selection import MAX_MODELS
 from lightphon_core.web.openapi import GUARDED, TAKES_BODY, refusals
 
 
@@ -31,6 +34,7 @@ class ModelObject(msgspec.Struct, frozen=True):
     params_b: float | None = None
     quantization: str | None = None
     nodes_online: int | None = None
+    maker: str | None = None
 
 
 class ModelObjects(msgspec.Struct, frozen=True):
@@ -108,7 +112,12 @@ _MESSAGE = Schema(
 _CHAT_REQUEST = Schema(
     type=OpenAPIType.OBJECT,
     properties={
-        "model": _text(description="A model's id, or `auto`."),
+        "model": _text(description="A model's id, `auto`, or `auto:` and fast, cheap, code, reasoning or free."),
+        "models": Schema(
+            type=OpenAPIType.ARRAY, items=_text(min_length=1), max_items=MAX_MODELS, description="To fall back on."
+        ),
+        "route": Reference("#/components/schemas/Route"),
+        "session_id": _text(description="The same for requests that go on from one another.", max_length=MAX_SESSION),
         "messages": Schema(type=OpenAPIType.ARRAY, items=_MESSAGE, min_items=1),
         "stream": Schema(type=OpenAPIType.BOOLEAN),
         "max_tokens": _whole(minimum=1),
