@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -28,8 +29,10 @@ from lightphon_core.ledger.offer_prices import OfferPrices
 from lightphon_core.ledger.pricing import effective_price
 from lightphon_core.plugins import Plugins, Source, installed
 from lightphon_core.ports import Authenticator, Backend, Scorer
+from lightphon_core.routing.breakers import Breakers
 from lightphon_core.routing.catalogue import Catalogue
 from lightphon_core.routing.observations import Observations
+from lightphon_core.routing.occupancy import Occupancy
 from lightphon_core.routing.presets import DEFAULT_WEIGHTS
 from lightphon_core.routing.router import Router, Weighted
 from lightphon_core.routing.scorers.plugin import BuiltinScorers
@@ -37,6 +40,9 @@ from lightphon_core.routing.sessions import Sessions
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.serving.keeper import Keeper
 from lightphon_core.serving.outcome import Outcome
+from lightphon_core.serving.places import Places
+from lightphon_core.serving.revocation import Revocation
+from lightphon_core.serving.waiting import WaitingRoom
 from lightphon_core.settings import Settings, plugin_settings
 from lightphon_core.storage.engine import Connection as Transaction
 from lightphon_core.storage.engine import Database
@@ -145,12 +151,18 @@ def create_app(
 
     limiter = StoredLimiter(database)
     sessions = Sessions(secrets.token_bytes(32), clock.monotonic)
+    background = Tasks(log)
+    observations = Observations(clock.monotonic)
+    places = Places(Occupancy(clock.monotonic), Breakers(clock.monotonic, random.random), observations)
     router = Router(
         assembly.catalogue,
         weighted(scorers, settings.routing.weights),
-        Observations(clock.monotonic),
+        observations,
         assembly.price,
         holder=sessions.holder,
+        allows=places.breakers.allows,
+        load=places.occupancy.load,
+        rest_s=places.breakers.retry_after_s,
     )
     assembly.agreed.subscribe(router.prices_changed)
     gateway = Gateway(
@@ -165,12 +177,17 @@ def create_app(
         keeper=Keeper(ledger, settings.ledger, settings.usage, log),
         lease_us=round(settings.ledger.lease_s * 1_000_000),
         max_body_bytes=settings.server.max_body_bytes,
+        places=places,
+        waiting=WaitingRoom(places, router, settings.limits, clock, counted.waited),
+        revocation=Revocation(background, log),
         clock=clock,
         tasks=Tasks(log),
+        works=Tasks(log),
         log=log,
         started_at=int(clock.now()),
         ended=ended,
     )
+    assembly.account_changes.subscribe(gateway.revocation.changed)
 
     passwords = Passwords()
     membership = Membership(database, passwords, settings.accounts, clock, _obligations, limiter)
@@ -179,12 +196,12 @@ def create_app(
     async def running(_: Litestar) -> AsyncGenerator[None, None]:
         await assembly.agreed.refresh()
         await plugins.start()
-        background = Tasks(log)
         background.spawn(assembly.agreed.keep(log), name="keep prices")
         background.spawn(gateway.keeper.keep(), name="keep holds")
         background.spawn(gateway.keeper.mature(), name="mature earnings")
         background.spawn(gateway.keeper.prune(), name="remove old usage")
         background.spawn(limiter.keep(), name="keep limits")
+        background.spawn(gateway.revocation.keep(), name="look at credentials")
         try:
             yield
         finally:

@@ -55,7 +55,7 @@ async def chat_completions(request: Request[None, None, State]) -> ASGIApp:
         max_output_tokens=gateway.limits.max_output_tokens,
         session_id=request.headers.get(SESSION_HEADER),
     )
-    exchange = await begin(gateway, asked, principal, request_id(request.scope))
+    exchange = await begin(gateway, asked, principal, request_id(request.scope), still=lambda: _who(request))
     request.scope["state"][LOGGED] = True
     limits = rate_limit_headers(exchange.standings)
     gone = asyncio.create_task(_until_gone(request.receive))
