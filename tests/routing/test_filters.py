@@ -14,6 +14,7 @@ from lightphon_core.routing.filters import CONDITIONS, FILTERS
 from lightphon_core.routing.observations import Observations
 from lightphon_core.routing.router import Router, Weighted
 from lightphon_core.routing.scorers.plugin import SCORERS
+from lightphon_core.settings.sections import RoutingSettings
 from lightphon_core.types import PriceInForce, PriceSource, Sort
 
 PAGE = Path(__file__).parents[2] / "docs" / "routing.md"
@@ -239,6 +240,9 @@ def test_the_page_lists_every_filter_and_every_condition():
 def test_the_page_lists_every_scorer_with_its_weight_and_every_preset():
     listed = {names(row[0])[0]: float(row[1]) for row in rows("Scorers")}
     assert listed == dict(presets.DEFAULT_WEIGHTS) == {each.name: listed[each.name] for each in SCORERS}
+    help_ = fields(RoutingSettings).weights.metadata["help"]
+    assert "availability counts 2, affinity 3 and any other 1" in help_
+    assert {name: weight for name, weight in listed.items() if weight != 1} == {"availability": 2, "affinity": 3}
     shifts = {name: row[1] for row in rows("Presets") for name in names(row[0])}
     made = {f"auto:{focus}": factors for focus, factors in presets.FOCUS.items()}
     made |= {f"sort: {sort}": factors for sort, factors in presets.SORT.items() if sort is not Sort.BEST}
