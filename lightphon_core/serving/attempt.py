@@ -89,18 +89,18 @@ async def first_output(
             # Money that is only on hold may be free soon: then trying again helps, and a deposit is not needed.
             if not attempts and not isinstance(failure, BalanceOnHold):
                 failure = error
-        except TooSlow as error:
-            failure = error
-        except (Refused, TimedOut):
-            raise
-        except Overloaded as error:
+            choice.drop(place.entry.key)
+            continue
+        except Overloaded as error:  # its slots may come free; until then nobody is sent there
             failure = error
             overloaded += 1
-            continue  # its slots may come free; until then nobody is sent there
         except BackendError as error:
+            if isinstance(error, (Refused, TimedOut)) and not isinstance(error, TooSlow):
+                raise
             failure = error
-        attempts += not isinstance(failure, (InsufficientBalance, BalanceOnHold))
-        choice.drop(place.entry.key)
+            attempts += 1
+            choice.drop(place.entry.key)
+        choice.rank_anew(clock.monotonic())
     raise _none_left(failure)
 
 

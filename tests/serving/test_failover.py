@@ -85,6 +85,22 @@ def test_an_offer_that_hangs_is_given_up_and_the_next_one_tried(start, stream):
     assert taken(running) == 0
 
 
+def test_after_a_failure_the_offers_of_that_moment_are_ranked(start):
+    """The second best left meanwhile, and another came."""
+    leaves, comes = ScriptedBackend(says("never"), name="b_leaves"), ScriptedBackend(says("ok"), name="c_comes")
+    comes.online = False
+
+    async def fails_late(job: Job) -> AsyncGenerator[bytes, None]:
+        leaves.online, comes.online = False, True
+        leaves.changed()
+        raise Unavailable("Gone.")
+        yield b""
+
+    running = start(ScriptedBackend(fails_late, name="a"), leaves, comes)
+    assert served_by(running) == ("c_comes", 2)
+    assert leaves.jobs == []
+
+
 def test_only_when_the_last_is_too_slow_it_is_a_504(start):
     backends = [ScriptedBackend(hangs, name=f"{letter}_slow") for letter in "abc"]
     running = start(*backends, first_output_timeout_s=0.05, attempts=2)
