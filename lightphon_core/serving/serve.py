@@ -13,19 +13,18 @@ from attrs import evolve
 
 from lightphon_core.errors import LightPhonError, NoNodesAvailable, StorageUnavailable, TimedOut, Unavailable
 from lightphon_core.ledger.commands import HoldLost
-from lightphon_core.money import sats
 from lightphon_core.openai.assemble import AnswerTooLarge
-from lightphon_core.openai.chunks import Envelope, usage_fields
+from lightphon_core.openai.chunks import Envelope
 from lightphon_core.openai.errors import error_chunk
 from lightphon_core.openai.request import InferenceRequest
 from lightphon_core.openai.selection import AUTO
 from lightphon_core.routing.catalogue import Entry
 from lightphon_core.routing.router import RETRY_AFTER_S, Ranked
+from lightphon_core.serving import report
 from lightphon_core.serving.admission import Admission, admit
 from lightphon_core.serving.attempt import Started, close_tab, first_output, judge
 from lightphon_core.serving.choosing import Choice
 from lightphon_core.serving.gateway import Gateway
-from lightphon_core.serving.outcome import Outcome
 from lightphon_core.serving.outlet import ClientTooSlow, Outlet
 from lightphon_core.serving.relay import relay
 from lightphon_core.serving.revocation import Still
@@ -114,7 +113,7 @@ class Exchange:
     @property
     def routing_info(self) -> Mapping[str, object] | None:
         """Who answers; None until the first output is there."""
-        return None if self._started is None else _routing_info(self._started)
+        return None if self._started is None else report.routing_info(self._started)
 
     def abandon(self) -> None:
         """The client has gone. Does nothing to an exchange that is over."""
@@ -192,7 +191,7 @@ class Exchange:
         self._charged = await self._committed(self._settle(started))
         # Before the client hears of the end: its next request may need the place.
         self._end_admission()
-        sink.finish(self._usage(started), _routing_info(started))
+        sink.finish(report.usage(started, self._charged), report.routing_info(started))
         self._body = whole.body
 
     async def _relay(self, started: Started, sink: Sink) -> None:
@@ -238,19 +237,7 @@ class Exchange:
     def _settle(self, started: Started) -> asyncio.Future[int]:
         measured = started.meter.measured()
         self._gateway.keeper.tabs.discard(started.tab)
-        self._settling = started.tab.settle(
-            measured,
-            {
-                "id": started.job.id,
-                "account_id": self._principal.account_id,
-                "credential_id": self._principal.credential_id,
-                "model": started.entry.offer.model.id,
-                "node_id": started.entry.offer.node.id,
-                "prompt_tokens": measured.usage.prompt_tokens,
-                "completion_tokens": measured.usage.completion_tokens,
-                "ms": measured.ms,
-            },
-        )
+        self._settling = started.tab.settle(measured, report.usage_row(started, self._principal))
         return self._settling
 
     def _close_tab(self) -> asyncio.Future[int] | None:
@@ -275,56 +262,20 @@ class Exchange:
             tokens = self._started.meter.measured().usage.total_tokens
         self._admission.end(tokens)
 
-    def _usage(self, started: Started) -> dict[str, object]:
-        cost = {"cost_msat": self._charged, "cost": sats(self._charged), "cost_currency": "sat"}
-        return usage_fields(started.meter.measured().usage) | cost
-
-    def _log(self, outcome: str) -> None:
-        """One line, and nothing of what was asked or answered."""
-        started, clock = self._started, self._gateway.clock
-        seconds = clock.monotonic() - self._began
-        ended = Outcome(outcome, seconds)
-        fields: dict[str, object] = {}
-        if started is not None:
-            usage = started.meter.measured().usage
-            offer = started.entry.offer
-            ttft_s = started.meter.began + started.ttft_s - self._began
-            speed = started.meter.tokens_per_s(started.ttft_s)
-            ended = Outcome(outcome, seconds, offer.model.id, ttft_s, usage, self._charged, speed)
-            fields = {
-                "model": offer.model.id,
-                "backend": started.entry.backend.name,
-                "node": offer.node.id,
-                "attempts": started.attempts,
-                "ttft_ms": round(started.ttft_s * 1000, 1),
-                "prompt_tokens": usage.prompt_tokens,
-                "completion_tokens": usage.completion_tokens,
-                "cost_msat": self._charged,
-            }
-        self._gateway.ended(ended)
-        self._gateway.log.info(
+    def _log(self, word: str) -> None:
+        """One line."""
+        gateway, started = self._gateway, self._started
+        outcome = report.outcome(word, self._began, gateway.clock.monotonic(), started, self._charged)
+        gateway.ended(outcome)
+        gateway.log.info(
             "inference",
             request_id=self._request_id,
             account=self._principal.account_id,
             credential=self._principal.credential_id,
-            outcome=outcome,
             stream=self._request.stream,
-            ms=round(seconds * 1000, 1),
-            **fields,
+            **report.log_fields(outcome, started),
         )
 
 
 def _stopping() -> NoNodesAvailable:
     return NoNodesAvailable("The server is restarting. Try again shortly.", retry_after=RETRY_AFTER_S)
-
-
-def _routing_info(started: Started) -> dict[str, object]:
-    offer = started.entry.offer
-    return {
-        "backend": started.entry.backend.name,
-        "node": offer.node.id,
-        "node_name": offer.node.name,
-        "model": offer.model.id,
-        "attempts": started.attempts,
-        "ttft_ms": round(started.ttft_s * 1000, 1),
-    }
