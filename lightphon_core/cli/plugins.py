@@ -21,7 +21,7 @@ from lightphon_core.storage.engine import Database
 @click.pass_context
 def plugins(context: click.Context, settings: Settings, as_json: bool) -> None:
     """List the plugins: name, version, hooks and state. Exits with 1 if one is broken."""
-    from lightphon_core.web.app import assemble
+    from lightphon_core.web.assembly import assemble
 
     with Database(settings.database_url) as database:
         found = assemble(settings, database, os.environ).plugins.plugins

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import structlog
 from attrs import frozen
 
+from lightphon_core.errors import SettingsError
 from lightphon_core.ports import Scorer
-from lightphon_core.routing.presets import factors
+from lightphon_core.routing.presets import DEFAULT_WEIGHTS, factors
 from lightphon_core.types import Needs, Offer, Stats
 
 NO_OPINION = 0.5
@@ -23,6 +24,16 @@ class Weighted:
 
     scorer: Scorer
     weight: float
+
+
+def weighted(scorers: Sequence[Scorer], weights: Mapping[str, float]) -> list[Weighted]:
+    """Each scorer with its weight from `[routing.weights]`, else that of the built-in ones, else 1."""
+    unknown = sorted(set(weights) - {scorer.name for scorer in scorers})
+    if unknown:
+        names = ", ".join(sorted(scorer.name for scorer in scorers))
+        raise SettingsError(f"[routing.weights] names {unknown[0]!r}, which is no scorer. The scorers are {names}.")
+    effective = {**DEFAULT_WEIGHTS, **weights}
+    return [Weighted(scorer, effective.get(scorer.name, 1.0)) for scorer in scorers]
 
 
 class Panel:

@@ -4,38 +4,29 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 import structlog
-from attrs import frozen
 from litestar import Litestar
 from litestar.datastructures import State
 
 import lightphon_core
-from lightphon_core.accounts.authenticators import BuiltinAuthenticators
 from lightphon_core.accounts.directory import duties_of
 from lightphon_core.accounts.membership import Membership
 from lightphon_core.accounts.passwords import Passwords
 from lightphon_core.accounts.stored_limiter import StoredLimiter
-from lightphon_core.errors import SettingsError
-from lightphon_core.host import AccountChanges, Clock, Host, SystemClock, Tasks
-from lightphon_core.ledger.earnings import EarningsReader
+from lightphon_core.host import Clock, SystemClock, Tasks
 from lightphon_core.ledger.ledger import Ledger
 from lightphon_core.ledger.obligations import obligations_of
-from lightphon_core.ledger.offer_prices import OfferPrices
-from lightphon_core.ledger.pricing import effective_price
-from lightphon_core.plugins import Plugins, Source, installed
+from lightphon_core.plugins import Source
 from lightphon_core.ports import Authenticator, Backend, Scorer
 from lightphon_core.routing.breakers import Breakers
-from lightphon_core.routing.catalogue import Catalogue
 from lightphon_core.routing.observations import Observations
 from lightphon_core.routing.occupancy import Occupancy
-from lightphon_core.routing.presets import DEFAULT_WEIGHTS
-from lightphon_core.routing.router import Router, Weighted
-from lightphon_core.routing.scorers.plugin import BuiltinScorers
+from lightphon_core.routing.router import Router
+from lightphon_core.routing.scoring import weighted
 from lightphon_core.routing.sessions import Sessions
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.serving.keeper import Keeper
@@ -43,86 +34,18 @@ from lightphon_core.serving.outcome import Outcome
 from lightphon_core.serving.places import Places
 from lightphon_core.serving.revocation import Revocation
 from lightphon_core.serving.waiting import WaitingRoom
-from lightphon_core.settings import Settings, plugin_settings
+from lightphon_core.settings import Settings
 from lightphon_core.storage.engine import Connection as Transaction
 from lightphon_core.storage.engine import Database
-from lightphon_core.types import Offer, PriceInForce, Principal
 from lightphon_core.web import inference, models
 from lightphon_core.web.api.routes import api
-from lightphon_core.web.authentication import Connection, authenticate, credentials_of
+from lightphon_core.web.assembly import assemble
 from lightphon_core.web.errors import HANDLERS
 from lightphon_core.web.monitoring import health, metrics
 from lightphon_core.web.monitoring.recent import Recent
 from lightphon_core.web.openapi import openapi_config
 
 log = structlog.stdlib.get_logger("lightphon")
-
-
-@frozen
-class Assembly:
-    """The plugins of one application, built, and what the core shares with them."""
-
-    plugins: Plugins
-    catalogue: Catalogue
-    backends: list[Backend]
-    authenticators: list[Authenticator]
-    agreed: OfferPrices
-    price: Callable[[Offer], PriceInForce]
-    tasks: list[Tasks]
-    account_changes: AccountChanges
-
-
-def assemble(
-    settings: Settings,
-    database: Database,
-    environ: Mapping[str, str],
-    *,
-    sources: Sequence[Source] | None = None,
-    clock: Clock | None = None,
-) -> Assembly:
-    """Find and build the plugins; broken ones are marked, not raised.
-
-    `sources` are the plugins to use instead of the installed ones; the built-in ones always come first.
-    """
-    backends: list[Backend] = []
-    authenticators: list[Authenticator] = []
-    # Plugins are built before anyone knows what they bring, so they share lists that are filled afterwards.
-    clock = clock or SystemClock()
-    catalogue = Catalogue(backends, clock.now)
-    tasks: list[Tasks] = []
-    account_changes = AccountChanges()
-    agreed, earnings = OfferPrices(database), EarningsReader(database)
-
-    async def who(connection: Connection) -> Principal:
-        return await authenticate(authenticators, credentials_of(connection))
-
-    def price(offer: Offer) -> PriceInForce:
-        return effective_price(settings.pricing, offer, agreed.of(offer))
-
-    def host_for(name: str, own: Any) -> Host[Any]:
-        plugin_log = structlog.stdlib.get_logger(f"lightphon.{name}")
-        tasks.append(Tasks(plugin_log))
-        return Host(
-            name,
-            own,
-            plugin_log,
-            clock,
-            tasks[-1],
-            catalogue.invalidate,
-            who,
-            on_account_change=account_changes.subscribe,
-            earnings=earnings.of,
-            price=price,
-        )
-
-    plugins = Plugins(
-        [*_builtin(database), *(installed() if sources is None else sources)],
-        allow=settings.plugins.allow,
-        block=settings.plugins.block,
-        order=settings.plugins.order,
-    )
-    plugins.build(lambda name, schema: plugin_settings(settings, name, schema, environ), host_for)
-    return Assembly(plugins, catalogue, backends, authenticators, agreed, price, tasks, account_changes)
 
 
 def create_app(
@@ -249,23 +172,5 @@ def create_app(
     )
 
 
-def weighted(scorers: Sequence[Scorer], weights: Mapping[str, float]) -> list[Weighted]:
-    """Each scorer with its weight from `[routing.weights]`, else that of the built-in ones, else 1."""
-    unknown = sorted(set(weights) - {scorer.name for scorer in scorers})
-    if unknown:
-        names = ", ".join(sorted(scorer.name for scorer in scorers))
-        raise SettingsError(f"[routing.weights] names {unknown[0]!r}, which is no scorer. The scorers are {names}.")
-    effective = {**DEFAULT_WEIGHTS, **weights}
-    return [Weighted(scorer, effective.get(scorer.name, 1.0)) for scorer in scorers]
-
-
 def _obligations(connection: Transaction, account_id: str) -> list[str]:
     return [*obligations_of(connection, account_id), *duties_of(connection, account_id)]
-
-
-def _builtin(database: Database) -> list[Source]:
-    version = lightphon_core.__version__
-    return [
-        Source("accounts", "lightphon-core", version, lambda: partial(BuiltinAuthenticators, database)),
-        Source("scorers", "lightphon-core", version, lambda: BuiltinScorers),
-    ]

@@ -17,7 +17,8 @@ from lightphon_core.settings import PluginsSettings, RoutingSettings, Settings
 from lightphon_core.storage.engine import Database
 from lightphon_core.testing import LiveServer, ScriptedBackend, plugin_of
 from lightphon_core.testing.scripted import says
-from lightphon_core.web.app import assemble, create_app
+from lightphon_core.web.app import create_app
+from lightphon_core.web.assembly import assemble
 
 
 def source(cls: Any, name: str = "odd") -> Source:

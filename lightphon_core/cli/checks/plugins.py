@@ -18,7 +18,8 @@ CHECK = "plugins"
 
 def check_plugins(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Build the plugins and the application as the server does, over an empty database of their own."""
-    from lightphon_core.web.app import assemble, create_app
+    from lightphon_core.web.app import create_app
+    from lightphon_core.web.assembly import assemble
 
     with (
         tempfile.TemporaryDirectory(prefix="lightphon-doctor-") as directory,
