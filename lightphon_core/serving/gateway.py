@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from attrs import define
+from attrs import define, evolve
 
 from lightphon_core.accounts.limits import Limiter
 from lightphon_core.host import Clock, Tasks
@@ -17,6 +17,7 @@ from lightphon_core.ledger.pricing import effective_price
 from lightphon_core.ports import Authenticator
 from lightphon_core.routing.catalogue import Catalogue
 from lightphon_core.routing.router import Router
+from lightphon_core.routing.sessions import Sessions
 from lightphon_core.serving.keeper import Keeper
 from lightphon_core.serving.outcome import Outcome, ignore
 from lightphon_core.serving.places import Places
@@ -24,7 +25,7 @@ from lightphon_core.serving.revocation import Revocation
 from lightphon_core.serving.waiting import WaitingRoom
 from lightphon_core.serving.work import END_S
 from lightphon_core.settings import LimitSettings, PricingSettings
-from lightphon_core.types import Offer, PriceInForce, RateLimits
+from lightphon_core.types import Needs, Offer, PriceInForce, Principal, RateLimits
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
@@ -41,6 +42,7 @@ class Gateway:
 
     authenticators: Sequence[Authenticator]
     router: Router
+    sessions: Sessions
     limits: LimitSettings
     limiter: Limiter
     pricing: PricingSettings
@@ -68,6 +70,12 @@ class Gateway:
     def price(self, offer: Offer) -> PriceInForce:
         """What an offer costs now."""
         return effective_price(self.pricing, offer, self.agreed.of(offer))
+
+    def needs_of(self, principal: Principal, asked: Needs, session: bytes | None) -> Needs:
+        """What was asked for, and what only the gateway knows of who asks: the filters that their key has by default,
+        and their own name of the `session`, a digest of what tells it from their others."""
+        name = None if session is None else self.sessions.name(principal.account_id, session)
+        return evolve(asked, filters=asked.filters.over(principal.filters), session=name)
 
     @property
     def account_limits(self) -> RateLimits:

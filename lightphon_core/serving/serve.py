@@ -7,26 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from attrs import evolve
 
 from lightphon_core.errors import LightPhonError, NoNodesAvailable, StorageUnavailable, TimedOut, Unavailable
 from lightphon_core.ledger.commands import HoldLost
-from lightphon_core.money import sats
 from lightphon_core.openai.assemble import AnswerTooLarge
-from lightphon_core.openai.chunks import Envelope, usage_fields
+from lightphon_core.openai.chunks import Envelope
 from lightphon_core.openai.errors import error_chunk
 from lightphon_core.openai.request import InferenceRequest
 from lightphon_core.openai.selection import AUTO
+from lightphon_core.routing.catalogue import Entry
 from lightphon_core.routing.router import RETRY_AFTER_S, Ranked
 from lightphon_core.serving.admission import Admission, admit
 from lightphon_core.serving.attempt import Started, close_tab, first_output, judge
 from lightphon_core.serving.choosing import Choice
 from lightphon_core.serving.gateway import Gateway
-from lightphon_core.serving.outcome import Outcome
 from lightphon_core.serving.outlet import ClientTooSlow, Outlet
 from lightphon_core.serving.relay import relay
+from lightphon_core.serving.report import log_fields, outcome_of, routing_info, usage_of, usage_row
 from lightphon_core.serving.revocation import Still
 from lightphon_core.serving.sinks import Sink, StreamSink, WholeSink
 from lightphon_core.serving.tab import hold_lost
@@ -49,8 +49,7 @@ async def begin(
     try:
         if gateway.closing:
             raise _stopping()
-        # Ranked again while it waits, and after an offer failed.
-        request = evolve(request, needs=evolve(request.needs, filters=request.needs.filters.over(principal.filters)))
+        request = evolve(request, needs=gateway.needs_of(principal, request.needs, request.session))
         ranking = gateway.router.rank(request.needs, allowed=principal.models)
         return Exchange(gateway, request, principal, request_id, admission, ranking.candidates, still)
     except BaseException:
@@ -109,6 +108,11 @@ class Exchange:
     def standings(self) -> Sequence[Standing]:
         """What is left of the limits a minute that the request was counted under."""
         return self._admission.standings
+
+    @property
+    def routing_info(self) -> Mapping[str, object] | None:
+        """Who answers; None until the first output is there."""
+        return None if self._started is None else routing_info(self._started)
 
     def abandon(self) -> None:
         """The client has gone. Does nothing to an exchange that is over."""
@@ -186,13 +190,17 @@ class Exchange:
         self._charged = await self._committed(self._settle(started))
         # Before the client hears of the end: its next request may need the place.
         self._end_admission()
-        sink.finish(self._usage(started), _routing_info(started))
+        sink.finish(usage_of(started, self._charged), routing_info(started))
         self._body = whole.body
 
     async def _relay(self, started: Started, sink: Sink) -> None:
         gateway, place = self._gateway, started.place
         try:
             await relay(started, sink, n=self._request.n, monotonic=gateway.clock.monotonic)
+        except asyncio.CancelledError:
+            if self._gone:
+                self._remember(started.entry)  # a person who stopped an answer often asks again, and the prompt is read
+            raise
         except (ClientTooSlow, TimeoutError, StorageUnavailable):
             raise
         except AnswerTooLarge:
@@ -204,6 +212,13 @@ class Exchange:
             tokens=started.meter.chunks,
             seconds=gateway.clock.monotonic() - started.meter.began - started.ttft_s,
         )
+        self._remember(started.entry)
+
+    def _remember(self, entry: Entry) -> None:
+        """The next request of this conversation had better go where this one went."""
+        session = self._request.needs.session
+        if session is not None:
+            self._gateway.sessions.answered(session, entry.key)
 
     async def _committed(self, settling: asyncio.Future[int]) -> int:
         """What was charged. A server that stops waits for it, so that nobody is charged and told to try again."""
@@ -219,21 +234,8 @@ class Exchange:
             raise hold_lost() from None
 
     def _settle(self, started: Started) -> asyncio.Future[int]:
-        measured = started.meter.measured()
         self._gateway.keeper.tabs.discard(started.tab)
-        self._settling = started.tab.settle(
-            measured,
-            {
-                "id": started.job.id,
-                "account_id": self._principal.account_id,
-                "credential_id": self._principal.credential_id,
-                "model": started.entry.offer.model.id,
-                "node_id": started.entry.offer.node.id,
-                "prompt_tokens": measured.usage.prompt_tokens,
-                "completion_tokens": measured.usage.completion_tokens,
-                "ms": measured.ms,
-            },
-        )
+        self._settling = started.tab.settle(started.meter.measured(), usage_row(started, self._principal))
         return self._settling
 
     def _close_tab(self) -> asyncio.Future[int] | None:
@@ -258,33 +260,12 @@ class Exchange:
             tokens = self._started.meter.measured().usage.total_tokens
         self._admission.end(tokens)
 
-    def _usage(self, started: Started) -> dict[str, object]:
-        cost = {"cost_msat": self._charged, "cost": sats(self._charged), "cost_currency": "sat"}
-        return usage_fields(started.meter.measured().usage) | cost
-
     def _log(self, outcome: str) -> None:
         """One line, and nothing of what was asked or answered."""
-        started, clock = self._started, self._gateway.clock
-        seconds = clock.monotonic() - self._began
-        ended = Outcome(outcome, seconds)
-        fields: dict[str, object] = {}
-        if started is not None:
-            usage = started.meter.measured().usage
-            offer = started.entry.offer
-            ttft_s = started.meter.began + started.ttft_s - self._began
-            ended = Outcome(outcome, seconds, offer.model.id, ttft_s, usage, self._charged)
-            fields = {
-                "model": offer.model.id,
-                "backend": started.entry.backend.name,
-                "node": offer.node.id,
-                "attempts": started.attempts,
-                "ttft_ms": round(started.ttft_s * 1000, 1),
-                "prompt_tokens": usage.prompt_tokens,
-                "completion_tokens": usage.completion_tokens,
-                "cost_msat": self._charged,
-            }
-        self._gateway.ended(ended)
-        self._gateway.log.info(
+        gateway, started = self._gateway, self._started
+        seconds = gateway.clock.monotonic() - self._began
+        gateway.ended(outcome_of(outcome, started, began=self._began, seconds=seconds, charged=self._charged))
+        gateway.log.info(
             "inference",
             request_id=self._request_id,
             account=self._principal.account_id,
@@ -292,21 +273,9 @@ class Exchange:
             outcome=outcome,
             stream=self._request.stream,
             ms=round(seconds * 1000, 1),
-            **fields,
+            **({} if started is None else log_fields(started, self._charged)),
         )
 
 
 def _stopping() -> NoNodesAvailable:
     return NoNodesAvailable("The server is restarting. Try again shortly.", retry_after=RETRY_AFTER_S)
-
-
-def _routing_info(started: Started) -> dict[str, object]:
-    offer = started.entry.offer
-    return {
-        "backend": started.entry.backend.name,
-        "node": offer.node.id,
-        "node_name": offer.node.name,
-        "model": offer.model.id,
-        "attempts": started.attempts,
-        "ttft_ms": round(started.ttft_s * 1000, 1),
-    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -35,8 +36,10 @@ from lightphon_core.routing.occupancy import Occupancy
 from lightphon_core.routing.presets import DEFAULT_WEIGHTS
 from lightphon_core.routing.router import Router, Weighted
 from lightphon_core.routing.scorers.plugin import BuiltinScorers
+from lightphon_core.routing.sessions import Sessions
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.serving.keeper import Keeper
+from lightphon_core.serving.outcome import Outcome
 from lightphon_core.serving.places import Places
 from lightphon_core.serving.revocation import Revocation
 from lightphon_core.serving.waiting import WaitingRoom
@@ -49,6 +52,7 @@ from lightphon_core.web.api.routes import api
 from lightphon_core.web.authentication import Connection, authenticate, credentials_of
 from lightphon_core.web.errors import HANDLERS
 from lightphon_core.web.monitoring import health, metrics
+from lightphon_core.web.monitoring.recent import Recent
 from lightphon_core.web.openapi import openapi_config
 
 log = structlog.stdlib.get_logger("lightphon")
@@ -139,11 +143,17 @@ def create_app(
     scorers: list[Scorer] = plugins.collect("register_scorers", Scorer)
     routes: list[Any] = plugins.collect("register_routes", object)
     ledger = Ledger(database)
-    counted = metrics.Metrics()
+    counted, recent = metrics.Metrics(), Recent(clock.monotonic)
+
+    def ended(outcome: Outcome) -> None:
+        counted.ended(outcome)
+        recent.ended(outcome)
+
     limiter = StoredLimiter(database)
     background = Tasks(log)
     observations = Observations(clock.monotonic)
     places = Places(Occupancy(clock.monotonic), Breakers(clock.monotonic, random.random), observations)
+    sessions = Sessions(secrets.token_bytes(32), clock.monotonic)
     router = Router(
         assembly.catalogue,
         weighted(scorers, settings.routing.weights),
@@ -152,11 +162,13 @@ def create_app(
         allows=places.breakers.allows,
         load=places.occupancy.load,
         rest_s=places.breakers.retry_after_s,
+        holder=sessions.holder,
     )
     assembly.agreed.subscribe(router.prices_changed)
     gateway = Gateway(
         authenticators=assembly.authenticators,
         router=router,
+        sessions=sessions,
         limits=settings.limits,
         limiter=limiter,
         pricing=settings.pricing,
@@ -173,7 +185,7 @@ def create_app(
         works=Tasks(log),
         log=log,
         started_at=int(clock.now()),
-        ended=counted.ended,
+        ended=ended,
     )
     assembly.account_changes.subscribe(gateway.revocation.changed)
 
@@ -226,6 +238,7 @@ def create_app(
                 "settings": settings,
                 "account_changes": assembly.account_changes,
                 "metrics": counted,
+                "recent": recent,
                 "readiness": health.Readiness(gateway, database),
                 "plugin_schemas": plugins.schemas(),
             }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import msgspec
 from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import (
+    OpenAPIHeader,
     OpenAPIMediaType,
     OpenAPIResponse,
     OpenAPIType,
@@ -20,6 +21,7 @@ from litestar.openapi.spec import (
 from lightphon_core.openai.route import MAX_SESSION
 from lightphon_core.openai.selection import MAX_MODELS
 from lightphon_core.web.openapi import GUARDED, TAKES_BODY, refusals
+from lightphon_core.web.routing_headers import HEADERS
 
 
 class ModelObject(msgspec.Struct, frozen=True):
@@ -75,6 +77,7 @@ class ChatCompletions(Operation):
                 "application/json": OpenAPIMediaType(_COMPLETION),
                 "text/event-stream": OpenAPIMediaType(_EVENT),
             },
+            headers={name: OpenAPIHeader(description=_SERVED, schema=_text()) for name in HEADERS},
         )
 
 
@@ -96,6 +99,10 @@ def _whole(minimum: int | None = None, maximum: int | None = None) -> Schema:
     return Schema(type=OpenAPIType.INTEGER, minimum=minimum, maximum=maximum)
 
 
+_SERVED = (
+    "Who served, percent-encoded where it is no visible ASCII. Left out of a stream that began before anybody answered,"
+    " and where it is long."
+)
 _EVENT = Schema(
     type=OpenAPIType.OBJECT,
     properties={"data": _text(description="A chunk as OpenAI's, as JSON; `[DONE]` ends the stream.")},

@@ -9,7 +9,7 @@ from litestar.params import JSONBody
 
 from lightphon_core.openai.models import owner_of
 from lightphon_core.openai.route import RouteQuery, filters_of
-from lightphon_core.openai.selection import AUTO, read_model
+from lightphon_core.openai.selection import AUTO, read_model, session_named
 from lightphon_core.routing.router import Ranked
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.types import Capability, Needs, Principal, Scope
@@ -66,13 +66,14 @@ class Candidates(msgspec.Struct, frozen=True):
 )
 async def route_models(data: JSONBody[RouteQuery], principal: Given[Principal], gateway: Given[Gateway]) -> Candidates:
     """Who would be asked to serve such a request, of the models that the key may use, and in which order."""
-    needs = needs_of(data, principal)
+    session = None if data.session_id is None else session_named(data.session_id)
+    needs = gateway.needs_of(principal, needs_of(data), session)
     ranking = gateway.router.consider(needs, allowed=principal.models)
     most = needs.filters.limit or CANDIDATES
     return Candidates([_candidate(each) for each in ranking.candidates[:most]], dict(ranking.excluded))
 
 
-def needs_of(asked: RouteQuery, principal: Principal) -> Needs:
+def needs_of(asked: RouteQuery) -> Needs:
     """What the request that is asked about would need.
 
     Raises:
@@ -88,7 +89,7 @@ def needs_of(asked: RouteQuery, principal: Principal) -> Needs:
         prompt_tokens=asked.prompt_tokens or 0,
         max_output_tokens=asked.max_tokens,
         focus=focus,
-        filters=filters.over(principal.filters),
+        filters=filters,
     )
 
 
