@@ -231,7 +231,7 @@ def test_a_client_that_left_is_not_served_by_the_next_node(start_priced):
             raise Unavailable("Gone.") from None
         yield b""
 
-    other = ScriptedBackend(words(2), name="z_other", slots=1)
+    other = ScriptedBackend(words(2), name="z_other", slots=1, price=Price(per_request=9_000))
     backend, running, books = start_priced(stubborn, Price(per_request=5), funds=100_000, others=[other])
     headers = {"authorization": f"Bearer {running.api_key}"}
     with pytest.raises(httpx.ReadTimeout):

@@ -8,7 +8,7 @@ import httpx
 import openai
 import pytest
 
-from lightphon_core import Capability, Job, Model, Overloaded, Refused, TimedOut, Unavailable
+from lightphon_core import Authenticator, Capability, Job, Model, Overloaded, Refused, TimedOut, Unavailable
 from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.scripted import chunk, event, says, usage
 
@@ -294,7 +294,7 @@ class TestErrors:
         assert len(backend.jobs) == len(backend.closed) == 1
 
     def test_no_balance_is_a_plain_status_error(self, start_server):
-        from lightphon_core import Authenticator, InsufficientBalance
+        from lightphon_core import InsufficientBalance
 
         class Broke(Authenticator):
             name = "broke"
@@ -317,12 +317,14 @@ class TestErrors:
         assert running.agent_token not in hidden.text
 
     def test_a_fault_of_ours_is_a_500_in_the_same_shape(self, start_server):
-        class Faulty(ScriptedBackend):
-            def load(self):
+        class Faulty(Authenticator):
+            name = "faulty"
+
+            async def authenticate(self, credentials):
                 raise RuntimeError("not the client's business")
 
-        running = start_server(plugin_of(Faulty(says("x"))))
-        reply = ask(running)
+        running = start_server(plugin_of(ScriptedBackend(says("x")), Faulty()))
+        reply = ask(running, key="unknown")
         assert reply.status_code == 500
         assert reply.json()["error"]["type"] == "server_error"
         assert "business" not in reply.text
