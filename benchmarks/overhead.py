@@ -143,7 +143,7 @@ def cpu_seconds(through: Gateway) -> float:
     """CPU time that server and node have used so far, without the engines; 0 where there is no /proc."""
     threads = [
         thread
-        for pid in (through.server_pid, through.node_pid)
+        for pid in (through.server_pid, *through.node_pids)
         for thread in Path(f"/proc/{pid}/task").glob("*/schedstat")
     ]
     return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9

@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -47,11 +48,11 @@ class BenchModel:
 
 @frozen
 class Gateway:
-    """A running server and node: their targets by model, and their process ids."""
+    """A running server and its nodes: their targets by model, and their process ids."""
 
     targets: dict[str, Target]
     server_pid: int
-    node_pid: int
+    node_pids: tuple[int, ...]
 
 
 @asynccontextmanager
@@ -71,8 +72,16 @@ async def direct(models: Sequence[BenchModel]) -> AsyncGenerator[dict[str, Targe
 
 
 @asynccontextmanager
-async def gateway(models: Sequence[BenchModel], folder: Path) -> AsyncGenerator[Gateway]:
-    """`lightphon serve` and `lightphon-node run`, as an operator would start them; data and logs are in `folder`."""
+async def gateway(
+    models: Sequence[BenchModel],
+    folder: Path,
+    *,
+    nodes: Sequence[str] = ("bench",),
+    slots: int = SLOTS,
+    context: int = CONTEXT,
+) -> AsyncGenerator[Gateway]:
+    """`lightphon serve` and a `lightphon-node run` for each name, as an operator would start them; data and logs are in
+    `folder`. Every node has every model."""
     lightphon = [sys.executable, "-m", "lightphon_core"]
     port = _free_port()
     await _output(*lightphon, "account", "create", "bench", "--data-dir", str(folder))
@@ -83,31 +92,47 @@ async def gateway(models: Sequence[BenchModel], folder: Path) -> AsyncGenerator[
         node_run = [sys.executable, "-m", "lightphon_backend_gguf.node", "run"]
         for model in models:
             node_run += [str(model.path), "--name", model.id]
-        node_run += ["--server", f"http://127.0.0.1:{port}", "--node-name", "bench", "--drain-timeout", "0"]
+        node_run += ["--server", f"http://127.0.0.1:{port}", "--drain-timeout", "0"]
         if models[0].engine != "llama.cpp":
             node_run += ["--engine", models[0].engine]
-        node_run += ["--slots", str(SLOTS), "--context", str(CONTEXT), "--threads", str(THREADS)]
-        environ = {"LIGHTPHON_NODE_TOKEN": token}
-        node = await stack.enter_async_context(_process(node_run, folder / "node.log", environ))
+        node_run += ["--slots", str(slots), "--context", str(context), "--threads", str(THREADS)]
+        started = [server]
+        for name in nodes:
+            environ = {"LIGHTPHON_NODE_TOKEN": token, "LIGHTPHON_NODE_STATE_DIR": str(folder / name)}
+            command = [*node_run, "--node-name", name]
+            started.append(await stack.enter_async_context(_process(command, folder / f"{name}.log", environ)))
         targets = {model.id: Target("127.0.0.1", port, key, model.id) for model in models}
         for target in targets.values():
-            await _until_served(target, [server, node], folder)
-        yield Gateway(targets, server.pid, node.pid)
+            await _until_served(target, started, folder, len(nodes))
+        yield Gateway(targets, server.pid, tuple(node.pid for node in started[1:]))
 
 
-async def _until_served(target: Target, processes: Sequence[asyncio.subprocess.Process], folder: Path) -> None:
+async def _until_served(
+    target: Target, processes: Sequence[asyncio.subprocess.Process], folder: Path, nodes: int
+) -> None:
     try:
         async with asyncio.timeout(START_TIMEOUT_S):
             while all(process.returncode is None for process in processes):
                 try:
                     await ask(target, "Hello!", 1)
+                    if await asyncio.to_thread(_nodes_online, target) == nodes:
+                        return
                 except (BadAnswer, OSError):
-                    await asyncio.sleep(0.1)
-                else:
-                    return
+                    pass
+                await asyncio.sleep(0.1)
     except TimeoutError:
         pass
     raise SideFailed(f"{target.model} is not served through LightPhon. See the logs in {folder}.")
+
+
+def _nodes_online(target: Target) -> int:
+    """As the server says."""
+    connection = HTTPConnection(target.host, target.port, timeout=START_TIMEOUT_S)
+    try:
+        connection.request("GET", "/api/status")
+        return int(json.loads(connection.getresponse().read())["nodes_online"])
+    finally:
+        connection.close()
 
 
 @asynccontextmanager

@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import httptools
 from attrs import define, field, frozen
 
 TIMEOUT_S = 60.0
+Message = dict[str, str]
 
 
 class BadAnswer(Exception):
@@ -29,16 +31,18 @@ class Target:
     token: str = field(repr=False)
     model: str
 
-    def request(self, prompt: str, max_tokens: int) -> bytes:
-        """The bytes of one HTTP request: a greedy, streamed completion of at most `max_tokens`."""
+    def request(self, messages: Sequence[Message], max_tokens: int, **more: Any) -> bytes:
+        """The bytes of one HTTP request: a greedy, streamed completion of at most `max_tokens`. `more` are other
+        fields of its body."""
         body = json.dumps(
             {
                 "model": self.model,
-                "messages": [{"role": "user", "content": prompt}],
+                "messages": messages,
                 "max_tokens": max_tokens,
                 "temperature": 0,
                 "stream": True,
                 "stream_options": {"include_usage": True},
+                **more,
             }
         ).encode()
         return (
@@ -50,12 +54,15 @@ class Target:
 
 @frozen
 class Answer:
-    """Times are `time.perf_counter()` seconds. `first` and `last` are those of the first and last piece of text."""
+    """Times are `time.perf_counter()` seconds. `first` and `last` are those of the first and last piece of text. `node`
+    is the name of the one that served, where LightPhon says so."""
 
     sent: float
     first: float
     last: float
     tokens: int
+    text: str = field(repr=False)
+    node: str | None = None
 
     @property
     def ttft_s(self) -> float:
@@ -64,9 +71,14 @@ class Answer:
 
 
 async def ask(target: Target, prompt: str, max_tokens: int) -> Answer:
+    """`converse` of one message."""
+    return await converse(target, [{"role": "user", "content": prompt}], max_tokens)
+
+
+async def converse(target: Target, messages: Sequence[Message], max_tokens: int, **more: Any) -> Answer:
     """Ask over a new connection, which is open before the clock starts. Raises `BadAnswer` or OSError."""
     loop = asyncio.get_running_loop()
-    request = target.request(prompt, max_tokens)
+    request = target.request(messages, max_tokens, **more)
     transport, arrivals = await loop.create_connection(Arrivals, target.host, target.port)
     try:
         sent = time.perf_counter()
@@ -121,6 +133,8 @@ def read(sent: float, pieces: list[tuple[float, bytes]]) -> Answer:
     parser = httptools.HttpResponseParser(reader)
     first = last = 0.0
     tokens: int | None = None
+    texts: list[str] = []
+    node: str | None = None
     done = False
     for at, data in pieces:
         parser.feed_data(data)
@@ -130,12 +144,14 @@ def read(sent: float, pieces: list[tuple[float, bytes]]) -> Answer:
                 continue
             if "error" in event:
                 raise BadAnswer("The stream holds an error.")
-            if any(choice["delta"].get("content") for choice in event["choices"]):
+            if text := "".join(choice["delta"].get("content") or "" for choice in event["choices"]):
                 first, last = first or at, at
+                texts.append(text)
+            node = event.get("routing_info", {}).get("node_name", node)
             if event.get("usage"):
                 tokens = event["usage"]["completion_tokens"]
     if parser.get_status_code() != 200:
         raise BadAnswer(f"HTTP status {parser.get_status_code()}.")
     if not (done and reader.complete and first and tokens):
         raise BadAnswer("The stream ended early, or has no text or usage.")
-    return Answer(sent, first, last, tokens)
+    return Answer(sent, first, last, tokens, "".join(texts), node)

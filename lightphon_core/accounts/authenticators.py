@@ -56,7 +56,9 @@ class _StoredCredentials(Authenticator):
         if ends is not None and ends <= microseconds(self._clock.now()):
             raise Unauthenticated(f"This {words} expired at {as_utc(ends)}. {create}", code="expired_api_key")
         scopes = found.scopes if found.admin_since is not None else found.scopes - {Scope.ADMIN}
-        return Principal(found.account_id, found.id, scopes, terms.models, terms.limits, terms.expires_at)
+        return Principal(
+            found.account_id, found.id, scopes, terms.models, terms.limits, terms.expires_at, terms.filters
+        )
 
 
 class ApiKeys(_StoredCredentials):

@@ -7,6 +7,7 @@ import json
 import re
 from typing import Any
 
+import msgspec
 from attrs import evolve, frozen
 from sqlalchemy import Connection, Row, bindparam, func, insert, select, update
 
@@ -15,11 +16,12 @@ from lightphon_core.accounts.secrets import Kind, hash_secret, hint, new_secret,
 from lightphon_core.accounts.terms import OWN_SCOPES, Terms, valid_terms
 from lightphon_core.errors import InvalidRequest, NotFound
 from lightphon_core.storage.schema import accounts, credentials, microseconds
-from lightphon_core.types import RateLimits, Scope
+from lightphon_core.types import Filters, RateLimits, Scope
 
 MOST_OF_AN_ACCOUNT = 200
 """Credentials of all kinds that are not revoked."""
 
+_filters = msgspec.json.Decoder(Filters)
 _ID = re.compile(r"cred_[A-Za-z0-9]{16}")
 _WITH_ACCOUNT = select(credentials, accounts.c.name.label("account"), accounts.c.blocked_at, accounts.c.admin_since)
 _WITH_ACCOUNT = _WITH_ACCOUNT.join(accounts)
@@ -189,7 +191,12 @@ def _columns(credential: Credential) -> dict[str, Any]:
         "requests_per_minute": terms.limits.requests_per_minute,
         "tokens_per_minute": terms.limits.tokens_per_minute,
         "concurrent_requests": terms.limits.concurrent_requests,
+        "filters": _stored(terms.filters),
     }
+
+
+def _stored(filters: Filters) -> str | None:
+    return None if filters == Filters() else msgspec.json.encode(filters, order="deterministic").decode()
 
 
 def _credential(row: Row[Any]) -> Credential:
@@ -204,6 +211,7 @@ def _credential(row: Row[Any]) -> Credential:
             row.expires_at,
             None if row.models is None else frozenset(json.loads(row.models)),
             RateLimits(row.requests_per_minute, row.tokens_per_minute, row.concurrent_requests),
+            Filters() if row.filters is None else _filters.decode(row.filters),
         ),
         row.hint,
         row.created_at,

@@ -9,7 +9,7 @@ from attrs import asdict, evolve, field, frozen
 from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.sessions import is_session
 from lightphon_core.errors import InvalidRequest, PermissionDenied
-from lightphon_core.types import Principal, RateLimits, Scope
+from lightphon_core.types import Filters, Principal, RateLimits, Scope
 
 NAME_LENGTH = 64
 MAX_MODELS = 64
@@ -40,7 +40,8 @@ class Terms:
 
     `name` is a note to tell it from others. `scopes` None stands for the kind's own. `expires_at` is in microseconds
     since 1970, UTC; None is never. `models` are the ids of those it may use, None all. `limits` are its own; those of
-    its account hold beside them.
+    its account hold beside them. `filters` hold for its requests where they say nothing themselves: a default, which
+    limits nothing.
     """
 
     name: str = ""
@@ -48,6 +49,7 @@ class Terms:
     expires_at: int | None = None
     models: frozenset[str] | None = None
     limits: RateLimits = field(factory=RateLimits)
+    filters: Filters = field(factory=Filters)
 
 
 def valid_terms(terms: Terms, kind: Kind, *, at: int, admin: bool, before: Terms | None = None) -> Terms:
@@ -67,8 +69,8 @@ def valid_terms(terms: Terms, kind: Kind, *, at: int, admin: bool, before: Terms
     for name, limit in asdict(terms.limits).items():
         if limit is not None and not 0 < limit <= MAX_LIMIT:
             raise InvalidRequest(f"{name} is from 1 to {MAX_LIMIT}. Leave it out for no limit.", param=name)
-    if kind is Kind.NODE_TOKEN and (terms.models is not None or terms.limits != RateLimits()):
-        raise InvalidRequest("A node token has no models and no limits: it asks for nothing.", param="kind")
+    if kind is Kind.NODE_TOKEN:
+        _check_idle(terms)
     return evolve(terms, scopes=scopes)
 
 
@@ -129,6 +131,13 @@ def _check_models(models: frozenset[str] | None) -> None:
     for model in models:
         if not 0 < len(model) <= MODEL_LENGTH or not model.isprintable():
             raise InvalidRequest(f"A model's id has 1 to {MODEL_LENGTH} printable characters.", param="models")
+
+
+def _check_idle(terms: Terms) -> None:
+    if terms.models is not None or terms.limits != RateLimits():
+        raise InvalidRequest("A node token has no models and no limits: it asks for nothing.", param="kind")
+    if terms.filters != Filters():
+        raise InvalidRequest("A node token has no filters: it asks for nothing.", param="route")
 
 
 def _words(scopes: frozenset[Scope]) -> str:

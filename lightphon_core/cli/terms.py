@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
+import msgspec
 from attrs import asdict
 
 from lightphon_core.accounts.credentials import Credential
@@ -17,11 +18,13 @@ from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.terms import ALLOWED_SCOPES, Terms
 from lightphon_core.cli.options import Command
 from lightphon_core.cli.report import iso_time
+from lightphon_core.errors import InvalidRequest
 from lightphon_core.ledger.budgets import Budget
 from lightphon_core.ledger.periods import Period
 from lightphon_core.money import parse_sats, sats
+from lightphon_core.openai.route import parse_route, route_of
 from lightphon_core.storage.schema import microseconds
-from lightphon_core.types import RateLimits, Scope
+from lightphon_core.types import Filters, RateLimits, Scope
 
 _DURATION = re.compile(r"([0-9]{1,6})([hd])")
 _SECONDS = {"h": 3_600, "d": 86_400}
@@ -59,6 +62,7 @@ def terms_options(kind: Kind) -> Callable[[Command], Command]:
             requests_per_minute: int | None = None,
             tokens_per_minute: int | None = None,
             concurrent: int | None = None,
+            filters: Filters | None = None,
             **others: Any,
         ) -> Any:
             terms = Terms(
@@ -67,6 +71,7 @@ def terms_options(kind: Kind) -> Callable[[Command], Command]:
                 expires_at,
                 frozenset(models) or None,
                 RateLimits(requests_per_minute, tokens_per_minute, concurrent),
+                filters or Filters(),
             )
             return command(*args, terms=terms, budgets=dict(budgets), **others)
 
@@ -89,6 +94,7 @@ def terms_as_json(credential: Credential, budgets: Sequence[Budget]) -> dict[str
         "models": None if terms.models is None else sorted(terms.models),
         "limits": asdict(terms.limits),
         "budgets": {period.value: _as_json(states.get(period)) for period in Period},
+        "route": msgspec.to_builtins(route_of(terms.filters)),
     }
 
 
@@ -104,6 +110,8 @@ def terms_in_words(credential: Credential, budgets: Sequence[Budget]) -> str:
         said.append(f"{limits.tokens_per_minute} tokens/min")
     if limits.concurrent_requests is not None:
         said.append(f"{limits.concurrent_requests} at once")
+    if (route := route_of(terms.filters)) is not None:
+        said.append(f"route {msgspec.json.encode(route).decode()}")
     for budget in budgets:
         when = "in all" if budget.period is Period.TOTAL else f"a {budget.period}"
         said.append(f"{sats(budget.spent)} of {sats(budget.amount)} sats {when}")
@@ -147,6 +155,14 @@ def _options(kind: Kind) -> Sequence[Callable[[Command], Command]]:
             click.option("--requests-per-minute", type=some, metavar="N", help="Requests it may make in a minute."),
             click.option("--tokens-per-minute", type=some, metavar="N", help="Tokens, of prompts and answers."),
             click.option("--concurrent", type=some, metavar="N", help="Requests it may have under way at once."),
+            click.option(
+                "--route",
+                "filters",
+                metavar="JSON",
+                callback=_route,
+                help="Filters for requests that say nothing themselves, such as "
+                '{"providers": "meta", "max_price": 0.5}. A default, which limits nothing.',
+            ),
         ]
     if len(ALLOWED_SCOPES[kind]) > 1:
         words = click.Choice(sorted(scope.value for scope in ALLOWED_SCOPES[kind]))
@@ -163,6 +179,15 @@ def _expiry(_: click.Context, __: click.Parameter, value: str | None) -> int | N
         return parse_expiry(value, time.time())
     except (ValueError, OverflowError):
         raise click.BadParameter("It is written as 30d, 12h, or a date such as 2027-01-01.") from None
+
+
+def _route(_: click.Context, __: click.Parameter, value: str | None) -> Filters | None:
+    if value is None:
+        return None
+    try:
+        return parse_route(value.encode())
+    except InvalidRequest as error:
+        raise click.BadParameter(error.message) from None
 
 
 def _budgets(_: click.Context, __: click.Parameter, values: Sequence[str]) -> list[tuple[Period, int]]:

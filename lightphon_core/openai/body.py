@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from lightphon_core.errors import InvalidRequest
+from lightphon_core.openai.suggestions import meant
 
 T = TypeVar("T")
 
@@ -121,20 +122,25 @@ def typed(raw: bytes, decoder: "msgspec.json.Decoder[T]", allowed: Mapping[str, 
         problem = str(error)
     except RecursionError:
         raise InvalidRequest("The body is nested too deeply.") from None
-    raise explained(problem, param, allowed)
+    raise explained(problem, param, allowed, decoder.type)
 
 
-def explained(problem: str, param: str = "", allowed: Mapping[str, str] | None = None) -> InvalidRequest:
-    """The error that msgspec's words for a problem are to a client. `allowed` and `param` as for `typed`."""
+def explained(
+    problem: str, param: str = "", allowed: Mapping[str, str] | None = None, kind: object = None
+) -> InvalidRequest:
+    """The error that msgspec's words for a problem are to a client. `allowed` and `param` as for `typed`; `kind` is the
+    type that was wanted."""
     match = _PROBLEM.fullmatch(problem)
     what, path = (match["what"], match["path"] or "") if match else (problem, "")
+    inside = path
     path = (f"{param}.{path}" if path and param else path or param).removesuffix("[...]")
     if missing := re.fullmatch(r"Object missing required field `(\w+)`", what):
         path = f"{path}.{missing[1]}" if path else missing[1]
         return InvalidRequest(f"Missing required parameter: '{path}'.", param=path)
     if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", what, re.DOTALL):
         path = f"{path}.{unknown[1]}" if path else unknown[1]
-        return InvalidRequest(f"Unknown parameter: {path[:_SHOWN_PATH]!r}.", param=path[:_SHOWN_PATH])
+        message = f"Unknown parameter: {path[:_SHOWN_PATH]!r}.{meant(kind, inside, unknown[1])}"
+        return InvalidRequest(message, param=path[:_SHOWN_PATH])
     if what.startswith("Expected"):
         what = re.sub(r"`([^`]+)`", lambda found: _in_words(found[1]), what) + "."
     else:  # msgspec would repeat the value, which is the client's own text

@@ -3,11 +3,13 @@
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from attrs import frozen
+from attrs import field, frozen
 from msgspec import Meta, Struct
 
 from lightphon_core.errors import InvalidRequest
 from lightphon_core.openai.body import typed
+from lightphon_core.openai.route import Name
+from lightphon_core.openai.selection import OPENING_BYTES, Selecting, Selection, selection_of, session_of
 from lightphon_core.types import Capability
 
 MAX_CHOICES: Final = 8
@@ -21,7 +23,6 @@ ALLOWED: Final = {
 }
 """The values of enumerated fields, for error messages."""
 
-_Name = Annotated[str, Meta(min_length=1, max_length=256)]
 _Number = Annotated[float, Meta(ge=-2, le=2)]
 _Window = Annotated[int, Meta(ge=-1, le=_MAX_WINDOW)]
 
@@ -57,7 +58,7 @@ class _Message(Struct):
 
 
 class _Function(Struct):
-    name: _Name
+    name: Name
     description: str | None = None
     parameters: dict[str, Any] | None = None
 
@@ -81,8 +82,7 @@ class _StreamOptions(Struct):
     include_usage: bool | None = None
 
 
-class _Chat(Struct):
-    model: _Name
+class _Chat(Selecting, kw_only=True):
     messages: Annotated[list[_Message], Meta(min_length=1)]
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
@@ -131,9 +131,11 @@ class Prompt:
 
 @frozen
 class Facts:
-    """What a chat request asks for. `tools` are the names of the functions that the model may call."""
+    """What a chat request asks for. `tools` are the names of the functions that the model may call, `session` as in
+    `selection.session_of`."""
 
-    model: str
+    selection: Selection
+    session: bytes | None = field(repr=False)
     stream: bool
     include_usage: bool
     n: int
@@ -142,15 +144,16 @@ class Facts:
     prompt: Prompt
 
 
-def inspect(body: bytes, fields: dict[str, bytes]) -> Facts:
+def inspect(body: bytes, fields: dict[str, bytes], session_id: str | None = None) -> Facts:
     """Check a chat request. `fields` are its members without the nulls; those that must change are changed in place:
     empty tool lists leave, `developer` messages become `system` ones, since chat templates know no other word for it.
+    `session_id` is that of the header.
 
     Raises:
         InvalidRequest: Something that is looked at is missing, of a wrong type, or out of its range.
     """
-    for name in ("model", "messages"):
-        if name not in fields:
+    for name, instead in (("model", "models"), ("messages", "messages")):
+        if name not in fields and instead not in fields:
             raise InvalidRequest(f"Missing required parameter: '{name}'.", param=name)
     chat = typed(body, _chat, ALLOWED)
     prompt, developer = _read(chat.messages, sum(len(fields.get(name, b"")) for name in ("tools", "functions")))
@@ -160,7 +163,8 @@ def inspect(body: bytes, fields: dict[str, bytes]) -> Facts:
         param = "response_format.json_schema"
         raise InvalidRequest(f"Missing required parameter: '{param}'.", param=param)
     return Facts(
-        model=chat.model,
+        selection=selection_of(chat),
+        session=session_of(chat, session_id, _opening(chat.messages)),
         stream=bool(chat.stream),
         include_usage=bool(chat.stream_options and chat.stream_options.include_usage),
         n=chat.n or 1,
@@ -232,6 +236,25 @@ def _read(messages: list[_Message], tool_bytes: int) -> tuple[Prompt, bool]:
             param = f"messages[{at}].content"
             raise InvalidRequest(f"'{param}' is required where the assistant called no tool.", param=param)
     return Prompt(text_bytes, tool_bytes, len(messages), images), developer
+
+
+def _opening(messages: list[_Message]) -> tuple[str | None, str | None]:
+    """What the system says first, and the user."""
+    system = next((each for each in messages if each.role == "system" or each.role == "developer"), None)
+    user = next((each for each in messages if each.role == "user"), None)
+    return _start(system), _start(user)
+
+
+def _start(message: _Message | None) -> str | None:
+    """Its text, cut off. The same whether it is a string or in parts, as clients write now this and now that."""
+    if message is None or message.content is None:
+        return None
+    if isinstance(message.content, str):
+        return message.content[:OPENING_BYTES]
+    return "".join(
+        (part.text or part.refusal or (part.image_url.url if part.image_url else ""))[:OPENING_BYTES]
+        for part in message.content
+    )
 
 
 def _text(part: _Part, at: int, part_at: int) -> str:

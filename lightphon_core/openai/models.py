@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from lightphon_core.openai.request import AUTO
-from lightphon_core.types import ListedModel
+from lightphon_core.openai.selection import AUTO
+from lightphon_core.types import ListedModel, Model
 
 
 def model_entry(listed: ListedModel) -> dict[str, object]:
@@ -13,7 +13,8 @@ def model_entry(listed: ListedModel) -> dict[str, object]:
         "id": model.id,
         "object": "model",
         "created": listed.created,
-        "owned_by": model.owned_by or model.maker or "lightphon",
+        "owned_by": owner_of(model),
+        "maker": model.maker,
         "context_length": model.context_length,
         "capabilities": sorted(model.capabilities),
         "params_b": model.params_b,
@@ -22,12 +23,17 @@ def model_entry(listed: ListedModel) -> dict[str, object]:
     }
 
 
-def auto_entry(listed: Sequence[ListedModel], created: int) -> dict[str, object]:
-    """The entry of `auto`, which can do what any of the models can."""
+def owner_of(model: Model) -> str:
+    """OpenAI's `owned_by`: who offers it, or else who made it."""
+    return model.owned_by or model.maker or "lightphon"
+
+
+def auto_entry(listed: Sequence[ListedModel], created: int, name: str = AUTO) -> dict[str, object]:
+    """The entry of `auto`, which can do what any of the models can, or, as `name`, of one of its kinds."""
     contexts = [each.model.context_length for each in listed if each.model.context_length is not None]
     capabilities = frozenset[str]().union(*(each.model.capabilities for each in listed))
     return {
-        "id": AUTO,
+        "id": name,
         "object": "model",
         "created": created,
         "owned_by": "lightphon",

@@ -11,15 +11,12 @@ from lightphon_core.openai.body import object_fields, typed
 from lightphon_core.openai.fields import ENGINE_OUTPUT_LIMITS, OUTPUT_LIMITS, is_removed
 from lightphon_core.types import Needs
 
-AUTO = "auto"
-"""The model id that leaves the choice to the router."""
-
 BYTES_PER_TOKEN = 16
 """For the estimate of a prompt's length from below. Real text has 2 to 6 bytes a token in any language; only long
 runs of one character, such as an indent, come near 16."""
 
 _limit = msgspec.json.Decoder(int)
-_ENDPOINTS: dict[str, tuple[Callable[[bytes, dict[str, bytes]], chat.Facts], frozenset[str]]] = {
+_ENDPOINTS: dict[str, tuple[Callable[[bytes, dict[str, bytes], str | None], chat.Facts], frozenset[str]]] = {
     "/v1/chat/completions": (chat.inspect, chat.KNOWN),
 }
 
@@ -30,7 +27,8 @@ class InferenceRequest:
 
     `model` is None for "auto". `limit` is the output limit in tokens that the client asked for, and
     `needs.max_output_tokens` the one that counts: the smaller of the client's and the gateway's, for each choice.
-    `tools` are the names of the functions that the answer may call.
+    `tools` are the names of the functions that the answer may call. `session` is a digest that tells the client's
+    conversation from its others.
     """
 
     path: str
@@ -44,6 +42,7 @@ class InferenceRequest:
     prompt: chat.Prompt
     kept: bytes = field(repr=False)
     """The fields that travel as they are: members of a JSON object, each followed by a comma."""
+    session: bytes | None = field(default=None, repr=False)
 
     @property
     def offers_tools(self) -> bool:
@@ -51,10 +50,11 @@ class InferenceRequest:
         return bool(self.tools)
 
 
-def parse(path: str, body: bytes, *, max_output_tokens: int) -> InferenceRequest:
+def parse(path: str, body: bytes, *, max_output_tokens: int, session_id: str | None = None) -> InferenceRequest:
     """Read the body of a request to `path`, an inference path of OpenAI's, in its "/v1/..." form.
 
-    Fields that are null count as absent. `max_output_tokens` is the gateway's own limit, for one choice.
+    Fields that are null count as absent. `max_output_tokens` is the gateway's own limit, for one choice. `session_id`
+    is that of the header x-session-id, which counts where the body has none.
 
     Raises:
         InvalidRequest: The body is not what the endpoint takes; `param` names the field.
@@ -62,15 +62,18 @@ def parse(path: str, body: bytes, *, max_output_tokens: int) -> InferenceRequest
     """
     inspect, known = _ENDPOINTS[path]
     fields = {name: raw for name, raw in object_fields(body).items() if raw != b"null"}
-    facts = inspect(body, fields)
+    facts = inspect(body, fields, session_id)
     limit = _output_limit(fields)
     needs = Needs(
         path=path,
-        model=None if facts.model == AUTO else facts.model,
+        model=facts.selection.model,
         capabilities=facts.capabilities,
         prompt_tokens=facts.prompt.text_bytes // BYTES_PER_TOKEN,
         max_output_tokens=max_output_tokens if limit is None else min(limit, max_output_tokens),
         choices=facts.n,
+        fallbacks=facts.selection.fallbacks,
+        focus=facts.selection.focus,
+        filters=facts.selection.filters,
     )
     kept: list[bytes] = []
     for name, raw in fields.items():
@@ -87,6 +90,7 @@ def parse(path: str, body: bytes, *, max_output_tokens: int) -> InferenceRequest
         tools=facts.tools,
         prompt=facts.prompt,
         kept=b"".join(kept),
+        session=facts.session,
     )
 
 

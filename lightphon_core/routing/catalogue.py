@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from typing import Protocol
 
 import structlog
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from lightphon_core.ports import Backend
 from lightphon_core.routing.listing import Listing
+from lightphon_core.routing.makers import known
 from lightphon_core.types import ConnectedNode, ListedModel, Load, Offer, OfferKey
 
 RETRY_S = 1.0
@@ -208,18 +209,19 @@ class Catalogue:
         for name in [name for name in earlier if name not in stated]:
             self._remove(shelf, name)
         for name, offer in stated.items():
-            known = earlier.get(name)
-            if known is offer:
+            before = earlier.get(name)
+            if before is offer:
                 continue
-            if known is not None:
-                if known == offer:
+            if before is not None:
+                if before == offer:
                     continue
                 self._remove(shelf, name)
             self._add(shelf, offer)
 
     def _add(self, shelf: _Shelf, offer: Offer) -> None:
-        entry = shelf.entries[offer.id] = Entry(shelf.backend, offer, shelf.loads)
-        self._listing.add(entry.key, offer)
+        told = evolve(offer, model=known(offer.model))
+        entry = shelf.entries[offer.id] = Entry(shelf.backend, told, shelf.loads)
+        self._listing.add(entry.key, told)
         self._entries = None
         for watcher in self._watchers:
             watcher.added(entry)

@@ -99,15 +99,16 @@ def no_group(needs: Needs, demand: Demand, groups: Iterable[Group]) -> LightPhon
 
 
 def no_offer(
-    needs: Needs, left_out: Mapping[str, int], *, most_slots: int, cheapest_msat: int | None
+    needs: Needs, left_out: Mapping[str, int], *, most_slots: int, cheapest_msat: int | None, rest_s: float
 ) -> LightPhonError:
     """The models would do, but none of their offers. `left_out` counts them by condition; `most_slots` is the most that
     one of those has which have too few, and `cheapest_msat` the least that one is expected to cost which is too dear.
+    In `rest_s` seconds the first of those that failed may be tried again; 0 where nobody knows.
     """
     if left_out.get(FAILING):
         return NoNodesAvailable(
             "The nodes that could serve this request have failed lately, and are given a rest. Try again shortly.",
-            retry_after=RETRY_AFTER_S,
+            retry_after=rest_s or RETRY_AFTER_S,
         )
     if left_out.get(MAX_PRICE) and cheapest_msat is not None:
         most = sats(needs.filters.max_price_msat or 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from attrs import evolve, frozen
 
@@ -49,6 +49,10 @@ def _as_the_backend_says(entry: Entry) -> Load:
     return entry.load()
 
 
+def _nobody_knows(_: Iterable[OfferKey]) -> float:
+    return 0.0
+
+
 def _nobody(_: str) -> OfferKey | None:
     return None
 
@@ -57,7 +61,8 @@ class Router:
     """One per application: what all requests are ranked by.
 
     `price` tells what an offer costs now; `allows` whether one may be tried (no breaker is open), `load` how busy it
-    is, and `holder` which one answered a session last.
+    is, and `holder` which one answered a session last. `rest_s` tells in how many seconds the first of some that may
+    not be tried will be; 0 where nobody knows.
     """
 
     def __init__(
@@ -70,12 +75,13 @@ class Router:
         allows: Callable[[OfferKey], bool] = _always,
         load: Callable[[Entry], Load] = _as_the_backend_says,
         holder: Callable[[str], OfferKey | None] = _nobody,
+        rest_s: Callable[[Iterable[OfferKey]], float] = _nobody_knows,
     ) -> None:
         self.catalogue = catalogue
         self.observations = observations
         self._panel = Panel(scorers)
         self._index = Index(price, self._merit)
-        self._known = Known(catalogue, self._index, self._panel, observations, allows, load, holder)
+        self._known = Known(catalogue, self._index, self._panel, observations, allows, load, holder, rest_s)
         catalogue.watch(self._index)
         catalogue.watch(_Departures(observations))
 

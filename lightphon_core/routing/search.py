@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from attrs import evolve, frozen
 
@@ -56,6 +56,7 @@ class Known:
     allows: Callable[[OfferKey], bool]
     load: Callable[[Entry], Load]
     holder: Callable[[str], OfferKey | None]
+    rest_s: Callable[[Iterable[OfferKey]], float]
 
 
 @frozen(eq=False)
@@ -82,6 +83,7 @@ class Search:
         self._allowed = allowed
         self._most_slots = 0
         self._cheapest: int | None = None
+        self._resting: list[OfferKey] = []
         self.excluded: Counter[str] = Counter()
         self.error: LightPhonError | None = None
 
@@ -139,7 +141,10 @@ class Search:
             self._cheapest = expected if self._cheapest is None else min(expected, self._cheapest)
             return MAX_PRICE
         load = known.load(entry)
-        if not entry.loads.is_well or not known.allows(entry.key):
+        if not entry.loads.is_well:
+            return FAILING
+        if not known.allows(entry.key):
+            self._resting.append(entry.key)
             return FAILING
         is_full = load.busy + load.queued + needs.choices > offer.slots
         return _Found(entry, group, load, observed, expected, is_full)
@@ -178,5 +183,9 @@ class Search:
         if not groups:
             return refusals.nobody(allowed)
         return refusals.no_group(needs, demand, groups) or refusals.no_offer(
-            needs, left_out, most_slots=self._most_slots, cheapest_msat=self._cheapest
+            needs,
+            left_out,
+            most_slots=self._most_slots,
+            cheapest_msat=self._cheapest,
+            rest_s=self._known.rest_s(self._resting),
         )

@@ -1,10 +1,10 @@
-"""Try the ranked offers, one by one, until one yields its first output."""
+"""Try the offers that can serve a request, one by one, until one yields its first output."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncGenerator, Sequence
+from functools import partial
 
 from attrs import frozen
 
@@ -22,98 +22,140 @@ from lightphon_core.errors import (
 from lightphon_core.openai.request import InferenceRequest, ready_body
 from lightphon_core.routing.catalogue import Entry
 from lightphon_core.routing.router import RETRY_AFTER_S, Ranked
+from lightphon_core.serving.choosing import Choice
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.serving.meter import ABORTED_BYTES_PER_TOKEN, Bounds, Meter, most_prompt_tokens
+from lightphon_core.serving.places import Place
 from lightphon_core.serving.tab import Tab, Terms, open_tab
-from lightphon_core.serving.upstream import Batch, checked
+from lightphon_core.serving.upstream import Batch
+from lightphon_core.serving.work import Work
 from lightphon_core.types import Job, Principal
+
+SLOW = "The model did not answer in time. Ask for fewer tokens (max_tokens), or try a smaller model."
+MOST_OVERLOADED = 10
+"""How many times a request may meet an offer that is full against all appearances, before it is told so."""
+
+
+class TooSlow(TimedOut):
+    """No first output came within the time for it. Another offer may be quicker."""
 
 
 @frozen
 class Started:
     """An offer that has begun to answer.
 
-    `first` is what it sent up to its first output; `rest` is still to come, and closing it cancels the work. `meter`
-    has seen nothing of it yet; `tab` is open.
+    `first` is what it sent up to its first output; the rest of `work` is still to come. `meter` has seen nothing of it
+    yet; `tab` is open.
     """
 
-    entry: Entry
+    place: Place
     job: Job
     tab: Tab
     meter: Meter
     first: Batch
-    rest: AsyncGenerator[Batch, None]
+    work: Work
     attempts: int
     ttft_s: float
 
+    @property
+    def entry(self) -> Entry:
+        return self.place.entry
+
 
 async def first_output(
-    gateway: Gateway,
-    request: InferenceRequest,
-    principal: Principal,
-    ranked: Sequence[Ranked],
-    *,
-    deadline: float,
+    gateway: Gateway, request: InferenceRequest, principal: Principal, choice: Choice, *, deadline: float
 ) -> Started:
-    """The first of the ranked offers that wallet and budgets afford and that answers. `deadline` is the monotonic time
-    at which the whole answer must end.
+    """The first of the offers, best first, that has a free slot, that wallet and budgets afford, and that answers. A
+    request waits for slots, all in all, as long as the settings say. `deadline` is the monotonic time at which the
+    whole answer must end.
 
-    Raises `Refused` or `TimedOut` as soon as one offer does; `NoNodesAvailable` when all that may be tried failed;
-    `InsufficientBalance` (`BudgetExceeded`) or `BalanceOnHold` when none that they afford is left.
+    Raises `Refused` or `TimedOut` as soon as one offer does; `NoNodesAvailable` when all that may be tried failed or
+    are busy; `TooSlow` when the last that was tried had no output in time; `InsufficientBalance` (`BudgetExceeded`) or
+    `BalanceOnHold` when none that they afford is left.
     """
     failure: LightPhonError = Unavailable("No offer was tried.")
-    attempts = 0
-    for candidate in ranked:
-        if attempts == gateway.limits.attempts:
-            break
-        entry = candidate.entry
-        job_id = "job_" + secrets.token_hex(8)
+    clock, limits = gateway.clock, gateway.limits
+    attempts = overloaded = 0
+    may_wait_s = limits.queue_s
+    while choice.candidates and attempts < limits.attempts and overloaded < MOST_OVERLOADED:
+        asked = clock.monotonic()
+        place = await gateway.waiting.place(
+            principal.account_id, choice, wait_s=max(0.0, min(may_wait_s, deadline - asked))
+        )
+        may_wait_s -= clock.monotonic() - asked
         try:
-            tab = await _open_tab(gateway, request, principal, entry, job_id)
+            return await _attempt(gateway, request, principal, place, deadline=deadline, attempts=attempts + 1)
         except (InsufficientBalance, BalanceOnHold) as error:
             # Money that is only on hold may be free soon: then trying again helps, and a deposit is not needed.
             if not attempts and not isinstance(failure, BalanceOnHold):
                 failure = error
+            choice.drop(place.entry.key)
             continue
-        attempts += 1
-        began = gateway.clock.monotonic()
-        try:
-            bounds = _bounds(request, candidate, tab)
-            job = _job(request, entry, tab, job_id, timeout_s=deadline - began)
-            first, rest = await _begin(entry, job, request, gateway.limits.first_output_timeout_s)
-        except BaseException as error:
-            close_tab(gateway, tab)
-            # A backend that turned a cancellation into an error of its own must not have the next offer tried.
-            if not isinstance(error, Exception) or _cancelled():
+        except Overloaded as error:  # its slots may come free; until then nobody is sent there
+            failure = error
+            overloaded += 1
+        except BackendError as error:
+            if isinstance(error, (Refused, TimedOut)) and not isinstance(error, TooSlow):
                 raise
-            failure = judge(gateway, entry, error)
-            if isinstance(failure, (Refused, TimedOut)):
-                raise failure from None
-        else:
-            ttft_s = gateway.clock.monotonic() - began
-            return Started(entry, job, tab, Meter(bounds, began), first, rest, attempts, ttft_s)
+            failure = error
+            attempts += 1
+            choice.drop(place.entry.key)
+        choice.rank_anew(clock.monotonic())
     raise _none_left(failure)
 
 
-def judge(gateway: Gateway, entry: Entry, error: Exception) -> BackendError:
+async def _attempt(
+    gateway: Gateway, request: InferenceRequest, principal: Principal, place: Place, *, deadline: float, attempts: int
+) -> Started:
+    """Try one offer. Raises what became of it, as one of the port's errors, or why it is not affordable."""
+    job_id = "job_" + secrets.token_hex(8)
+    try:
+        tab = await _open_tab(gateway, request, principal, place.entry, job_id)
+    except BaseException:
+        place.given_up()
+        place.leave()
+        raise
+    work: Work | None = None
+    first: Batch | None = None
+    began = gateway.clock.monotonic()
+    try:
+        meter = Meter(_bounds(request, place.candidate, tab), began)
+        job = _job(request, place.entry, tab, job_id, timeout_s=deadline - began)
+        work = _work(gateway, request, place, job)
+        first = await _first(work, gateway.limits.first_output_timeout_s)
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+        raise judge(gateway, place, error) from None
+    finally:
+        if first is None:
+            close_tab(gateway, tab)
+            place.given_up()  # unless it was judged
+            if work is None:
+                place.leave()
+            else:
+                await work.stop()
+    place.answered()
+    return Started(place, job, tab, meter, first, work, attempts, gateway.clock.monotonic() - began)
+
+
+def judge(gateway: Gateway, place: Place, error: Exception) -> BackendError:
     """What an attempt's exception means, as one of the port's errors; counted against the offer unless the request is
-    at fault."""
+    at fault, or the offer merely full."""
     match error:
         case Refused():
             return error
         case TimeoutError():
-            failure: BackendError = TimedOut(
-                "The model did not answer in time. Ask for fewer tokens (max_tokens), or try a smaller model."
-            )
+            failure: BackendError = TimedOut(SLOW)
         case BackendError():
             failure = error
         case _:
             gateway.log.error(
-                "a backend raised what its port does not allow", backend=entry.backend.name, exc_info=error
+                "a backend raised what its port does not allow", backend=place.entry.backend.name, exc_info=error
             )
             failure = Unavailable("The backend failed.")
-    if not isinstance(failure, Overloaded):
-        gateway.observations.failed(entry.key)
+    if isinstance(failure, Overloaded):
+        place.overloaded(failure.retry_after)
+    else:
+        place.failed()
     return failure
 
 
@@ -154,30 +196,34 @@ def _bounds(request: InferenceRequest, candidate: Ranked, tab: Tab) -> Bounds:
     )
 
 
-def _cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+def _work(gateway: Gateway, request: InferenceRequest, place: Place, job: Job) -> Work:
+    """Send the job. The place is left when the backend has let go of it."""
+    raw = place.entry.backend.serve(job)
+    return Work(raw, request, gateway.works, name=job.id, ended=partial(_let_go, gateway, place))
 
 
-async def _begin(
-    entry: Entry, job: Job, request: InferenceRequest, timeout_s: float
-) -> tuple[Batch, AsyncGenerator[Batch, None]]:
-    """Send the job. What comes up to and with the first chunk that carries output or ends a choice, and the rest.
+def _let_go(gateway: Gateway, place: Place, error: Exception | None) -> None:
+    if error is not None:
+        judge(gateway, place, error)
+    place.leave()
 
-    Raises what the backend raises, `TimeoutError`, and `Unavailable` for an answer that ends before it began; then the
-    work has been cancelled.
+
+async def _first(work: Work, timeout_s: float) -> Batch:
+    """What comes up to and with the first chunk that carries output or ends a choice.
+
+    Raises what the backend raises, `TooSlow`, and `Unavailable` for an answer that ends before it began.
     """
-    work = checked(entry.backend.serve(job), request)
     first: Batch = []
     try:
-        async with asyncio.timeout(timeout_s):
-            async for batch in work:
+        async with asyncio.timeout(timeout_s) as timer:
+            while (batch := await work.next()) is not None:
                 first += batch
                 if any(chunk.has_output or chunk.finish_reasons for chunk in batch):
-                    return first, work
-    except BaseException:
-        await work.aclose()
-        raise
+                    return first
+    except TimeoutError:
+        if not timer.expired():
+            raise
+        raise TooSlow(SLOW) from None
     raise Unavailable("The node ended its answer before it began.")
 
 
@@ -200,7 +246,7 @@ def _job(request: InferenceRequest, entry: Entry, tab: Tab, job_id: str, *, time
 
 
 def _none_left(failure: LightPhonError) -> LightPhonError:
-    if isinstance(failure, (InsufficientBalance, BalanceOnHold)):
+    if isinstance(failure, (InsufficientBalance, BalanceOnHold, TooSlow)):
         return failure
     retry_after = RETRY_AFTER_S
     reason = "failed"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from attrs import define
+from attrs import define, evolve
 
 from lightphon_core.accounts.limits import Limiter
 from lightphon_core.host import Clock, Tasks
@@ -14,12 +16,16 @@ from lightphon_core.ledger.offer_prices import OfferPrices
 from lightphon_core.ledger.pricing import effective_price
 from lightphon_core.ports import Authenticator
 from lightphon_core.routing.catalogue import Catalogue
-from lightphon_core.routing.observations import Observations
 from lightphon_core.routing.router import Router
+from lightphon_core.routing.sessions import Sessions
 from lightphon_core.serving.keeper import Keeper
 from lightphon_core.serving.outcome import Outcome, ignore
+from lightphon_core.serving.places import Places
+from lightphon_core.serving.revocation import Revocation
+from lightphon_core.serving.waiting import WaitingRoom
+from lightphon_core.serving.work import END_S
 from lightphon_core.settings import LimitSettings, PricingSettings
-from lightphon_core.types import Offer, PriceInForce, RateLimits
+from lightphon_core.types import Needs, Offer, PriceInForce, Principal, RateLimits
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
@@ -28,13 +34,15 @@ if TYPE_CHECKING:
 @define
 class Gateway:
     """One per application; handed to every request. `started_at` is in seconds since 1970; `ended` hears of every
-    journey that is over. `agreed` are the prices that accounts set for their nodes.
+    journey that is over. `agreed` are the prices that accounts set for their nodes. `tasks` are the journeys,
+    `works` what backends do for them.
 
     Once it is `closing`, no new journeys begin.
     """
 
     authenticators: Sequence[Authenticator]
     router: Router
+    sessions: Sessions
     limits: LimitSettings
     limiter: Limiter
     pricing: PricingSettings
@@ -43,8 +51,12 @@ class Gateway:
     keeper: Keeper
     lease_us: int
     max_body_bytes: int
+    places: Places
+    waiting: WaitingRoom
+    revocation: Revocation
     clock: Clock
     tasks: Tasks
+    works: Tasks
     log: BoundLogger
     started_at: int
     ended: Callable[[Outcome], None] = ignore
@@ -55,14 +67,15 @@ class Gateway:
         """What is on offer."""
         return self.router.catalogue
 
-    @property
-    def observations(self) -> Observations:
-        """What was seen of the offers lately."""
-        return self.router.observations
-
     def price(self, offer: Offer) -> PriceInForce:
         """What an offer costs now."""
         return effective_price(self.pricing, offer, self.agreed.of(offer))
+
+    def needs_of(self, principal: Principal, asked: Needs, session: bytes | None) -> Needs:
+        """What was asked for, and what only the gateway knows of who asks: the filters that their key has by default,
+        and their own name of the `session`, a digest of what tells it from their others."""
+        name = None if session is None else self.sessions.name(principal.account_id, session)
+        return evolve(asked, filters=asked.filters.over(principal.filters), session=name)
 
     @property
     def account_limits(self) -> RateLimits:
@@ -75,3 +88,6 @@ class Gateway:
         self.closing = True
         await self.tasks.finish(grace_s)
         await self.tasks.stop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(END_S):
+                await self.works.stop()

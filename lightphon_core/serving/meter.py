@@ -26,6 +26,9 @@ IDLE_S = 5.0
 """Minutes stop counting while a node sends nothing for longer than this."""
 
 
+LEAST_S = 0.01
+"""An answer that took less than this after its first output came in one piece, and says nothing of a speed."""
+
 PROMPT_TOKENS_PER_BYTE = 0.45
 PROMPT_TOKENS_PER_MESSAGE = 8
 PROMPT_TOKENS_BESIDES = 48
@@ -105,6 +108,14 @@ class Meter:
         believed = math.ceil(self.text_bytes * TOKENS_PER_BYTE) + 1 if self.chunks else 1
         completion = min(completion, believed, bounds.completion_tokens)
         return Measured(Usage(min(prompt, bounds.prompt_tokens), completion), self._ms(completion))
+
+    def tokens_per_s(self, ttft_s: float) -> float | None:
+        """The speed of what came after the first output, which was there `ttft_s` after the job was sent; None where
+        too little came to tell."""
+        if self._seen_at is None:
+            return None
+        tokens, seconds = self.measured().usage.completion_tokens - 1, self._seen_at - self.began - ttft_s
+        return tokens / seconds if tokens > 0 and seconds >= LEAST_S else None
 
     def _ms(self, completion: int) -> int:
         ttft = UNKNOWN_TTFT_S if self.bounds.ttft_s is None else self.bounds.ttft_s

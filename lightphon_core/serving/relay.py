@@ -20,7 +20,7 @@ async def relay(started: Started, sink: Sink, *, n: int, monotonic: Callable[[],
     latest chunk with a finish reason is held back until the upstream ends. What comes for a choice that has finished is
     dropped, and not billed.
 
-    Raises `Unavailable` where the upstream ends before all `n` choices have finished, and what `started.rest` raises.
+    Raises `Unavailable` where the upstream ends before all `n` choices have finished, and what `started.work` raises.
     """
     meter, tab = started.meter, started.tab
     held: Chunk | None = None
@@ -63,7 +63,7 @@ async def relay(started: Started, sink: Sink, *, n: int, monotonic: Callable[[],
 
 async def _batches(started: Started) -> AsyncGenerator[Batch, None]:
     yield started.first
-    async for batch in started.rest:
+    while (batch := await started.work.next()) is not None:
         yield batch
 
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+from attrs import evolve
 
 from lightphon_core.errors import LightPhonError, NoNodesAvailable, StorageUnavailable, TimedOut, Unavailable
 from lightphon_core.ledger.commands import HoldLost
@@ -15,21 +17,32 @@ from lightphon_core.money import sats
 from lightphon_core.openai.assemble import AnswerTooLarge
 from lightphon_core.openai.chunks import Envelope, usage_fields
 from lightphon_core.openai.errors import error_chunk
-from lightphon_core.openai.request import AUTO, InferenceRequest
+from lightphon_core.openai.request import InferenceRequest
+from lightphon_core.openai.selection import AUTO
+from lightphon_core.routing.catalogue import Entry
 from lightphon_core.routing.router import RETRY_AFTER_S, Ranked
 from lightphon_core.serving.admission import Admission, admit
 from lightphon_core.serving.attempt import Started, close_tab, first_output, judge
+from lightphon_core.serving.choosing import Choice
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.serving.outcome import Outcome
 from lightphon_core.serving.outlet import ClientTooSlow, Outlet
 from lightphon_core.serving.relay import relay
+from lightphon_core.serving.revocation import Still
 from lightphon_core.serving.sinks import Sink, StreamSink, WholeSink
 from lightphon_core.serving.tab import hold_lost
 from lightphon_core.types import Principal, Standing
 
 
-async def begin(gateway: Gateway, request: InferenceRequest, principal: Principal, request_id: str) -> Exchange:
-    """Count the request under its limits, rank the offers, and set the journey going.
+async def begin(
+    gateway: Gateway,
+    request: InferenceRequest,
+    principal: Principal,
+    request_id: str,
+    still: Still | None = None,
+) -> Exchange:
+    """Count the request under its limits, rank the offers, and set the journey going. `still` asks again whom it acts
+    for; the answer ends where that is no longer allowed.
 
     Raises what `serving.admission.admit` and `routing.router.rank` raise, before anything was sent anywhere.
     """
@@ -37,8 +50,10 @@ async def begin(gateway: Gateway, request: InferenceRequest, principal: Principa
     try:
         if gateway.closing:
             raise _stopping()
+        # Ranked again while it waits, and after an offer failed.
+        request = evolve(request, needs=gateway.needs_of(principal, request.needs, request.session))
         ranking = gateway.router.rank(request.needs, allowed=principal.models)
-        return Exchange(gateway, request, principal, request_id, admission, ranking.candidates)
+        return Exchange(gateway, request, principal, request_id, admission, ranking.candidates, still)
     except BaseException:
         admission.end()
         raise
@@ -59,14 +74,15 @@ class Exchange:
         request_id: str,
         admission: Admission,
         ranked: Sequence[Ranked],
+        still: Still | None,
     ) -> None:
         self._gateway = gateway
         self._request = request
         self._principal = principal
         self._request_id = request_id
         self._admission = admission
-        self._ranked = ranked
         self._began = gateway.clock.monotonic()
+        self._choice = Choice(gateway.router, gateway.places, request.needs, principal.models, ranked, self._began)
         self._envelope = Envelope("chatcmpl-" + secrets.token_hex(12), request.model or AUTO, int(gateway.clock.now()))
         self._started: Started | None = None
         self._body = b""
@@ -74,6 +90,7 @@ class Exchange:
         self._settling: asyncio.Future[int] | None = None
         self._error: LightPhonError | None = None
         self._gone = False
+        self._cut_off: LightPhonError | None = None
         self.outlet: Outlet | None = None
         if request.stream:
             self.outlet = Outlet(
@@ -85,15 +102,29 @@ class Exchange:
         self._task = gateway.tasks.spawn(self._journey(), name=request_id)
         # Not in the journey, which may be cancelled before its first step.
         self._task.add_done_callback(lambda _: self._end_admission())
+        if still is not None:
+            forget = gateway.revocation.watch(principal.account_id, principal.credential_id, still, self.cut_off)
+            self._task.add_done_callback(lambda _: forget())
 
     @property
     def standings(self) -> Sequence[Standing]:
         """What is left of the limits a minute that the request was counted under."""
         return self._admission.standings
 
+    @property
+    def routing_info(self) -> Mapping[str, object] | None:
+        """Who answers; None until the first output is there."""
+        return None if self._started is None else _routing_info(self._started)
+
     def abandon(self) -> None:
         """The client has gone. Does nothing to an exchange that is over."""
         self._gone = True
+        self._task.cancel()
+
+    def cut_off(self, error: LightPhonError) -> None:
+        """The credential holds no more: nothing more is sent but the error. What was delivered is charged for, as of a
+        client that leaves: its node has done the work, and somebody has it."""
+        self._cut_off = error
         self._task.cancel()
 
     async def whole(self) -> bytes | None:
@@ -112,9 +143,10 @@ class Exchange:
         except ClientTooSlow:
             outcome = "client too slow"
         except asyncio.CancelledError:
-            outcome = "client gone" if self._gone else "server stopping"
+            outcome = "client gone"
             if not self._gone:
-                self._error = _stopping()
+                outcome = "server stopping" if self._cut_off is None else "cut off"
+                self._error = self._cut_off or _stopping()
             raise
         except Exception as error:  # whatever it is, the client must not take it for an answer, or pay for it
             self._gateway.log.error("a request failed by a fault of ours", request_id=self._request_id, exc_info=error)
@@ -124,7 +156,8 @@ class Exchange:
             settling = self._close_tab()
             try:
                 if self._started is not None:
-                    await self._hang_up(self._started)
+                    self._started.place.given_up()  # unless how it went was said
+                    await self._started.work.stop()
                 if settling is not None:
                     await asyncio.wait({settling})
                     self._charged = 0 if settling.exception() else settling.result()
@@ -133,13 +166,6 @@ class Exchange:
                 if self.outlet is not None:
                     self.outlet.end(self._error)
 
-    async def _hang_up(self, started: Started) -> None:
-        """Cancel what the offer still does. A backend that fails at that must not keep the answer from its end."""
-        try:
-            await started.rest.aclose()
-        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-            judge(self._gateway, started.entry, error)
-
     async def _answer(self) -> None:
         """Attempt, relay and settle; every failure leaves as a `LightPhonError`."""
         gateway, request = self._gateway, self._request
@@ -147,7 +173,7 @@ class Exchange:
         try:
             async with asyncio.timeout(gateway.limits.total_timeout_s):
                 self._started = started = await first_output(
-                    gateway, request, self._principal, self._ranked, deadline=deadline
+                    gateway, request, self._principal, self._choice, deadline=deadline
                 )
                 model = started.entry.offer.model.id
                 self._envelope = Envelope(self._envelope.id, model, self._envelope.created)
@@ -157,6 +183,8 @@ class Exchange:
                     sink = StreamSink(self.outlet, self._envelope, request.include_usage)
                 await self._relay(started, sink)
         except TimeoutError:
+            if self._choice.waits:
+                raise gateway.waiting.busy(self._choice) from None
             raise TimedOut("The answer was not complete in time. Ask for fewer tokens (max_tokens).") from None
         # The commit comes after what it charges has left, and before the chunk that shows the cost. The time-out does
         # not reach it: whoever is told of a time-out has not been charged.
@@ -168,21 +196,31 @@ class Exchange:
         self._body = whole.body
 
     async def _relay(self, started: Started, sink: Sink) -> None:
-        gateway, entry = self._gateway, started.entry
+        gateway, place = self._gateway, started.place
         try:
             await relay(started, sink, n=self._request.n, monotonic=gateway.clock.monotonic)
+        except asyncio.CancelledError:
+            if self._gone:
+                self._remember(started.entry)  # a person who stopped an answer often asks again, and the prompt is read
+            raise
         except (ClientTooSlow, TimeoutError, StorageUnavailable):
             raise
         except AnswerTooLarge:
             raise Unavailable("The answer is larger than the gateway holds; stream it.") from None
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything
-            raise judge(gateway, entry, error) from None
-        gateway.observations.answered(
-            entry.key,
+            raise judge(gateway, place, error) from None
+        place.succeeded(
             ttft_s=started.ttft_s,
             tokens=started.meter.chunks,
             seconds=gateway.clock.monotonic() - started.meter.began - started.ttft_s,
         )
+        self._remember(started.entry)
+
+    def _remember(self, entry: Entry) -> None:
+        """The next request of this conversation had better go where this one went."""
+        session = self._request.needs.session
+        if session is not None:
+            self._gateway.sessions.answered(session, entry.key)
 
     async def _committed(self, settling: asyncio.Future[int]) -> int:
         """What was charged. A server that stops waits for it, so that nobody is charged and told to try again."""
@@ -216,19 +254,24 @@ class Exchange:
         return self._settling
 
     def _close_tab(self) -> asyncio.Future[int] | None:
-        """Settle what is still open: a client that left pays for what it received; where node or gateway failed nobody
-        pays, and nobody is paid."""
+        """Settle what is still open: a client that left, or was cut off, pays for what it received; where node or
+        gateway failed nobody pays, and nobody is paid."""
         started = self._started
         if started is None or started.tab.is_settled:
             return self._settling
-        if self._error is None:
+        if self._is_delivered:
             return self._settle(started)
         return close_tab(self._gateway, started.tab)
+
+    @property
+    def _is_delivered(self) -> bool:
+        """Whether what came of the answer counts. Of a whole one nothing is delivered before its end."""
+        return self._error is None or (self._error is self._cut_off and self._request.stream)
 
     def _end_admission(self) -> None:
         """As with money, what failed counts no tokens, and a client that left has had what it received."""
         tokens = 0
-        if self._error is None and self._started is not None:
+        if self._is_delivered and self._started is not None:
             tokens = self._started.meter.measured().usage.total_tokens
         self._admission.end(tokens)
 
@@ -246,7 +289,8 @@ class Exchange:
             usage = started.meter.measured().usage
             offer = started.entry.offer
             ttft_s = started.meter.began + started.ttft_s - self._began
-            ended = Outcome(outcome, seconds, offer.model.id, ttft_s, usage, self._charged)
+            speed = started.meter.tokens_per_s(started.ttft_s)
+            ended = Outcome(outcome, seconds, offer.model.id, ttft_s, usage, self._charged, speed)
             fields = {
                 "model": offer.model.id,
                 "backend": started.entry.backend.name,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
 from lightphon_core.errors import Overloaded, Refused, TimedOut, Unavailable
 from lightphon_core.openai.chunks import BadChunk, Chunk, Done, UpstreamError, read
@@ -15,19 +14,18 @@ Batch = list[Chunk]
 
 
 async def checked(raw: AsyncGenerator[bytes, None], request: InferenceRequest) -> AsyncGenerator[Batch, None]:
-    """The chunks of one answer, in batches as they arrive; closing this closes `raw`.
+    """The chunks of one answer, in batches as they arrive. Closing `raw` is the caller's business.
 
     Raises what `raw` raises, and `Unavailable` for events that are not chunks of this answer. Whether the answer is
     complete is for the reader of the chunks to say.
     """
     splitter = Splitter()
-    async with aclosing(raw):
-        async for data in raw:
-            batch, done = _read(splitter, data, request)
-            if batch:
-                yield batch
-            if done:
-                return
+    async for data in raw:
+        batch, done = _read(splitter, data, request)
+        if batch:
+            yield batch
+        if done:
+            return
     batch, _ = _read(splitter, None, request)
     if batch:
         yield batch

@@ -108,6 +108,17 @@ class LimitSettings:
         default=600.0, validator=gt(0), metadata={"help": "Seconds the whole answer may take, all attempts together."}
     )
     attempts: int = field(default=3, validator=gt(0), metadata={"help": "How many offers are tried for one request."})
+    queue_s: float = field(
+        default=10.0,
+        validator=ge(0),
+        metadata={"help": "Seconds a request may wait for a slot while all nodes that could serve it are busy."},
+    )
+    queue_length: int = field(
+        default=256, validator=ge(0), metadata={"help": "Requests that may wait for a slot at one time."}
+    )
+    queue_per_account: int = field(
+        default=32, validator=ge(0), metadata={"help": "How many of them may be of one account; accounts take turns."}
+    )
     keep_alive_s: float = field(
         default=15.0, validator=gt(0), metadata={"help": "Seconds of silence after which a stream gets a comment line."}
     )

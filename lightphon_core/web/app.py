@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -27,13 +29,20 @@ from lightphon_core.ledger.offer_prices import OfferPrices
 from lightphon_core.ledger.pricing import effective_price
 from lightphon_core.plugins import Plugins, Source, installed
 from lightphon_core.ports import Authenticator, Backend, Scorer
+from lightphon_core.routing.breakers import Breakers
 from lightphon_core.routing.catalogue import Catalogue
 from lightphon_core.routing.observations import Observations
+from lightphon_core.routing.occupancy import Occupancy
 from lightphon_core.routing.presets import DEFAULT_WEIGHTS
 from lightphon_core.routing.router import Router, Weighted
 from lightphon_core.routing.scorers.plugin import BuiltinScorers
+from lightphon_core.routing.sessions import Sessions
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.serving.keeper import Keeper
+from lightphon_core.serving.outcome import Outcome
+from lightphon_core.serving.places import Places
+from lightphon_core.serving.revocation import Revocation
+from lightphon_core.serving.waiting import WaitingRoom
 from lightphon_core.settings import Settings, plugin_settings
 from lightphon_core.storage.engine import Connection as Transaction
 from lightphon_core.storage.engine import Database
@@ -43,6 +52,7 @@ from lightphon_core.web.api.routes import api
 from lightphon_core.web.authentication import Connection, authenticate, credentials_of
 from lightphon_core.web.errors import HANDLERS
 from lightphon_core.web.monitoring import health, metrics
+from lightphon_core.web.monitoring.recent import Recent
 from lightphon_core.web.openapi import openapi_config
 
 log = structlog.stdlib.get_logger("lightphon")
@@ -133,18 +143,32 @@ def create_app(
     scorers: list[Scorer] = plugins.collect("register_scorers", Scorer)
     routes: list[Any] = plugins.collect("register_routes", object)
     ledger = Ledger(database)
-    counted = metrics.Metrics()
+    counted, recent = metrics.Metrics(), Recent(clock.monotonic)
+
+    def ended(outcome: Outcome) -> None:
+        counted.ended(outcome)
+        recent.ended(outcome)
+
     limiter = StoredLimiter(database)
+    sessions = Sessions(secrets.token_bytes(32), clock.monotonic)
+    background = Tasks(log)
+    observations = Observations(clock.monotonic)
+    places = Places(Occupancy(clock.monotonic), Breakers(clock.monotonic, random.random), observations)
     router = Router(
         assembly.catalogue,
         weighted(scorers, settings.routing.weights),
-        Observations(clock.monotonic),
+        observations,
         assembly.price,
+        holder=sessions.holder,
+        allows=places.breakers.allows,
+        load=places.occupancy.load,
+        rest_s=places.breakers.retry_after_s,
     )
     assembly.agreed.subscribe(router.prices_changed)
     gateway = Gateway(
         authenticators=assembly.authenticators,
         router=router,
+        sessions=sessions,
         limits=settings.limits,
         limiter=limiter,
         pricing=settings.pricing,
@@ -153,12 +177,17 @@ def create_app(
         keeper=Keeper(ledger, settings.ledger, settings.usage, log),
         lease_us=round(settings.ledger.lease_s * 1_000_000),
         max_body_bytes=settings.server.max_body_bytes,
+        places=places,
+        waiting=WaitingRoom(places, router, settings.limits, clock, counted.waited),
+        revocation=Revocation(background, log),
         clock=clock,
         tasks=Tasks(log),
+        works=Tasks(log),
         log=log,
         started_at=int(clock.now()),
-        ended=counted.ended,
+        ended=ended,
     )
+    assembly.account_changes.subscribe(gateway.revocation.changed)
 
     passwords = Passwords()
     membership = Membership(database, passwords, settings.accounts, clock, _obligations, limiter)
@@ -167,12 +196,12 @@ def create_app(
     async def running(_: Litestar) -> AsyncGenerator[None, None]:
         await assembly.agreed.refresh()
         await plugins.start()
-        background = Tasks(log)
         background.spawn(assembly.agreed.keep(log), name="keep prices")
         background.spawn(gateway.keeper.keep(), name="keep holds")
         background.spawn(gateway.keeper.mature(), name="mature earnings")
         background.spawn(gateway.keeper.prune(), name="remove old usage")
         background.spawn(limiter.keep(), name="keep limits")
+        background.spawn(gateway.revocation.keep(), name="look at credentials")
         try:
             yield
         finally:
@@ -209,6 +238,7 @@ def create_app(
                 "settings": settings,
                 "account_changes": assembly.account_changes,
                 "metrics": counted,
+                "recent": recent,
                 "readiness": health.Readiness(gateway, database),
                 "plugin_schemas": plugins.schemas(),
             }

@@ -20,7 +20,10 @@ from lightphon_core.web.edge.access_log import LOGGED, request_id
 from lightphon_core.web.openapi import KEY, refusals
 from lightphon_core.web.operations import INFERENCE, ChatCompletions
 from lightphon_core.web.paths import with_prefixes
+from lightphon_core.web.routing_headers import routing_headers
 from lightphon_core.web.stream import EventStream
+
+SESSION_HEADER = "x-session-id"
 
 CLIENT_GONE = 499
 """nginx's status for a client that hung up; nobody sees it."""
@@ -46,15 +49,21 @@ async def chat_completions(request: Request[None, None, State]) -> ASGIApp:
         return ASGIResponse(status_code=CLIENT_GONE)
     if gateway.clock.monotonic() - asked_at >= KNOWN_S:
         principal = await _who(request)  # or who holds bodies back could spend with a key that was revoked meanwhile
-    asked = wire.parse("/v1/chat/completions", body, max_output_tokens=gateway.limits.max_output_tokens)
-    exchange = await begin(gateway, asked, principal, request_id(request.scope))
+    asked = wire.parse(
+        "/v1/chat/completions",
+        body,
+        max_output_tokens=gateway.limits.max_output_tokens,
+        session_id=request.headers.get(SESSION_HEADER),
+    )
+    exchange = await begin(gateway, asked, principal, request_id(request.scope), still=lambda: _who(request))
     request.scope["state"][LOGGED] = True
-    headers = rate_limit_headers(exchange.standings)
+    limits = rate_limit_headers(exchange.standings)
     gone = asyncio.create_task(_until_gone(request.receive))
     gone.add_done_callback(lambda _: exchange.abandon())
     try:
         if exchange.outlet is not None:
             await exchange.outlet.opened()
+            headers = {**limits, **routing_headers(exchange.routing_info)}
             return EventStream(exchange.outlet, headers, done=gone.cancel)
         answer = await exchange.whole()
     except BaseException:
@@ -64,6 +73,7 @@ async def chat_completions(request: Request[None, None, State]) -> ASGIApp:
     gone.cancel()
     if answer is None:
         return ASGIResponse(status_code=CLIENT_GONE)
+    headers = {**limits, **routing_headers(exchange.routing_info)}
     return ASGIResponse(body=answer, media_type="application/json", headers=headers)
 
 

@@ -10,9 +10,9 @@ from litestar.datastructures import State
 from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
 
-from lightphon_core.errors import ModelNotFound
+from lightphon_core.errors import InvalidRequest, ModelNotFound
 from lightphon_core.openai.models import auto_entry, model_entry, model_list
-from lightphon_core.openai.request import AUTO
+from lightphon_core.openai.selection import read_model
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.types import ListedModel, Scope
 from lightphon_core.web.authentication import authenticate, credentials_of, require
@@ -47,14 +47,22 @@ async def get_model(request: Asked) -> ASGIApp:
     """One model. Ids contain slashes, so the rest of the path is the id."""
     models = await _allowed(request)
     name = str(request.path_params["model_id"]).removeprefix("/")
-    if name == AUTO:
-        return _json(auto_entry(models, _gateway(request).started_at))
+    if _is_auto(name):
+        return _json(auto_entry(models, _gateway(request).started_at, name))
     for listed in models:
         if listed.model.id == name:
             return _json(model_entry(listed))
     raise ModelNotFound(
         f"The model {name[:200]!r} is not on offer. GET /v1/models lists those that are.", param="model"
     )
+
+
+def _is_auto(name: str) -> bool:
+    """Whether the name leaves the choice to the router: "auto", and "auto:fast" and the like."""
+    try:
+        return read_model(name)[0] is None
+    except InvalidRequest:
+        return False
 
 
 async def _allowed(request: Asked) -> Sequence[ListedModel]:

@@ -14,6 +14,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityRequirement, SecurityScheme
 
 from lightphon_core.accounts.sessions import COOKIE
+from lightphon_core.openai.route import Route, RouteQuery
 from lightphon_core.web.api.body import Body
 
 PATHS = ("/schema", "/schema/openapi.json")
@@ -58,7 +59,8 @@ class _Document(JsonRenderPlugin):
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
         """Litestar does not say that unknown fields are refused."""
         schemas = openapi_schema["components"]["schemas"]
-        for body in Body.__subclasses__():
+        strict: list[type[msgspec.Struct]] = [*Body.__subclasses__(), Route, RouteQuery]
+        for body in strict:
             schemas[body.__name__]["additionalProperties"] = False
         return super().render(request, openapi_schema)
 

@@ -7,16 +7,21 @@ from dataclasses import dataclass
 import msgspec
 from litestar.openapi import ResponseSpec
 from litestar.openapi.spec import (
+    OpenAPIHeader,
     OpenAPIMediaType,
     OpenAPIResponse,
     OpenAPIType,
     Operation,
     Parameter,
+    Reference,
     RequestBody,
     Schema,
 )
 
+from lightphon_core.openai.route import MAX_SESSION
+from lightphon_core.openai.selection import MAX_MODELS
 from lightphon_core.web.openapi import GUARDED, TAKES_BODY, refusals
+from lightphon_core.web.routing_headers import HEADERS
 
 
 class ModelObject(msgspec.Struct, frozen=True):
@@ -31,6 +36,7 @@ class ModelObject(msgspec.Struct, frozen=True):
     params_b: float | None = None
     quantization: str | None = None
     nodes_online: int | None = None
+    maker: str | None = None
 
 
 class ModelObjects(msgspec.Struct, frozen=True):
@@ -71,6 +77,7 @@ class ChatCompletions(Operation):
                 "application/json": OpenAPIMediaType(_COMPLETION),
                 "text/event-stream": OpenAPIMediaType(_EVENT),
             },
+            headers={name: OpenAPIHeader(description=_SERVED, schema=_text()) for name in HEADERS},
         )
 
 
@@ -92,6 +99,10 @@ def _whole(minimum: int | None = None, maximum: int | None = None) -> Schema:
     return Schema(type=OpenAPIType.INTEGER, minimum=minimum, maximum=maximum)
 
 
+_SERVED = (
+    "Who served, percent-encoded where it is no visible ASCII. Left out of a stream that began before anybody answered,"
+    " and where it is long."
+)
 _EVENT = Schema(
     type=OpenAPIType.OBJECT,
     properties={"data": _text(description="A chunk as OpenAI's, as JSON; `[DONE]` ends the stream.")},
@@ -108,7 +119,12 @@ _MESSAGE = Schema(
 _CHAT_REQUEST = Schema(
     type=OpenAPIType.OBJECT,
     properties={
-        "model": _text(description="A model's id, or `auto`."),
+        "model": _text(description="A model's id, `auto`, or `auto:` and fast, cheap, code, reasoning or free."),
+        "models": Schema(
+            type=OpenAPIType.ARRAY, items=_text(min_length=1), max_items=MAX_MODELS, description="To fall back on."
+        ),
+        "route": Reference("#/components/schemas/Route"),
+        "session_id": _text(description="The same for requests that go on from one another.", max_length=MAX_SESSION),
         "messages": Schema(type=OpenAPIType.ARRAY, items=_MESSAGE, min_items=1),
         "stream": Schema(type=OpenAPIType.BOOLEAN),
         "max_tokens": _whole(minimum=1),

@@ -16,7 +16,7 @@ from lightphon_core.accounts.terms import (
     valid_terms,
 )
 from lightphon_core.errors import InvalidRequest, PermissionDenied
-from lightphon_core.types import Principal, RateLimits, Scope
+from lightphon_core.types import Filters, Principal, RateLimits, Scope
 
 AT = 1_800_000_000_000_000
 INFERENCE, NODE, ACCOUNT, MANAGE, ADMIN = (
@@ -94,7 +94,11 @@ def test_bounds_belong_to_what_is_allowed():
 
 
 def test_a_node_token_asks_for_nothing():
-    for terms in (Terms(models=frozenset({"m"})), Terms(limits=RateLimits(concurrent_requests=1))):
+    for terms in (
+        Terms(models=frozenset({"m"})),
+        Terms(limits=RateLimits(concurrent_requests=1)),
+        Terms(filters=Filters(limit=1)),
+    ):
         assert valid(terms, Kind.AGENT_TOKEN)
         with pytest.raises(InvalidRequest, match="asks for nothing"):
             valid(terms, Kind.NODE_TOKEN)

@@ -18,6 +18,7 @@ from lightphon_core.cli import build
 from lightphon_core.cli.terms import parse_expiry
 from lightphon_core.ledger.budgets import budgets_of
 from lightphon_core.storage.engine import Database
+from lightphon_core.types import Filters
 
 GROUPS = {"key": Kind.API_KEY, "agent-token": Kind.AGENT_TOKEN, "node-token": Kind.NODE_TOKEN}
 
@@ -76,6 +77,7 @@ TERMS = [
     *("--name", "ci", "--expires", "2031-01-01", "--model", "b/two", "--model", "a"),
     *("--requests-per-minute", "60", "--tokens-per-minute", "5000", "--concurrent", "2"),
     *("--budget", "day=0.5", "--budget", "total=5000"),
+    *("--route", '{"max_price": 0.5, "providers": "Meta"}'),
 ]
 
 
@@ -90,6 +92,7 @@ def test_a_key_with_terms(run, data_dir):
         "models": ["a", "b/two"],
         "limits": {"requests_per_minute": 60, "tokens_per_minute": 5000, "concurrent_requests": 2},
     }.items() <= made.items()
+    assert made["route"] == {"max_price": "0.5", "providers": ["meta"]}
     assert made["budgets"]["month"] is None
     assert made["budgets"]["day"].pop("resets_at").endswith("T00:00:00Z")
     assert made["budgets"]["day"] == {"amount_msat": 500, "spent_msat": 0, "held_msat": 0}
@@ -97,12 +100,14 @@ def test_a_key_with_terms(run, data_dir):
     with Database(f"sqlite:///{data_dir}/lightphon.db") as database, database.snapshot() as connection:
         found = find_by_secret(connection, Kind.API_KEY, secret)
         assert (found.id, found.terms.models) == (made["id"], {"a", "b/two"})
+        assert found.terms.filters == Filters(max_price_msat=500, providers=frozenset({"meta"}))
         assert budgets_of(connection, [found.id])[found.id][0].amount == 500
 
     line = run("key", "list").stdout.splitlines()[1]
     assert "valid until 2031-01-01T00:00:00Z" in line
     assert line.endswith(
         "inference, manage; models a, b/two; 60 requests/min; 5000 tokens/min; 2 at once;"
+        ' route {"providers":["meta"],"max_price":"0.5"};'
         " 0 of 0.5 sats a day; 0 of 5000 sats in all"
     )
     run("account", "block", "alice")
@@ -127,6 +132,8 @@ def test_when_a_credential_ends():
         ("key", ["--expires", "soon"], "It is written as 30d, 12h, or a date"),
         ("key", ["--expires", "2020-01-01"], "It expires in the future"),
         ("key", ["--expires", "99999d"], "within ten years"),
+        ("key", ["--route", '{"max_prize": 1}'], "Did you mean 'max_price'?"),
+        ("agent-token", ["--route", "cheap"], "is not valid JSON"),
         ("key", ["--budget", "week=5"], "one of day, month, total"),
         ("key", ["--budget", "day"], "one of day, month, total"),
         ("key", ["--budget", "day=1e3"], "is written as 12 or 0.5"),

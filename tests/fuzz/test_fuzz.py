@@ -27,7 +27,7 @@ from lightphon_core.testing.scripted import says
 
 pytestmark = pytest.mark.fuzz
 
-INFERENCE = ("/models", "/models/{model_id}", "/chat/completions", "/api/wallet", "/api/status")
+INFERENCE = ("/models", "/models/{model_id}", "/chat/completions", "/api/wallet", "/api/status", "/api/models/route")
 # Whose requests, on which database, how many for each operation, and which of them some request must get through to:
 # fuzzing that gets nowhere would prove nothing.
 RUNS = {
@@ -112,6 +112,7 @@ class Site:
             "expires_at": None,
             "models": None,
             "limits": {},
+            "route": {"max_price": 1.5},
             "budgets": {},
             "model": self.model if case.operation.path.startswith("/api/nodes/") else "auto",
             "messages": [{"role": "user", "content": "Hi"}],

@@ -49,7 +49,7 @@ def text_of(chunk) -> str:
 
 class TestSideBySide:
     def test_several_jobs_on_one_connection_and_model(self, start_system, until):
-        system = start_system()
+        system = start_system(limits={"queue_s": 0})
         system.start_node("endless", slots=3, **ENDLESS)
         streams = [begin(system) for _ in range(3)]
         assert [seen.load.busy for seen in system.seen()] == [3]

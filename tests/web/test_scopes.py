@@ -25,6 +25,7 @@ from lightphon_core.storage.schema import accounts
 from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.scripted import says
 from lightphon_core.types import Scope
+from lightphon_core.web.paths import is_open
 
 CREDENTIALS = (
     "none",
@@ -118,6 +119,7 @@ ROUTES = {
     ("DELETE", "/api/account"): (MANAGE, 400),
     ("GET", "/api/wallet"): (WALLET, 200),
     ("GET", "/api/usage"): (ACCOUNT, 200),
+    ("POST", "/api/models/route"): (WALLET, 400),
     ("GET", "/api/nodes"): (ACCOUNT, 200),
     ("PUT", "/api/nodes/{node_id:str}/price"): (MANAGE, 400),
     ("DELETE", "/api/nodes/{node_id:str}/price"): (MANAGE, 400),
@@ -224,12 +226,13 @@ def test_the_table_names_every_route(running):
     assert all(tuple(who) == CREDENTIALS or set(who) == set(CREDENTIALS) for who, _ in ROUTES.values())
 
 
-def test_inference_keys_read_the_wallet_and_no_more():
+def test_inference_keys_read_the_wallet_ask_the_router_and_no_more():
+    reading = {("GET", "/api/wallet"), ("POST", "/api/models/route")}
     everybody = [route for route, (who, _) in ROUTES.items() if who is OPEN or who is INFERENCE]
     for name in ("inference key", "agent token", "node token"):
         more = {route for route, (who, _) in ROUTES.items() if who[name] == "ok"} - set(everybody)
         more -= {route for route in more if "/api/agent/{token:str}" in route[1]}
-        assert more == ({("GET", "/api/wallet")} if name == "inference key" else set()), name
+        assert more == (reading if name == "inference key" else set()), name
 
 
 def test_an_old_session_is_told_to_log_in_again(running, headers):
@@ -241,7 +244,7 @@ def test_an_old_session_is_told_to_log_in_again(running, headers):
 CHANGING = [
     (method, path)
     for method, path in ROUTES
-    if method not in ("GET", "HEAD") and path.startswith("/api/") and not path.startswith("/api/agent/")
+    if method not in ("GET", "HEAD") and path.startswith("/api/") and not is_open(path)
 ]
 
 
@@ -258,6 +261,18 @@ def test_other_sites_change_nothing(running, headers):
             carried = {**headers[name], "origin": "https://evil.example"}
             answer = httpx.request(method, running.url + filled(path), headers=carried)
             assert (answer.status_code, answer.json()["error"]["code"]) == (403, "wrong_origin"), (method, path, name)
+
+
+def test_other_sites_ask_the_router_with_a_key_alone(running, headers):
+    url, foreign = f"{running.url}/api/models/route", {"origin": "https://evil.example"}
+
+    def status(**carried):
+        return httpx.post(url, json={}, headers={**carried, **foreign}).status_code
+
+    assert status(**headers["inference key"]) == 200
+    assert status(**{**headers["session"], **foreign}) == 403
+    for key in ("Bearer nonsense", "Basic eDp5", ""):
+        assert status(cookie=headers["session"]["cookie"], authorization=key) == 401
 
 
 def test_nobody_is_known_by_a_body(running):

@@ -355,7 +355,7 @@ class TestBackendFailures:
             yield chunk({"role": "assistant"})
             raise error
 
-        running = start_server(plugin_of(ScriptedBackend(reply)))
+        running = start_server(plugin_of(ScriptedBackend(reply)), limits={"queue_s": 0})
         for stream in (True, False):
             answer = ask(running, {**BODY, "stream": stream})
             assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
@@ -368,7 +368,7 @@ class TestBackendFailures:
             yield chunk({"content": "begun"})
             raise error
 
-        running = start_server(plugin_of(ScriptedBackend(reply)))
+        running = start_server(plugin_of(ScriptedBackend(reply)), limits={"queue_s": 0})
         first, last = events(ask(running, {**BODY, "stream": True}).text)
         assert first["choices"][0]["delta"]["content"] == "begun"
         assert last["choices"][0]["finish_reason"] == "error"

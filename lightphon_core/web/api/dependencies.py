@@ -16,6 +16,7 @@ from lightphon_core.serving.gateway import Gateway
 from lightphon_core.settings import Settings
 from lightphon_core.storage.engine import Database
 from lightphon_core.types import Principal
+from lightphon_core.web.monitoring.recent import Recent
 
 T = TypeVar("T")
 
@@ -52,6 +53,11 @@ def _account_changes(state: State) -> AccountChanges:
     return account_changes
 
 
+def _recent(state: State) -> Recent:
+    recent: Recent = state.recent
+    return recent
+
+
 def _settings(state: State) -> Settings:
     settings: Settings = state.settings
     return settings
@@ -67,5 +73,6 @@ DEPENDENCIES = {
         ("passwords", _passwords),
         ("settings", _settings),
         ("account_changes", _account_changes),
+        ("recent", _recent),
     )
 }

@@ -14,6 +14,7 @@ from lightphon_core.settings import Settings
 from lightphon_core.types import Principal, Scope
 from lightphon_core.web.api.origin import check_origin, origin_of
 from lightphon_core.web.authentication import authenticate, credentials_of, require
+from lightphon_core.web.paths import is_open
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -46,16 +47,19 @@ class Requires:
         """
         principal: Principal | None = connection.scope.get("user")
         if principal is None:
-            await same_origin(connection, handler)
-            connection.scope["user"] = principal = await _who(connection)
+            # Where pages of every origin may call, a key comes from any of them, and then no cookie is looked at.
+            by_key = is_open(connection.scope["path"]) and "authorization" in connection.headers
+            if not by_key:
+                await same_origin(connection, handler)
+            connection.scope["user"] = principal = await _who(connection, cookies=not by_key)
         if principal.scopes.isdisjoint(self.any_of):
             if self.any_of == (Scope.MANAGE,) and Scope.ACCOUNT in principal.scopes and is_session(principal):
                 raise PermissionDenied("Log in again first: this needs your password anew.", code="password_required")
             require(principal, self.any_of[0])
 
 
-async def _who(connection: Connection) -> Principal:
-    credentials = credentials_of(connection, cookies=True)
+async def _who(connection: Connection, *, cookies: bool) -> Principal:
+    credentials = credentials_of(connection, cookies=cookies)
     if credentials.bearer is None and session_token(credentials.cookies) is None:
         raise Unauthenticated(
             'Log in first (POST /api/account/login), or send a key as "Authorization: Bearer lp_...".',

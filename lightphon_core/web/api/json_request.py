@@ -12,7 +12,6 @@ from litestar.datastructures import State
 from lightphon_core.errors import InvalidRequest
 from lightphon_core.openai.body import object_fields, typed
 from lightphon_core.types import Principal
-from lightphon_core.web.api.body import Body
 from lightphon_core.web.inference import read_body
 
 MAX_BODY_BYTES = 16_384
@@ -59,5 +58,5 @@ class JsonRequest(Request[Principal, None, State]):
 
 
 @cache
-def _decoder(kind: type[Body]) -> msgspec.json.Decoder[Body]:
+def _decoder(kind: type[msgspec.Struct]) -> msgspec.json.Decoder[msgspec.Struct]:
     return msgspec.json.Decoder(kind)

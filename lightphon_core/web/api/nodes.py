@@ -1,12 +1,13 @@
-"""/api/nodes: one's own nodes that are connected. /api/status: how much there is in all, for everybody."""
+"""/api/nodes: one's own nodes that are connected."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import attrs
 import msgspec
 from litestar import get
 
-import lightphon_core
 from lightphon_core.routing.catalogue import Entry
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.types import ConnectedNode, Principal, Scope
@@ -62,35 +63,20 @@ class Nodes(msgspec.Struct, frozen=True):
     data: list[OwnNode]
 
 
-class Status(msgspec.Struct, frozen=True):
-    """The version of LightPhon, and how many nodes and models are online."""
-
-    version: str
-    nodes_online: int
-    models_online: int
-
-
 @get("/nodes", name="nodes", guards=[Requires(Scope.ACCOUNT)], security=SESSION_OR_KEY, responses=refusals(*GUARDED))
 async def nodes(principal: Given[Principal], gateway: Given[Gateway]) -> Nodes:
     """The account's own nodes that are connected, and what they offer."""
     connected = [each for each in gateway.catalogue.nodes() if each.node.owner == principal.account_id]
     connected.sort(key=lambda each: (each.node.name, each.node.id))
-    return Nodes([_own(each, gateway) for each in connected])
+    entries: dict[str, list[Entry]] = {each.node.id: [] for each in connected}
+    for entry in gateway.catalogue.entries():
+        entries.get(entry.offer.node.id, []).append(entry)
+    return Nodes([_own(each, entries[each.node.id], gateway) for each in connected])
 
 
-@get("/status", name="status", responses=refusals())
-async def status(gateway: Given[Gateway]) -> Status:
-    """What anybody may know."""
-    online = {entry.offer.node.id for entry in gateway.catalogue.entries()}
-    return Status(lightphon_core.__version__, len(online), len(gateway.catalogue.models()))
-
-
-ROUTES = [nodes, status]
-
-
-def _own(connected: ConnectedNode, gateway: Gateway) -> OwnNode:
+def _own(connected: ConnectedNode, entries: Sequence[Entry], gateway: Gateway) -> OwnNode:
     node = connected.node
-    models = [_model(entry, gateway) for entry in gateway.catalogue.entries() if entry.offer.node.id == node.id]
+    models = [_model(entry, gateway) for entry in entries]
     return OwnNode(node.id, node.name, connected.state.value, dict(node.facts), models)
 
 

@@ -7,7 +7,18 @@ from litestar.datastructures import ResponseHeader, State
 
 from lightphon_core.errors import InvalidRequest
 from lightphon_core.types import Principal
-from lightphon_core.web.api import account, adjustments, admin, credentials, node_prices, nodes, usage, wallet
+from lightphon_core.web.api import (
+    account,
+    adjustments,
+    admin,
+    credentials,
+    node_prices,
+    nodes,
+    route,
+    status,
+    usage,
+    wallet,
+)
 from lightphon_core.web.api.dependencies import DEPENDENCIES
 from lightphon_core.web.api.json_request import MAX_BODY_BYTES, JsonRequest
 
@@ -28,7 +39,9 @@ def api() -> Router:
             *account.ROUTES,
             wallet.wallet,
             usage.usage,
-            *nodes.ROUTES,
+            route.route_models,
+            nodes.nodes,
+            status.status,
             *node_prices.ROUTES,
             *credentials.ROUTES,
             admin.Administration,

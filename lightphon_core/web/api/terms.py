@@ -13,7 +13,8 @@ from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.terms import MAX_LIMIT, MAX_MODELS, MODEL_LENGTH, NAME_LENGTH, Terms
 from lightphon_core.ledger.budgets import Budget, Period
 from lightphon_core.money import MAX_MSAT
-from lightphon_core.types import RateLimits, Scope
+from lightphon_core.openai.route import Route, filters_of, route_of
+from lightphon_core.types import Filters, RateLimits, Scope
 from lightphon_core.web.api.body import Body
 
 _SECOND_US = 1_000_000
@@ -42,7 +43,8 @@ class Budgets(Body):
 
 class NewCredential(Body):
     """`name` is a note. `scopes` null: what its kind is for. `expires_at` is in seconds since 1970; null is never.
-    `models` are the ids it may use; null is all."""
+    `models` are the ids it may use; null is all. `route` has filters for requests that say nothing themselves: a
+    default, which limits nothing."""
 
     name: Name = ""
     scopes: list[Scope] | None = None
@@ -50,6 +52,7 @@ class NewCredential(Body):
     models: Models | None = None
     limits: Limits = msgspec.field(default_factory=Limits)
     budgets: Budgets = msgspec.field(default_factory=Budgets)
+    route: Route | None = None
 
 
 class CredentialChange(Body):
@@ -61,6 +64,7 @@ class CredentialChange(Body):
     models: Models | msgspec.UnsetType | None = msgspec.UNSET
     limits: Limits | msgspec.UnsetType = msgspec.UNSET
     budgets: Budgets | msgspec.UnsetType = msgspec.UNSET
+    route: Route | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class BudgetState(msgspec.Struct, frozen=True):
@@ -103,6 +107,7 @@ class CredentialInfo(msgspec.Struct, frozen=True, kw_only=True):
     models: list[str] | None
     limits: RateLimitsInfo
     budgets: BudgetStates
+    route: Route | None
 
 
 class MadeCredential(CredentialInfo, frozen=True, kw_only=True):
@@ -126,6 +131,7 @@ def new_terms(data: NewCredential) -> Terms:
         expires_at=_us(data.expires_at),
         models=None if data.models is None else frozenset(data.models),
         limits=_rates(data.limits),
+        filters=_filters(data.route),
     )
 
 
@@ -141,6 +147,8 @@ def changed_terms(terms: Terms, data: CredentialChange) -> Terms:
         terms = attrs.evolve(terms, models=None if data.models is None else frozenset(data.models))
     if data.limits is not msgspec.UNSET:
         terms = attrs.evolve(terms, limits=_rates(data.limits))
+    if data.route is not msgspec.UNSET:
+        terms = attrs.evolve(terms, filters=_filters(data.route))
     return terms
 
 
@@ -165,6 +173,7 @@ def credential_info(credential: Credential, budgets: Mapping[str, list[Budget]])
         models=None if terms.models is None else sorted(terms.models),
         limits=RateLimitsInfo(**attrs.asdict(terms.limits)),
         budgets=BudgetStates(**{each.period.value: _state(each) for each in budgets[credential.id]}),
+        route=route_of(terms.filters),
     )
 
 
@@ -181,6 +190,10 @@ def _state(budget: Budget) -> BudgetState:
 
 def _rates(limits: Limits) -> RateLimits:
     return RateLimits(limits.requests_per_minute, limits.tokens_per_minute, limits.concurrent_requests)
+
+
+def _filters(route: Route | None) -> Filters:
+    return Filters() if route is None else filters_of(route, "route")
 
 
 def _seconds(us: int | None) -> int | None:

@@ -21,6 +21,8 @@ EXPOSED = (
     "x-request-id",
     "x-should-retry",
     "retry-after",
+    "x-lightphon-node",
+    "x-lightphon-model",
     *(f"x-ratelimit-{what}-{of}" for what in ("limit", "remaining", "reset") for of in ("requests", "tokens")),
 )
 """What a page may read of an answer's headers."""

@@ -33,6 +33,7 @@ LONGEST_MODEL = 200
 OTHER, NONE = "other", "none"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET"})
 FIRST_OUTPUT_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+WAIT_S = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 WHOLE_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
@@ -59,6 +60,9 @@ class Metrics:
         self._whole = Histogram(
             "lightphon_inference_seconds", "Seconds from a request to its end.", "model", bounds=WHOLE_S
         )
+        self._waits = Histogram(
+            "lightphon_queue_seconds", "Seconds that requests waited for a slot, by how it ended.", "end", bounds=WAIT_S
+        )
         self._by_model = (self._outcomes, self._tokens, self._cost, self._first, self._whole)
         self._models: set[str] = set()
         self._streams = 0
@@ -72,6 +76,10 @@ class Metrics:
         """A stream of events began (1) or ended (-1)."""
         self._streams += change
 
+    def waited(self, end: str, seconds: float) -> None:
+        """A request has waited for a slot, or found no room to."""
+        self._waits.observe(end, value=seconds)
+
     def ended(self, outcome: Outcome) -> None:
         """A journey is over."""
         model = self._label(outcome.model)
@@ -83,16 +91,16 @@ class Metrics:
             self._tokens.add(model, "completion", amount=outcome.usage.completion_tokens)
             self._cost.add(model, amount=outcome.cost_msat)
 
-    def page(self, catalogue: Catalogue, *, holds: int, writes_lost: int) -> str:
+    def page(self, catalogue: Catalogue, *, holds: int, waiting: int, writes_lost: int) -> str:
         """Everything, in Prometheus' format."""
         self._make_room(catalogue)
-        lines = [line for each in (self._requests, *self._by_model) for line in each.lines()]
-        lines += self._now(catalogue, holds)
+        lines = [line for each in (self._requests, self._waits, *self._by_model) for line in each.lines()]
+        lines += self._now(catalogue, holds, waiting)
         lost = Counter("lightphon_database_writes_lost_total", "Writes that the database did not take.")
         lost.add(amount=writes_lost)
         return "\n".join([*lines, *lost.lines(), ""])
 
-    def _now(self, catalogue: Catalogue, holds: int) -> Iterator[str]:
+    def _now(self, catalogue: Catalogue, holds: int, waiting: int) -> Iterator[str]:
         entries = catalogue.entries()
         nodes = {(entry.backend.name, entry.offer.node.id) for entry in entries}
         build = (("version", lightphon_core.__version__), ("python", platform.python_version()))
@@ -100,6 +108,7 @@ class Metrics:
         yield from gauge("lightphon_nodes_online", "Nodes that offer something.", len(nodes))
         yield from gauge("lightphon_offers_online", "Models on nodes.", len(entries))
         yield from gauge("lightphon_holds_open", "Answers under way that money is set aside for.", holds)
+        yield from gauge("lightphon_queue_length", "Requests that wait for a slot.", waiting)
         yield from gauge("lightphon_build_info", "What runs.", 1, build)
 
     def _label(self, model: str | None) -> str:
@@ -139,7 +148,12 @@ async def metrics(request: Request[None, None, State]) -> ASGIApp:
     gateway: Gateway = request.app.state.gateway
     database: Database = request.app.state.database
     counted: Metrics = request.app.state.metrics
-    page = counted.page(gateway.catalogue, holds=len(gateway.keeper.tabs), writes_lost=database.writes_lost)
+    page = counted.page(
+        gateway.catalogue,
+        holds=len(gateway.keeper.tabs),
+        waiting=len(gateway.waiting),
+        writes_lost=database.writes_lost,
+    )
     return ASGIResponse(body=page.encode(), media_type=CONTENT_TYPE, headers={"cache-control": "no-store"})
 
 

@@ -54,6 +54,7 @@ def test_a_key_from_making_to_revoking(people, code):
             "month": None,
             "total": {"amount_msat": 0, "spent_msat": 0, "held_msat": 0, "resets_at": None},
         },
+        "route": None,
     }
     where = f"/api/keys/{key['id']}"
     assert secret not in alice.get("/api/keys").text

@@ -99,8 +99,6 @@ def test_nodes_are_ones_own(people):
     (node,) = alice.get("/api/nodes").json()["data"]
     assert node["facts"] == {"cores": 8}
     assert (node["models"][0]["busy"], node["models"][0]["facts"]) == (1, {"engine": "e", "tokens_per_s": 9.5})
-    status = httpx.get(people.running.url + "/api/status").json()
-    assert {**status, "version": ""} == {"version": "", "nodes_online": 1, "models_online": 1}
 
 
 def test_a_node_that_offers_nothing_is_shown_to_its_owner_alone(people):

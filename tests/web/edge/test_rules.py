@@ -211,7 +211,7 @@ def samples(page: str) -> dict[str, float]:
 class TestMetrics:
     def page(self, metrics, models=()):
         catalogue = Catalogue([ScriptedBackend(says("x"), models=models)], now=lambda: 0.0)
-        return samples(metrics.page(catalogue, holds=3, writes_lost=2))
+        return samples(metrics.page(catalogue, holds=3, waiting=4, writes_lost=2))
 
     def test_what_is_counted(self):
         metrics = Metrics()

@@ -56,11 +56,14 @@ MAKERS: tuple[tuple[str, str], ...] = (
     ("deepseek", "deepseek"),
     ("tinyllama", "tinyllama"),
     ("smollm", "huggingface"),
+    ("zephyr", "huggingface"),
     ("huggingface", "huggingface"),
     ("nemotron", "nvidia"),
     ("nvidia", "nvidia"),
+    ("hermes", "nous"),
     ("qwen", "qwen"),
     ("qwq", "qwen"),
+    ("qvq", "qwen"),
     ("mistral", "mistral"),
     ("mixtral", "mistral"),
     ("ministral", "mistral"),
@@ -69,30 +72,59 @@ MAKERS: tuple[tuple[str, str], ...] = (
     ("magistral", "mistral"),
     ("pixtral", "mistral"),
     ("gemma", "google"),
+    ("gemini", "google"),
     ("google", "google"),
     ("phi", "microsoft"),
     ("microsoft", "microsoft"),
     ("granite", "ibm"),
     ("command-r", "cohere"),
+    ("command-a", "cohere"),
     ("cohere", "cohere"),
     ("aya", "cohere"),
     ("falcon", "tii"),
     ("olmo", "allenai"),
+    ("tulu", "allenai"),
+    ("gpt-j", "eleutherai"),
+    ("gpt-neo", "eleutherai"),
+    ("pythia", "eleutherai"),
     ("gpt-oss", "openai"),
+    ("chatgpt", "openai"),
+    ("gpt", "openai"),
+    ("openai", "openai"),
+    ("claude", "anthropic"),
+    ("grok", "xai"),
+    ("chatglm", "zai"),
     ("glm", "zai"),
     ("yi", "01-ai"),
     ("internlm", "internlm"),
+    ("internvl", "internlm"),
     ("starcoder", "bigcode"),
     ("kimi", "moonshot"),
     ("minimax", "minimax"),
+    ("minicpm", "openbmb"),
+    ("hunyuan", "tencent"),
+    ("ernie", "baidu"),
+    ("seed-oss", "bytedance"),
+    ("exaone", "lg"),
+    ("solar", "upstage"),
+    ("jamba", "ai21"),
+    ("dbrx", "databricks"),
+    ("lfm", "liquid"),
+    ("stablelm", "stability"),
+    ("arctic", "snowflake"),
+    ("moondream", "moondream"),
     ("nomic", "nomic"),
+    ("mxbai", "mixedbread"),
+    ("jina", "jina"),
     ("bge", "baai"),
+    ("codellama", "meta"),
     ("llama", "meta"),
     ("meta", "meta"),
 )
 """Words that give a maker away, the more telling first: DeepSeek-R1-Distill-Qwen is DeepSeek's.
 
 A word counts where no letter comes before it; words of up to four letters also need none after.
+The core has the same table (`routing/makers.py`), which this program does not import; a test compares them.
 """
 
 _ID = re.compile(r"[^A-Za-z0-9._:/@+-]+")
@@ -213,7 +245,7 @@ def capabilities(header: Header, file_name: str) -> tuple[str, ...]:
         if any(word in template for word in ("<think>", "enable_thinking", "reasoning_content")):
             found.add("reasoning")
     names = " ".join((_text(header, "general.name"), _text(header, "general.basename"), file_name)).lower()
-    if re.search(r"(?<![a-z])code(?!c)|(?<!de)(?<!en)coder|devstral", names):
+    if re.search(r"(?<![a-z])code(?!c)|(?<!de)(?<!en)coder|codestral|devstral", names):
         found.add("code")
     return tuple(sorted(found))
 

@@ -1,0 +1,108 @@
+"""Which models a request may be answered by, and which conversation it belongs to. Common to all inference requests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+from attrs import field, frozen
+from msgspec import Meta, Struct
+
+from lightphon_core.errors import InvalidRequest
+from lightphon_core.openai.route import Name, Route, SessionName, filters_of
+from lightphon_core.types import Filters, Focus
+
+AUTO: Final = "auto"
+"""The model id that leaves the choice to the router. After a colon it may say what to look for: "auto:fast"."""
+MAX_MODELS: Final = 8
+"""The most that `models` may name."""
+OPENING_BYTES: Final = 65_536
+"""What is looked at of each message that begins a conversation."""
+
+
+class Selecting(Struct):
+    """The fields that say it. None of them travels upstream."""
+
+    model: Name | None = None
+    models: Annotated[list[Name], Meta(max_length=MAX_MODELS)] | None = None
+    route: Route | None = None
+    session_id: SessionName | None = None
+    prompt_cache_key: SessionName | None = None
+
+
+@frozen
+class Selection:
+    """`model` is an id, or None for `auto`, which `focus` is about; `fallbacks` are the same, in their order."""
+
+    model: str | None
+    focus: Focus | None = None
+    fallbacks: tuple[str | None, ...] = ()
+    filters: Filters = field(factory=Filters)
+
+
+def selection_of(asked: Selecting) -> Selection:
+    """What is asked for. Without `model` the first of `models` is it.
+
+    Raises:
+        InvalidRequest: No model is named, `auto` is asked for in two ways, or `route` is wrong.
+    """
+    named = [(asked.model, "model")] if asked.model is not None else []
+    named += [(name, f"models[{at}]") for at, name in enumerate(asked.models or ())]
+    if not named:
+        raise InvalidRequest("Missing required parameter: 'model'.", param="model")
+    focus: Focus | None = None
+    wanted: dict[str | None, Focus | None] = {}
+    for name, param in named:
+        model, own = read_model(name, param)
+        if wanted.setdefault(model, own) != own:
+            raise InvalidRequest(f"'{param}' asks for auto again, in another way. Name it once.", param=param)
+        focus = focus or own
+    model, *fallbacks = wanted
+    filters = Filters() if asked.route is None else filters_of(asked.route, "route")
+    return Selection(model, focus, tuple(fallbacks), filters)
+
+
+def read_model(name: str, param: str = "model") -> tuple[str | None, Focus | None]:
+    """The id that `name` is; of `auto` none, and what it is asked to look for.
+
+    Raises:
+        InvalidRequest: `auto` cannot look for that.
+    """
+    head, colon, suffix = name.partition(":")
+    if head != AUTO:
+        return name, None
+    if not colon:
+        return None, None
+    try:
+        return None, Focus(suffix.lower())
+    except ValueError:
+        words = ", ".join(f"{AUTO}:{focus}" for focus in Focus)
+        raise InvalidRequest(f"Invalid value for '{param}'. It must be one of: {AUTO}, {words}.", param=param) from None
+
+
+def session_of(asked: Selecting, header: str | None, opening: Sequence[str | None]) -> bytes | None:
+    """A digest that is the same for requests that go on from one another; None where nothing tells.
+
+    That is what the client calls its session: in the body, in `header` (x-session-id), or as its key of a prompt cache.
+    Else it is how the conversation begins: `opening` is what the system says first, and the user.
+    """
+    if name := asked.session_id or header:
+        return session_named(name)
+    if asked.prompt_cache_key:
+        return _digest(b"cache key", asked.prompt_cache_key)
+    return _digest(b"opening", *opening) if any(opening) else None
+
+
+def session_named(name: str) -> bytes:
+    """The digest of a session that the client has a name for."""
+    return _digest(b"name", name)
+
+
+def _digest(kind: bytes, *texts: str | None) -> bytes:
+    """Of each text its length goes first, so that no two lists of texts look the same."""
+    digest = hashlib.blake2b(digest_size=32, person=kind)
+    for text in texts:
+        start = (text or "")[:OPENING_BYTES].encode()[:OPENING_BYTES]
+        digest.update(b"%d:%b" % (len(start), start))
+    return digest.digest()
