@@ -153,7 +153,7 @@ def test_a_blocked_plugin_is_not_even_imported(tmp_path, database):
 
 def test_weights_must_name_scorers(tmp_path, database):
     settings = Settings(data_dir=tmp_path, routing=RoutingSettings(weights={"sped": 1}))
-    with pytest.raises(SettingsError, match=r"'sped'.*availability, speed"):
+    with pytest.raises(SettingsError, match=r"'sped'.*affinity, availability, capability, price, speed"):
         create_app(settings, database, {}, sources=[])
 
 
