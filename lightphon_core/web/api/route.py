@@ -49,10 +49,12 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Candidates(msgspec.Struct, frozen=True):
-    """The best first. `excluded`: how many offers each condition left out, by its name."""
+    """The best first. `excluded`: how many offers each condition left out, by its name. `faulty_scorers`: those that
+    have answered what is no score since the server started, and so counted as without opinion there, by name."""
 
     candidates: list[Candidate]
     excluded: dict[str, int]
+    faulty_scorers: dict[str, str]
 
 
 @post(
@@ -70,7 +72,8 @@ async def route_models(data: JSONBody[RouteQuery], principal: Given[Principal], 
     needs = gateway.needs_of(principal, needs_of(data), session)
     ranking = gateway.router.consider(needs, allowed=principal.models)
     most = needs.filters.limit or CANDIDATES
-    return Candidates([_candidate(each) for each in ranking.candidates[:most]], dict(ranking.excluded))
+    shown = [_candidate(each) for each in ranking.candidates[:most]]
+    return Candidates(shown, dict(ranking.excluded), dict(gateway.router.faults))
 
 
 def needs_of(asked: RouteQuery) -> Needs:

@@ -101,7 +101,9 @@ def test_no_more_than_asked_for_and_none_is_an_answer(people, monkeypatch):
     assert len(alice.post(URL, json={"limit": 11}).json()["candidates"]) == 11
     assert alice.post(URL, json={"model": "nothing"}).json()["candidates"] == []
     monkeypatch.setattr(Router, "consider", lambda *_, **__: Ranking([], {"model": 3}))
-    assert alice.post(URL, json={}).json() == {"candidates": [], "excluded": {"model": 3}}
+    monkeypatch.setattr(Router, "faults", {"mine": "raised KeyError"})
+    nothing = {"candidates": [], "excluded": {"model": 3}, "faulty_scorers": {"mine": "raised KeyError"}}
+    assert alice.post(URL, json={}).json() == nothing
 
 
 @pytest.mark.parametrize(
@@ -180,7 +182,9 @@ def test_kinds_of_auto_are_models(people):
 def test_the_header_names_the_session(people, asked, monkeypatch):
     seen = []
     original = inference.begin
-    monkeypatch.setattr(inference, "begin", lambda *given: seen.append(given[1].session) or original(*given))
+    monkeypatch.setattr(
+        inference, "begin", lambda *given, **more: seen.append(given[1].session) or original(*given, **more)
+    )
     key = people("alice").post("/api/keys", json={}).json()["secret"]
     url = f"{people.running.url}/v1/chat/completions"
     for headers, more in (({"x-session-id": "s"}, {}), ({}, {"session_id": "s"}), ({}, {})):
