@@ -159,7 +159,7 @@ def test_weights_must_name_scorers(tmp_path, database):
 
 def test_lightphon_plugins_still_runs_and_shows_what_is_wrong(tmp_path, monkeypatch):
     broken = Source("odd", "odd-package", "1.2", _cannot_be_imported)
-    monkeypatch.setattr("lightphon_core.web.app.installed", lambda: [broken])
+    monkeypatch.setattr("lightphon_core.web.assembly.installed", lambda: [broken])
     run = CliRunner().invoke(build(), ["plugins", "--json", "--data-dir", str(tmp_path)])
     assert run.exit_code == 1, run.output
     listed = {each["name"]: each for each in json.loads(run.stdout)["plugins"]}
@@ -172,7 +172,7 @@ def test_lightphon_plugins_still_runs_and_shows_what_is_wrong(tmp_path, monkeypa
 
 
 def test_serve_refuses_with_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr("lightphon_core.web.app.installed", lambda: [source(RaisesWhenBuilt)])
+    monkeypatch.setattr("lightphon_core.web.assembly.installed", lambda: [source(RaisesWhenBuilt)])
     run = CliRunner().invoke(build(), ["serve", "--port", "0", "--data-dir", str(tmp_path)])
     assert run.exit_code == 2
     assert run.stderr.strip().splitlines()[-1] == "Error: Plugin 'odd': cannot be built: ValueError: no GPU today"
