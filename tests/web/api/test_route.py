@@ -180,7 +180,9 @@ def test_kinds_of_auto_are_models(people):
 def test_the_header_names_the_session(people, asked, monkeypatch):
     seen = []
     original = inference.begin
-    monkeypatch.setattr(inference, "begin", lambda *given: seen.append(given[1].session) or original(*given))
+    monkeypatch.setattr(
+        inference, "begin", lambda *given, **named: seen.append(given[1].session) or original(*given, **named)
+    )
     key = people("alice").post("/api/keys", json={}).json()["secret"]
     url = f"{people.running.url}/v1/chat/completions"
     for headers, more in (({"x-session-id": "s"}, {}), ({}, {"session_id": "s"}), ({}, {})):
