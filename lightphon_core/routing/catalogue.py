@@ -27,44 +27,49 @@ log = structlog.stdlib.get_logger("lightphon")
 
 
 class Loads:
-    """The loads of one backend's offers. While it is `hold`ing, the backend is asked once for all of them."""
+    """The loads of one backend's offers. While they are held, the backend is asked once for all of them.
+
+    `is_well` is whether it told the last one that was asked for.
+    """
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._held: Mapping[str, Load] | None = None
-        self._is_well = True
+        self._is_holding = False
+        self.is_well = True
 
-    def hold(self) -> bool:
-        """Read them, for many questions at once. False: the backend fails to say how busy it is."""
-        self._held = self._read()
-        return self._held is not None
+    def hold(self) -> None:
+        """Read them, for many questions at once."""
+        self._held, self._is_holding = self._read(), True
 
     def let_go(self) -> None:
         """Read them anew for each question again."""
-        self._held = None
+        self._held, self._is_holding = None, False
 
-    def of(self, offer_id: str) -> Load | None:
-        """How busy an offer is; None where the backend fails to say it."""
-        loads = self._read() if self._held is None else self._held
+    def of(self, offer_id: str) -> Load:
+        """How busy an offer is; idle where the backend fails to say it."""
+        loads = self._held if self._is_holding else self._read()
+        if loads is None:
+            return _IDLE
         try:
-            return None if loads is None else loads.get(offer_id, _IDLE)
+            load = loads.get(offer_id, _IDLE)
         except Exception as error:  # noqa: BLE001 - a mapping of a plugin's own runs any code at all
             self._failed(error)
-            return None
+            return _IDLE
+        self.is_well = True
+        return load
 
     def _read(self) -> Mapping[str, Load] | None:
         try:
-            loads = self._backend.load()
+            return self._backend.load()
         except Exception as error:  # noqa: BLE001 - a plugin's method may raise anything; the others go on
             self._failed(error)
             return None
-        self._is_well = True
-        return loads
 
     def _failed(self, error: Exception) -> None:
-        if self._is_well:
+        if self.is_well:
             log.error("a backend failed to say how busy it is; left out", backend=self._backend.name, exc_info=error)
-        self._is_well = False
+        self.is_well = False
 
 
 @frozen(eq=False)
@@ -86,7 +91,7 @@ class Entry:
 
     def load(self) -> Load:
         """How busy the offer is, as its backend says now; idle where it fails to say."""
-        return self.loads.of(self.offer.id) or _IDLE
+        return self.loads.of(self.offer.id)
 
 
 class Watcher(Protocol):
@@ -171,12 +176,13 @@ class Catalogue:
         return self._listing.was_offered(model)
 
     @contextmanager
-    def loads_held(self) -> Iterator[frozenset[str]]:
-        """Meanwhile each backend is asked only once how busy its offers are. The names of those that fail to say it."""
-        shelves = list(self._shelves.values())
-        failing = [shelf.backend.name for shelf in shelves if shelf.entries and not shelf.loads.hold()]
+    def loads_held(self) -> Iterator[None]:
+        """Meanwhile each backend is asked only once how busy its offers are."""
+        shelves = [shelf for shelf in self._shelves.values() if shelf.entries]
+        for shelf in shelves:
+            shelf.loads.hold()
         try:
-            yield frozenset(failing)
+            yield
         finally:
             for shelf in shelves:
                 shelf.loads.let_go()

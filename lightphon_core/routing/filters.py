@@ -99,8 +99,8 @@ def capabilities_of(needs: Needs) -> frozenset[Capability]:
 
 
 def is_free(needs: Needs) -> bool:
-    """Whether only what costs nothing will do."""
-    return needs.focus is Focus.FREE
+    """Whether only what costs nothing will do: for `auto:free`."""
+    return needs.model is None and needs.focus is Focus.FREE
 
 
 def _bound(will_do: Filter, wanted: object) -> Test:

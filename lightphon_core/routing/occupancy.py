@@ -57,5 +57,5 @@ class Occupancy:
 
     def with_room(self, entries: Iterable[Entry]) -> set[OfferKey]:
         """The keys of those that have a free slot. None of those whose backends fail to say how busy they are."""
-        loads = ((entry, entry.loads.of(entry.offer.id)) for entry in entries)
-        return {entry.key for entry, load in loads if load is not None and self.has_room(entry, load)}
+        loads = [(entry, entry.load()) for entry in entries]
+        return {entry.key for entry, load in loads if entry.loads.is_well and self.has_room(entry, load)}

@@ -128,10 +128,10 @@ class Router:
         errors: list[LightPhonError] = []
         excluded: Counter[str] = Counter()
         unnamed = len(self._index)
-        with self.catalogue.loads_held() as silent:
+        with self.catalogue.loads_held():
             for model in dict.fromkeys((needs.model, *needs.fallbacks)):
                 one = needs if model == needs.model else evolve(needs, model=model, focus=None)
-                search = Search(self._known, one, allowed, silent)
+                search = Search(self._known, one, allowed)
                 ranked = [each for each in search.run(thorough=thorough) if each.entry.key not in candidates]
                 candidates.update((each.entry.key, each) for each in ranked)
                 if search.error is not None:

@@ -74,15 +74,13 @@ class _Found:
 class Search:
     """For what `needs` names: one model, or any. Only among models of `allowed`, None for all.
 
-    `silent` are the backends that fail to say how busy they are: their offers count as failing. After `run`, `excluded`
-    counts what each condition left out, and `error` says why nothing is left, if nothing is.
+    After `run`, `excluded` counts what each condition left out, and `error` says why nothing is left, if nothing is.
     """
 
-    def __init__(self, known: Known, needs: Needs, allowed: frozenset[str] | None, silent: frozenset[str]) -> None:
+    def __init__(self, known: Known, needs: Needs, allowed: frozenset[str] | None) -> None:
         self._known = known
         self._needs = needs
         self._allowed = allowed
-        self._silent = silent
         self._most_slots = 0
         self._cheapest: int | None = None
         self._resting: list[OfferKey] = []
@@ -142,12 +140,12 @@ class Search:
         if filters.max_price_msat is not None and expected > filters.max_price_msat:
             self._cheapest = expected if self._cheapest is None else min(expected, self._cheapest)
             return MAX_PRICE
-        if entry.backend.name in self._silent:
+        load = known.load(entry)
+        if not entry.loads.is_well:
             return FAILING
         if not known.allows(entry.key):
             self._resting.append(entry.key)
             return FAILING
-        load = known.load(entry)
         is_full = load.busy + load.queued + needs.choices > offer.slots
         return _Found(entry, group, load, observed, expected, is_full)
 

@@ -6,22 +6,46 @@ from collections.abc import Callable
 
 import pytest
 
+from lightphon_core.money import MAX_MSAT
 from lightphon_core.ports import Scorer
-from lightphon_core.types import Capability, Load, Model, Needs, Node, Offer, Stats
+from lightphon_core.types import (
+    Capability,
+    Filters,
+    Focus,
+    Load,
+    Model,
+    Needs,
+    Node,
+    Offer,
+    Price,
+    Size,
+    Sort,
+    Stats,
+)
 
 MODELS = [
     Model("a"),
     Model("b/c", frozenset(Capability), context_length=131_072, maker="qwen", params_b=0.135, quantization="Q4_1"),
+    Model("d", context_length=0, params_b=1e9),
 ]
 OFFERS = [Offer("o", model, Node("n", "node"), slots) for model in MODELS for slots in (1, 64)]
 NEEDS = [
     Needs("/v1/chat/completions", None, frozenset({Capability.CHAT})),
     Needs("/v1/chat/completions", "a", frozenset({Capability.CHAT, Capability.TOOLS}), 100_000, 1),
+    *(
+        Needs(
+            "/v1/chat/completions", None, frozenset(), choices=4, focus=focus, filters=Filters(sort=sort), session="s"
+        )
+        for focus, sort in ((Focus.FREE, Sort.PRICE), (Focus.CODE, Sort.LATENCY), (Focus.FAST, Sort.THROUGHPUT))
+    ),
+    *(Needs("/v1/chat/completions", None, frozenset(), filters=Filters(prefer_size=size)) for size in Size),
 ]
 STATS = [
     Stats(),
     Stats(Load(busy=64, queued=1000), ttft_s=0.0, tokens_per_s=0.0, failures=1e9),
     Stats(Load(busy=1), ttft_s=1e-9, tokens_per_s=1e9, failures=0.5),
+    Stats(answers=10**9, price=Price(per_request=MAX_MSAT), expected_msat=MAX_MSAT, holds_session=False),
+    Stats(Load(busy=63), ttft_s=1e9, answers=1, expected_msat=1, holds_session=True),
 ]
 
 

@@ -150,19 +150,19 @@ def create_app(
         recent.ended(outcome)
 
     limiter = StoredLimiter(database)
+    sessions = Sessions(secrets.token_bytes(32), clock.monotonic)
     background = Tasks(log)
     observations = Observations(clock.monotonic)
     places = Places(Occupancy(clock.monotonic), Breakers(clock.monotonic, random.random), observations)
-    sessions = Sessions(secrets.token_bytes(32), clock.monotonic)
     router = Router(
         assembly.catalogue,
         weighted(scorers, settings.routing.weights),
         observations,
         assembly.price,
+        holder=sessions.holder,
         allows=places.breakers.allows,
         load=places.occupancy.load,
         rest_s=places.breakers.retry_after_s,
-        holder=sessions.holder,
     )
     assembly.agreed.subscribe(router.prices_changed)
     gateway = Gateway(

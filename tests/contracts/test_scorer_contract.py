@@ -1,4 +1,4 @@
-"""The scorer suite: both built-in scorers pass it, and each check catches what it is for."""
+"""The scorer suite: the built-in scorers pass it, and each check catches what it is for."""
 
 import random
 
@@ -6,20 +6,14 @@ import pytest
 
 from lightphon_core import Scorer
 from lightphon_core.routing.scorers.availability import Availability
-from lightphon_core.routing.scorers.speed import Speed
+from lightphon_core.routing.scorers.plugin import SCORERS
 from lightphon_core.testing import ScorerContract, scorer
 
 
-class TestAvailability(ScorerContract):
-    @pytest.fixture
-    def scorer(self):
-        return Availability()
-
-
-class TestSpeed(ScorerContract):
-    @pytest.fixture
-    def scorer(self):
-        return Speed()
+class TestBuiltin(ScorerContract):
+    @pytest.fixture(params=SCORERS, ids=lambda scorer: scorer.name)
+    def scorer(self, request):
+        return request.param
 
 
 class Scores(Scorer):

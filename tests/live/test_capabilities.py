@@ -6,9 +6,9 @@ import openai
 import pytest
 import structlog
 from lightphon_backend_gguf.node.dialect import OPENAI, Dialect, Feature
-from lightphon_backend_gguf.node.link import Link
-from lightphon_backend_gguf.node.served import Endpoint, Served
-from lightphon_backend_gguf.node.upstream import Upstream
+from lightphon_backend_gguf.node.link.link import Link
+from lightphon_backend_gguf.node.serving.served import Endpoint, Served
+from lightphon_backend_gguf.node.serving.upstream import Upstream
 from lightphon_backend_gguf.protocol.account import PriceMessage
 from lightphon_backend_gguf.protocol.messages import ModelFacts, OfferMessage
 from lightphon_backend_gguf.testing import scripted

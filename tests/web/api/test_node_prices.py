@@ -1,6 +1,6 @@
 """What accounts ask for the models of their nodes."""
 
-from lightphon_core import Model, Price
+from lightphon_core import Model, Needs, Price
 from lightphon_core.ledger import offer_prices
 from lightphon_core.ledger.offer_prices import OfferPrices, Priced
 from lightphon_core.money import MAX_PRICE_MSAT
@@ -51,6 +51,22 @@ def test_a_price_set_in_the_account_wins_and_can_be_taken_back(people, code):
     people.backend.changed()
     assert shown(alice) == {"owner/m": ("node", 0), "other": ("node", 0)}
     assert code(alice.delete(URL, params={"model": "owner/m"})) == (404, "not_found")
+
+
+def test_requests_are_ranked_by_the_price_in_force(people):
+    alice = people("alice")
+    offering(people, alice)
+    router, needs = people.running.server.gateway.router, Needs("/v1/chat/completions", "owner/m", frozenset())
+
+    def price():
+        (ranked,) = router.rank(needs).candidates
+        return ranked.stats.price
+
+    assert price() == Price(per_minute=5)
+    assert alice.put(URL, json={"model": "owner/m", "per_request": 3}).status_code == 200
+    assert price() == Price(per_request=3)
+    assert alice.delete(URL, params={"model": "owner/m"}).status_code == 200
+    assert price() == Price(per_minute=5)
 
 
 def test_only_the_owner_sets_it_and_only_what_is_a_price(people, code):
