@@ -125,7 +125,8 @@ def test_the_settings_reach_the_plugin(files, plugin, tmp_path):
 def test_it_serves(start_server, plugin, upstream, tmp_path):
     tables = load(tmp_path / "lightphon.toml", {}, data_dir=tmp_path).plugins.tables
     tables = {"http": {**tables["http"], "url": upstream.url}}
-    limits = {"max_output_tokens": 10**9, "max_unread_bytes": 10**9}  # so that nothing but its client ends an answer
+    # So that nothing but its client ends an answer, and nobody waits long for an upstream that says it is full.
+    limits = {"max_output_tokens": 10**9, "max_unread_bytes": 10**9, "queue_s": 1.5}
     running = start_server(plugin, plugins=PluginsSettings(tables=tables), limits=limits)
     with running.openai() as client:
 
