@@ -6,10 +6,7 @@ A thousand millisatoshi (msat) are one satoshi (sat), a hundred million sats one
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NewType
-
-if TYPE_CHECKING:
-    from lightphon_core.types import Price
+from typing import NewType
 
 MSAT_PER_SAT = 1_000
 MAX_MSAT = 10**17
@@ -19,11 +16,6 @@ MAX_PRICE_MSAT = 10**12
 
 BASIS_POINTS = 10_000
 """What a share of everything is."""
-
-_MS_PER_MINUTE = 60_000
-_TOKENS = 1_000_000
-_SCALE = _MS_PER_MINUTE * _TOKENS
-"""Common denominator of msat per minute and msat per million tokens."""
 
 Amount = NewType("Amount", int)
 """Millisatoshi that an operator sets, in sats: 12 or "0.5"."""
@@ -58,26 +50,3 @@ def sats(amount: int) -> str:
     whole, rest = divmod(abs(amount), MSAT_PER_SAT)
     text = f"{whole}.{rest:03d}".rstrip("0").rstrip(".")
     return f"-{text}" if amount < 0 else text
-
-
-def cost(price: Price, *, prompt_tokens: int, completion_tokens: int, ms: int) -> int:
-    """The price of an answer in msat: one rounding, up, over the total; at most `MAX_MSAT`."""
-    return min(price.per_request + -(-_scaled(price, prompt_tokens, completion_tokens, ms) // _SCALE), MAX_MSAT)
-
-
-def affordable_tokens(price: Price, funds: int, *, prompt_tokens: int, ms: int = 0) -> int | None:
-    """How many completion tokens `funds` pay for besides the rest of the answer; None for any number.
-
-    Negative where not even the rest is covered.
-    """
-    left = (funds - price.per_request) * _SCALE - _scaled(price, prompt_tokens, 0, ms)
-    if left < 0:
-        return -1
-    if not price.per_mtok_completion:
-        return None
-    return left // (price.per_mtok_completion * _MS_PER_MINUTE)
-
-
-def _scaled(price: Price, prompt_tokens: int, completion_tokens: int, ms: int) -> int:
-    tokens = prompt_tokens * price.per_mtok_prompt + completion_tokens * price.per_mtok_completion
-    return tokens * _MS_PER_MINUTE + ms * price.per_minute * _TOKENS

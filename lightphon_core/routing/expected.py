@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lightphon_core.money import cost
 from lightphon_core.types import Needs, Price
 
 PROMPT_FACTOR = 4
@@ -42,4 +41,4 @@ def expected_msat(price: Price, needs: Needs, ttft_s: float | None, tokens_per_s
     if price.per_minute:
         speed = USUAL_SPEED if tokens_per_s is None else max(LEAST_SPEED, tokens_per_s)
         ms = round(1000 * ((USUAL_TTFT_S if ttft_s is None else ttft_s) + tokens / speed))
-    return cost(price, prompt_tokens=prompt_tokens(needs), completion_tokens=tokens * needs.choices, ms=ms)
+    return price.cost(prompt_tokens=prompt_tokens(needs), completion_tokens=tokens * needs.choices, ms=ms)

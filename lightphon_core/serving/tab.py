@@ -15,7 +15,7 @@ from lightphon_core.errors import BalanceOnHold, BudgetExceeded, InsufficientBal
 from lightphon_core.ledger.commands import Capture, Count, ExtendHold, HoldLost, InsufficientFunds, OverBudget, TakeHold
 from lightphon_core.ledger.ledger import Ledger
 from lightphon_core.ledger.periods import SECOND_US, Period
-from lightphon_core.money import affordable_tokens, cost, sats
+from lightphon_core.money import sats
 from lightphon_core.serving.meter import Measured
 from lightphon_core.types import Price, Usage
 
@@ -47,8 +47,8 @@ class Terms:
     def cost(self, measured: Measured) -> int:
         """In msat."""
         usage = measured.usage
-        return cost(
-            self.price, prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens, ms=measured.ms
+        return self.price.cost(
+            prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens, ms=measured.ms
         )
 
 
@@ -150,8 +150,8 @@ async def open_tab(
     if price.is_free:
         return Tab(ledger, terms, None, max_tokens, lease_us)
     most = max_tokens * n
-    least = cost(price, prompt_tokens=prompt_tokens, completion_tokens=min(n, most), ms=LEAST_MS)
-    first = cost(price, prompt_tokens=prompt_tokens, completion_tokens=min(SLICE_TOKENS, most), ms=SLICE_MS)
+    least = price.cost(prompt_tokens=prompt_tokens, completion_tokens=min(n, most), ms=LEAST_MS)
+    first = price.cost(prompt_tokens=prompt_tokens, completion_tokens=min(SLICE_TOKENS, most), ms=SLICE_MS)
     try:
         taken = await ledger.do(
             TakeHold(hold, account, first, least, terms.payee, terms.house_bps, lease_us, note, credential)
@@ -164,7 +164,7 @@ async def open_tab(
         # It is taken all the same, and nobody would know of it until its lease ends.
         ledger.submit(Capture(hold, 0))
         raise
-    tokens = affordable_tokens(price, taken.amount + taken.left, prompt_tokens=prompt_tokens, ms=LEAST_MS)
+    tokens = price.affordable_tokens(taken.amount + taken.left, prompt_tokens=prompt_tokens, ms=LEAST_MS)
     clamped = max_tokens if tokens is None else max(1, min(max_tokens, tokens // n))
     return Tab(ledger, terms, hold, clamped, lease_us, amount=taken.amount)
 

@@ -12,11 +12,9 @@ from lightphon_core.types.offers import (
     NodeState,
     Offer,
     OfferKey,
-    Price,
-    PriceInForce,
-    PriceSource,
 )
 from lightphon_core.types.people import Credentials, Principal, RateLimits, Scope, Standing
+from lightphon_core.types.prices import Price, PriceInForce, PriceSource
 from lightphon_core.types.requests import Filters, Focus, Job, Needs, Size, Sort, Stats, Usage
 
 __all__ = [

@@ -3,16 +3,12 @@
 from collections.abc import Mapping
 from enum import StrEnum
 
-from attrs import Attribute, field, frozen
+from attrs import field, frozen
 
-from lightphon_core.money import msat
+from lightphon_core.types.prices import Price
 
 Facts = Mapping[str, str | int | float]
 """What a backend tells beyond what the core acts on, by name: shown to the owner in /api/nodes, and used by nothing."""
-
-
-def _amount(_: object, __: "Attribute[int]", value: object) -> None:
-    msat(value)
 
 
 class Capability(StrEnum):
@@ -92,39 +88,6 @@ class ConnectedNode:
 
     node: Node
     state: NodeState = NodeState.ONLINE
-
-
-@frozen
-class Price:
-    """What an answer costs, in millisatoshi: for a minute of inference, a million tokens of prompt, a million tokens of
-    completion, and for the request as such. What is not charged is 0."""
-
-    per_minute: int = field(default=0, validator=_amount)
-    per_mtok_prompt: int = field(default=0, validator=_amount)
-    per_mtok_completion: int = field(default=0, validator=_amount)
-    per_request: int = field(default=0, validator=_amount)
-
-    @property
-    def is_free(self) -> bool:
-        return not (self.per_minute or self.per_mtok_prompt or self.per_mtok_completion or self.per_request)
-
-
-class PriceSource(StrEnum):
-    """Who set the price of an offer: the operator of this gateway, the account that owns the node, the node itself, or
-    nobody, so that the gateway's default holds."""
-
-    OPERATOR = "operator"
-    ACCOUNT = "account"
-    NODE = "node"
-    DEFAULT = "default"
-
-
-@frozen
-class PriceInForce:
-    """What an offer costs now, and who said so."""
-
-    price: Price
-    source: PriceSource
 
 
 @frozen

@@ -5,7 +5,8 @@ from typing import Any
 
 from attrs import Attribute, evolve, field, fields, frozen
 
-from lightphon_core.types.offers import Capability, Load, Price
+from lightphon_core.types.offers import Capability, Load
+from lightphon_core.types.prices import Price
 
 
 class Size(StrEnum):

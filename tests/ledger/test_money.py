@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lightphon_core.errors import SettingsError
 from lightphon_core.ledger.commands import Capture, ExtendHold, Posting, TakeHold
 from lightphon_core.ledger.pricing import effective_price, house_share
-from lightphon_core.money import MAX_MSAT, MoneyError, affordable_tokens, cost, msat, parse_sats, sats
+from lightphon_core.money import MAX_MSAT, MoneyError, msat, parse_sats, sats
 from lightphon_core.settings import load
 from lightphon_core.types import Model, Node, Offer, Price
 
@@ -104,21 +104,21 @@ def test_the_cost_is_one_ceil_over_the_exact_total(price, prompt, completion, ms
         + Fraction(price.per_minute * ms, 60_000)
         + Fraction(price.per_mtok_prompt * prompt + price.per_mtok_completion * completion, 1_000_000)
     )
-    assert cost(price, prompt_tokens=prompt, completion_tokens=completion, ms=ms) == math.ceil(exact)
+    assert price.cost(prompt_tokens=prompt, completion_tokens=completion, ms=ms) == math.ceil(exact)
 
 
 @given(PRICES, TOKENS, TOKENS, MS, st.sampled_from(["prompt_tokens", "completion_tokens", "ms"]), st.integers(1, 1000))
 def test_more_never_costs_less(price, prompt, completion, ms, which, more):
     work = {"prompt_tokens": prompt, "completion_tokens": completion, "ms": ms}
-    assert cost(price, **work) <= cost(price, **{**work, which: work[which] + more})
+    assert price.cost(**work) <= price.cost(**{**work, which: work[which] + more})
 
 
 @given(PRICES, TOKENS, MS, st.integers(0, 10**16))
 def test_affordable_tokens_are_the_most_that_the_funds_cover(price, prompt, ms, funds):
-    tokens = affordable_tokens(price, funds, prompt_tokens=prompt, ms=ms)
+    tokens = price.affordable_tokens(funds, prompt_tokens=prompt, ms=ms)
 
     def costs(tokens):
-        return cost(price, prompt_tokens=prompt, completion_tokens=tokens, ms=ms)
+        return price.cost(prompt_tokens=prompt, completion_tokens=tokens, ms=ms)
 
     if tokens is None:
         assert price.per_mtok_completion == 0
@@ -142,7 +142,7 @@ def test_free_is_free():
     assert Price().is_free
     for name in ("per_minute", "per_mtok_prompt", "per_mtok_completion", "per_request"):
         assert not Price(**{name: 1}).is_free
-        assert cost(Price(**{name: 1}), prompt_tokens=1, completion_tokens=1, ms=1) == 1
+        assert Price(**{name: 1}).cost(prompt_tokens=1, completion_tokens=1, ms=1) == 1
 
 
 PRICING = """

@@ -7,7 +7,6 @@ import httpx
 import pytest
 
 from lightphon_core import Job, Price
-from lightphon_core.money import cost
 from lightphon_core.openai.chat import Prompt
 from lightphon_core.openai.chunks import Chunk
 from lightphon_core.serving.meter import Bounds, Meter, most_prompt_tokens
@@ -55,7 +54,7 @@ def billed(running) -> int:
 def test_lies_about_tokens(start_priced, pieces, prompt, claimed):
     backend, running, books = start_priced(reply(FOURS, HONEST_PROMPT, HONEST_TOKENS), PRICE, funds=10**9)
     honest = billed(running)
-    assert honest == cost(PRICE, prompt_tokens=HONEST_PROMPT, completion_tokens=HONEST_TOKENS, ms=0)
+    assert honest == PRICE.cost(prompt_tokens=HONEST_PROMPT, completion_tokens=HONEST_TOKENS, ms=0)
     backend.reply = reply(pieces, prompt, claimed)
     gain = billed(running) / honest
     print(f"gain: {gain:.2f}")
@@ -65,7 +64,7 @@ def test_lies_about_tokens(start_priced, pieces, prompt, claimed):
 
 def test_a_claim_below_what_was_seen_is_taken_at_its_word(start_priced):
     _, running, _ = start_priced(reply(FOURS, 1, 2), PRICE, funds=10**9)
-    assert billed(running) == cost(PRICE, prompt_tokens=1, completion_tokens=2, ms=0)
+    assert billed(running) == PRICE.cost(prompt_tokens=1, completion_tokens=2, ms=0)
 
 
 @pytest.mark.parametrize("known", [None, 40.0], ids=["a new node", "a node that was measured"])
@@ -82,7 +81,7 @@ def test_lies_about_time(known):
         for number in range(100):
             meter.see(piece(), now=first + number * seconds_a_token)
         meter.see(piece(claimed=Usage(50, 100)), now=first + 99 * seconds_a_token)
-        return cost(price, prompt_tokens=0, completion_tokens=0, ms=meter.measured().ms)
+        return price.cost(prompt_tokens=0, completion_tokens=0, ms=meter.measured().ms)
 
     honest, slow = bill(ttft, 1 / speed), bill(10.0, 10.0)
     gain = slow / honest

@@ -24,7 +24,6 @@ from lightphon_core import (
     Sort,
 )
 from lightphon_core.errors import LightPhonError
-from lightphon_core.money import cost
 from lightphon_core.routing.catalogue import Catalogue
 from lightphon_core.routing.filters import CONDITIONS
 from lightphon_core.routing.observations import Observations
@@ -158,8 +157,7 @@ class World(Backend):
         seconds = (1.0 if seen.ttft_s is None else seen.ttft_s) + 400 / (
             20.0 if seen.tokens_per_s is None else seen.tokens_per_s
         )
-        expected = cost(
-            priced,
+        expected = priced.cost(
             prompt_tokens=4 * needs.prompt_tokens,
             completion_tokens=400 * needs.choices,
             ms=round(seconds * 1000),
