@@ -110,7 +110,7 @@ async def _attempt(
     """Try one offer. Raises what became of it, as one of the port's errors, or why it is not affordable."""
     job_id = "job_" + secrets.token_hex(8)
     try:
-        tab = await _open_tab(gateway, request, principal, place.entry, job_id)
+        tab = await _open_tab(gateway, request, principal, place.candidate, job_id)
     except BaseException:
         place.given_up()
         place.leave()
@@ -166,17 +166,18 @@ def close_tab(gateway: Gateway, tab: Tab) -> asyncio.Future[int] | None:
 
 
 async def _open_tab(
-    gateway: Gateway, request: InferenceRequest, principal: Principal, entry: Entry, job_id: str
+    gateway: Gateway, request: InferenceRequest, principal: Principal, candidate: Ranked, job_id: str
 ) -> Tab:
-    offer = entry.offer
+    offer = candidate.entry.offer
     tab = await open_tab(
         gateway.ledger,
-        Terms(gateway.price(offer).price, offer.node.owner, gateway.pricing.house_bps),
+        # The price by which the offer was chosen: a later one may not be what the request asked for.
+        Terms(candidate.stats.price, offer.node.owner, gateway.pricing.house_bps),
         hold=job_id,
         account=principal.account_id,
         credential=principal.credential_id,
         prompt_tokens=most_prompt_tokens(request.prompt),
-        max_tokens=_most_tokens(gateway, request, entry),
+        max_tokens=_most_tokens(gateway, request, candidate.entry),
         n=request.n,
         lease_us=gateway.lease_us,
         note=offer.model.id,

@@ -88,6 +88,7 @@ class Exchange:
         self._charged = 0
         self._settling: asyncio.Future[int] | None = None
         self._error: LightPhonError | None = None
+        self._has_begun = False
         self._gone = False
         self._cut_off: LightPhonError | None = None
         self.outlet: Outlet | None = None
@@ -99,8 +100,7 @@ class Exchange:
                 abandon=self.abandon,
             )
         self._task = gateway.tasks.spawn(self._journey(), name=request_id)
-        # Not in the journey, which may be cancelled before its first step.
-        self._task.add_done_callback(lambda _: self._end_admission())
+        self._task.add_done_callback(lambda _: self._over())
         if still is not None:
             forget = gateway.revocation.watch(principal.account_id, principal.credential_id, still, self.cut_off)
             self._task.add_done_callback(lambda _: forget())
@@ -131,9 +131,10 @@ class Exchange:
         await asyncio.wait({self._task})
         if self._error is not None:
             raise self._error
-        return None if self._task.cancelled() else self._body
+        return self._body or None  # what was charged is delivered, also where the journey was cancelled after that
 
     async def _journey(self) -> None:
+        self._has_begun = True
         outcome = "ok"
         try:
             await self._answer()
@@ -145,7 +146,7 @@ class Exchange:
             outcome = "client gone"
             if not self._gone:
                 outcome = "server stopping" if self._cut_off is None else "cut off"
-                self._error = self._cut_off or _stopping()
+                self._error = self._why_ended()
             raise
         except Exception as error:  # whatever it is, the client must not take it for an answer, or pay for it
             self._gateway.log.error("a request failed by a fault of ours", request_id=self._request_id, exc_info=error)
@@ -164,6 +165,17 @@ class Exchange:
                 self._log(outcome)
                 if self.outlet is not None:
                     self.outlet.end(self._error)
+
+    def _over(self) -> None:
+        """The journey has ended, or was cancelled before its first step."""
+        if not self._has_begun:
+            self._error = None if self._gone else self._why_ended()
+            if self.outlet is not None:
+                self.outlet.end(self._error)
+        self._end_admission()
+
+    def _why_ended(self) -> LightPhonError:
+        return self._cut_off or _stopping()
 
     async def _answer(self) -> None:
         """Attempt, relay and settle; every failure leaves as a `LightPhonError`."""
@@ -202,7 +214,7 @@ class Exchange:
             if self._gone:
                 self._remember(started.entry)  # a person who stopped an answer often asks again, and the prompt is read
             raise
-        except (ClientTooSlow, TimeoutError, StorageUnavailable):
+        except (ClientTooSlow, StorageUnavailable):
             raise
         except AnswerTooLarge:
             raise Unavailable("The answer is larger than the gateway holds; stream it.") from None
