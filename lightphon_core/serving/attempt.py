@@ -21,6 +21,7 @@ from lightphon_core.errors import (
 )
 from lightphon_core.openai.request import InferenceRequest, ready_body
 from lightphon_core.routing.catalogue import Entry
+from lightphon_core.routing.filters import is_free
 from lightphon_core.routing.router import RETRY_AFTER_S, Ranked
 from lightphon_core.serving.choosing import Choice
 from lightphon_core.serving.gateway import Gateway
@@ -29,7 +30,7 @@ from lightphon_core.serving.places import Place
 from lightphon_core.serving.tab import Tab, Terms, open_tab
 from lightphon_core.serving.upstream import Batch
 from lightphon_core.serving.work import Work
-from lightphon_core.types import Job, Principal
+from lightphon_core.types import Job, Needs, Price, Principal
 
 SLOW = "The model did not answer in time. Ask for fewer tokens (max_tokens), or try a smaller model."
 MOST_OVERLOADED = 10
@@ -171,8 +172,7 @@ async def _open_tab(
     offer = candidate.entry.offer
     tab = await open_tab(
         gateway.ledger,
-        # The price by which the offer was chosen: a later one may not be what the request asked for.
-        Terms(candidate.stats.price, offer.node.owner, gateway.pricing.house_bps),
+        Terms(_price(gateway, request.needs, candidate), offer.node.owner, gateway.pricing.house_bps),
         hold=job_id,
         account=principal.account_id,
         credential=principal.credential_id,
@@ -184,6 +184,14 @@ async def _open_tab(
     )
     gateway.keeper.tabs.add(tab)
     return tab
+
+
+def _price(gateway: Gateway, needs: Needs, candidate: Ranked) -> Price:
+    """The price in force; for a request that bounds it, the one that the router found within the bounds: it may have
+    risen since."""
+    if needs.filters.max_price_msat is not None or is_free(needs):
+        return candidate.stats.price
+    return gateway.price(candidate.entry.offer).price
 
 
 def _bounds(request: InferenceRequest, candidate: Ranked, tab: Tab) -> Bounds:
