@@ -57,5 +57,13 @@ class Occupancy:
 
     def with_room(self, entries: Iterable[Entry]) -> set[OfferKey]:
         """The keys of those that have a free slot. None of those whose backends fail to say how busy they are."""
+        return set(self.free_slots(entries))
+
+    def free_slots(self, entries: Iterable[Entry]) -> dict[OfferKey, int]:
+        """How many slots are free at each of those that `with_room` names."""
         loads = [(entry, entry.load()) for entry in entries]
-        return {entry.key for entry, load in loads if entry.loads.is_well and self.has_room(entry, load)}
+        return {
+            entry.key: entry.offer.slots - max(load.busy, self._under_way[entry.key])
+            for entry, load in loads
+            if entry.loads.is_well and self.has_room(entry, load)
+        }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from lightphon_core.errors import NoNodesAvailable, RequestError
 from lightphon_core.routing.router import Ranked, Router
@@ -60,10 +60,9 @@ class Choice:
         """Whether what it knows may be of the past: the offers have changed, or some time has gone by."""
         return now - self._ranked_at >= STALE_S or self._router.catalogue.entries() is not self._entries
 
-    @property
-    def is_wide(self) -> bool:
-        """Whether it takes more than one slot, so that a free one may not do."""
-        return self._needs.choices > 1
+    def fits(self, free: Mapping[OfferKey, int]) -> bool:
+        """Whether one of its offers has a free slot for each choice that is asked for."""
+        return any(free.get(key, 0) >= self._needs.choices for key in self.keys)
 
     @property
     def is_short(self) -> bool:

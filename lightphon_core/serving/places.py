@@ -104,7 +104,12 @@ class Places:
 
     def with_room(self, entries: Iterable[Entry]) -> set[OfferKey]:
         """The keys of those at which an attempt may begin that takes one."""
-        return {key for key in self.occupancy.with_room(entries) if self.breakers.allows(key)}
+        return set(self.free_slots(entries))
+
+    def free_slots(self, entries: Iterable[Entry]) -> dict[OfferKey, int]:
+        """How many slots are free at those at which an attempt may begin."""
+        free = self.occupancy.free_slots(entries)
+        return {key: slots for key, slots in free.items() if self.breakers.allows(key)}
 
     def closed_for_s(self, keys: Iterable[OfferKey]) -> float:
         """Seconds for which all of these offers are surely closed: full by their own word, or left alone because they

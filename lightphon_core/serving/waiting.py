@@ -55,7 +55,7 @@ class WaitingRoom:
         self._waited = waited
         self._queue = FairQueue(length=limits.queue_length, per_account=limits.queue_per_account)
         self._timer: asyncio.TimerHandle | None = None
-        self._free: set[OfferKey] = set()
+        self._free: dict[OfferKey, int] = {}
         self._is_fresh = False
         self._rankings = 0
         places.freed = self._freed
@@ -109,7 +109,7 @@ class WaitingRoom:
     def _found(self, choice: Choice, found: asyncio.Future[Place]) -> bool:
         """Whether there is a slot for one who waits; then it is taken for them, before anybody else sees it."""
         now = self._clock.monotonic()
-        if choice.is_wide or self._free.isdisjoint(choice.keys):
+        if not choice.fits(self._free):
             # It may be in vain, and those behind are not to wait for many of that kind.
             if not self._rankings or not (choice.is_stale(now) or (self._is_fresh and choice.is_short)):
                 return False
@@ -122,15 +122,17 @@ class WaitingRoom:
             return True
         if place is None:
             return False
-        if not self._places.has_room(place.candidate):
-            self._free.discard(place.entry.key)
+        key = place.entry.key
+        left = self._free.pop(key, 0) - place.slots
+        if left > 0 and self._places.has_room(place.candidate):
+            self._free[key] = left
         found.set_result(place)
         return True
 
     def _hand_out(self, entries: Iterable[Entry], *, fresh: bool = False) -> None:
         """What of these offers is free goes to those whose turn it is. `fresh`: it came free just now."""
         with self._catalogue.loads_held():
-            self._free = self._places.with_room(entries)
+            self._free = self._places.free_slots(entries)
         self._is_fresh = fresh
         self._rankings = RANKINGS_FOR_ONE if fresh else RANKINGS_AT_ONCE
         while self._free and self._queue.next() is not None:

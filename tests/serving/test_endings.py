@@ -3,7 +3,8 @@ breaks off."""
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Callable
 
 import httpx
 import pytest
@@ -16,6 +17,14 @@ from lightphon_core.testing.scripted import chunk, says
 from lightphon_core.types import Price
 
 BOTH = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+
+
+def until(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+    """Wait for another thread to make `condition` true."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        threading.Event().wait(0.005)
 
 
 def post(running, *, stream: bool = False, timeout_s: float = 10, **fields) -> httpx.Response:
@@ -98,3 +107,22 @@ def test_a_node_that_times_out_within_its_answers_is_left_alone(start_server):
     assert [answer.status_code for answer in answers] == [504] * FAILURES
     assert post(running).status_code == 503
     assert len(running.server.gateway.places.breakers._breakers) == 1
+
+
+def test_a_request_for_two_choices_gets_the_two_slots_as_they_come_free(start_server, monkeypatch):
+    """Whatever the age of its ranking; meanwhile nobody else is to take them."""
+    monkeypatch.setattr("lightphon_core.serving.choosing.STALE_S", 600.0)
+
+    async def one_of_each(job: Job) -> AsyncGenerator[bytes, None]:
+        yield b"".join(chunk({"content": "ok"}, index=index) + chunk(finish="stop", index=index) for index in range(2))
+
+    backend = ScriptedBackend(one_of_each, slots=2)
+    running = start_server(plugin_of(backend), limits={"queue_s": 2})
+    backend._busy["scripted/test-model"] = 1
+    answers = []
+    asking = threading.Thread(target=lambda: answers.append(post(running, n=2)))
+    asking.start()
+    until(lambda: len(running.server.gateway.waiting) or answers)
+    backend._busy.clear()
+    asking.join()
+    assert answers[0].status_code == 200, answers[0].text
