@@ -32,7 +32,7 @@ def expected_msat(price: Price, needs: Needs, ttft_s: float | None, tokens_per_s
 
     seconds = ttft_s + completion_tokens / tokens_per_s
     msat    = per_request + prompt_tokens * per_mtok_prompt / 1e6 + completion_tokens * per_mtok_completion / 1e6
-              + seconds * per_minute / 60, rounded up
+              + seconds * per_minute / 60, rounded up, and at least 1
     """
     if price.is_free:
         return 0
@@ -41,4 +41,5 @@ def expected_msat(price: Price, needs: Needs, ttft_s: float | None, tokens_per_s
     if price.per_minute:
         speed = USUAL_SPEED if tokens_per_s is None else max(LEAST_SPEED, tokens_per_s)
         ms = round(1000 * ((USUAL_TTFT_S if ttft_s is None else ttft_s) + tokens / speed))
-    return price.cost(prompt_tokens=prompt_tokens(needs), completion_tokens=tokens * needs.choices, ms=ms)
+    # At least one: the estimate of a short prompt is of no tokens, and the answer is charged for those it has.
+    return max(1, price.cost(prompt_tokens=prompt_tokens(needs), completion_tokens=tokens * needs.choices, ms=ms))

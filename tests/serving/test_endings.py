@@ -53,6 +53,14 @@ def test_a_price_that_rises_after_the_choice_is_not_charged(start_server, asks):
     assert post(running, **asks).status_code != 200  # now nothing on offer is free
 
 
+def test_nothing_that_costs_anything_satisfies_a_price_of_nothing(start_server):
+    """Not even where only the prompt is charged, and this one is shorter than the estimate can tell."""
+    backend = ScriptedBackend(says("ok"), price=Price(per_mtok_prompt=1_000_000))
+    running = start_server(plugin_of(backend))
+    answer = post(running, route={"max_price": 0})
+    assert answer.json()["error"]["code"] == "model_not_available", answer.text
+
+
 def test_a_whole_answer_that_was_charged_is_sent_though_the_server_stops(start_server, monkeypatch):
     """Its node lets go of the job late, so that the journey has not ended."""
     monkeypatch.setattr("lightphon_core.serving.work.END_S", 20)
