@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from lightphon_core.errors import InvalidRequest
 from lightphon_core.openai.body import typed
 from lightphon_core.openai.route import Name
-from lightphon_core.openai.selection import OPENING_BYTES, Selecting, Selection, selection_of, session_of
+from lightphon_core.openai.selection import OPENING_CHARS, Opening, Selecting, Selection, selection_of, session_of
 from lightphon_core.types import Capability
 
 MAX_CHOICES: Final = 8
@@ -238,23 +238,27 @@ def _read(messages: list[_Message], tool_bytes: int) -> tuple[Prompt, bool]:
     return Prompt(text_bytes, tool_bytes, len(messages), images), developer
 
 
-def _opening(messages: list[_Message]) -> tuple[str | None, str | None]:
+def _opening(messages: list[_Message]) -> tuple[Opening, Opening]:
     """What the system says first, and the user."""
-    system = next((each for each in messages if each.role == "system" or each.role == "developer"), None)
-    user = next((each for each in messages if each.role == "user"), None)
+    system = user = None
+    for message in messages:
+        if message.role == "user":
+            user = user or message
+        elif message.role == "system" or message.role == "developer":
+            system = system or message
+        if system and user:
+            break
     return _start(system), _start(user)
 
 
-def _start(message: _Message | None) -> str | None:
-    """Its text, cut off. The same whether it is a string or in parts, as clients write now this and now that."""
+def _start(message: _Message | None) -> Opening:
+    """Its text. The same whether it is a string or in parts, as clients write now this and now that."""
     if message is None or message.content is None:
-        return None
+        return 0, ""
     if isinstance(message.content, str):
-        return message.content[:OPENING_BYTES]
-    return "".join(
-        (part.text or part.refusal or (part.image_url.url if part.image_url else ""))[:OPENING_BYTES]
-        for part in message.content
-    )
+        return len(message.content), message.content
+    texts = [part.text or part.refusal or (part.image_url.url if part.image_url else "") for part in message.content]
+    return sum(map(len, texts)), "".join(text[:OPENING_CHARS] for text in texts)
 
 
 def _text(part: _Part, at: int, part_at: int) -> str:

@@ -17,8 +17,14 @@ AUTO: Final = "auto"
 """The model id that leaves the choice to the router. After a colon it may say what to look for: "auto:fast"."""
 MAX_MODELS: Final = 8
 """The most that `models` may name."""
-OPENING_BYTES: Final = 65_536
-"""What is looked at of each message that begins a conversation."""
+OPENING_CHARS: Final = 4096
+"""What is looked at of the text of each message that begins a conversation, apart from how long it is."""
+
+Opening = tuple[int, str]
+"""The length of such a text in characters, and its first `OPENING_CHARS` at most; a text that is longer may be given
+whole. (0, "") where nothing is said."""
+
+_NO_FILTERS: Final = Filters()
 
 
 class Selecting(Struct):
@@ -47,6 +53,8 @@ def selection_of(asked: Selecting) -> Selection:
     Raises:
         InvalidRequest: No model is named, `auto` is asked for in two ways, or `route` is wrong.
     """
+    if asked.model is not None and not asked.models and asked.route is None and not asked.model.startswith(AUTO):
+        return Selection(asked.model, filters=_NO_FILTERS)  # what nearly all ask for
     named = [(asked.model, "model")] if asked.model is not None else []
     named += [(name, f"models[{at}]") for at, name in enumerate(asked.models or ())]
     if not named:
@@ -59,7 +67,7 @@ def selection_of(asked: Selecting) -> Selection:
             raise InvalidRequest(f"'{param}' asks for auto again, in another way. Name it once.", param=param)
         focus = focus or own
     model, *fallbacks = wanted
-    filters = Filters() if asked.route is None else filters_of(asked.route, "route")
+    filters = _NO_FILTERS if asked.route is None else filters_of(asked.route, "route")
     return Selection(model, focus, tuple(fallbacks), filters)
 
 
@@ -81,7 +89,7 @@ def read_model(name: str, param: str = "model") -> tuple[str | None, Focus | Non
         raise InvalidRequest(f"Invalid value for '{param}'. It must be one of: {AUTO}, {words}.", param=param) from None
 
 
-def session_of(asked: Selecting, header: str | None, opening: Sequence[str | None]) -> bytes | None:
+def session_of(asked: Selecting, header: str | None, opening: Sequence[Opening]) -> bytes | None:
     """A digest that is the same for requests that go on from one another; None where nothing tells.
 
     That is what the client calls its session: in the body, in `header` (x-session-id), or as its key of a prompt cache.
@@ -89,20 +97,17 @@ def session_of(asked: Selecting, header: str | None, opening: Sequence[str | Non
     """
     if name := asked.session_id or header:
         return session_named(name)
-    if asked.prompt_cache_key:
-        return _digest(b"cache key", asked.prompt_cache_key)
-    return _digest(b"opening", *opening) if any(opening) else None
+    if key := asked.prompt_cache_key:
+        return _digest(b"cache key", (len(key), key))
+    return _digest(b"opening", *opening) if any(length for length, _ in opening) else None
 
 
 def session_named(name: str) -> bytes:
     """The digest of a session that the client has a name for."""
-    return _digest(b"name", name)
+    return _digest(b"name", (len(name), name))
 
 
-def _digest(kind: bytes, *texts: str | None) -> bytes:
+def _digest(kind: bytes, *texts: Opening) -> bytes:
     """Of each text its length goes first, so that no two lists of texts look the same."""
-    digest = hashlib.blake2b(digest_size=32, person=kind)
-    for text in texts:
-        start = (text or "")[:OPENING_BYTES].encode()[:OPENING_BYTES]
-        digest.update(b"%d:%b" % (len(start), start))
-    return digest.digest()
+    parts = [f"{length}:{text[:OPENING_CHARS]}" for length, text in texts]
+    return hashlib.blake2b("".join(parts).encode(), digest_size=32, person=kind).digest()

@@ -35,6 +35,7 @@ class Place:
 
     def answered(self) -> None:
         """The first output is there."""
+        self._places.occupancy.heard(self.entry.key, self)
         self._places.breakers.answered(self._trial)
 
     def succeeded(self, *, ttft_s: float, tokens: int, seconds: float) -> None:
@@ -65,6 +66,7 @@ class Place:
         """Its work has ended, or never began."""
         if not self._left:
             self._left = True
+            self._places.occupancy.heard(self.entry.key, self)
             self._places.occupancy.left(self.entry.key, self.slots)
             self._places.freed(self.entry)
 
@@ -94,7 +96,9 @@ class Places:
             if self.has_room(candidate, slots):
                 key = candidate.entry.key
                 self.occupancy.took(key, slots)
-                return Place(candidate, slots, self, self.breakers.began(key))
+                place = Place(candidate, slots, self, self.breakers.began(key))
+                self.occupancy.awaits(key, place, candidate.stats.ttft_s)
+                return place
         return None
 
     def has_room(self, candidate: Ranked, slots: int = 1) -> bool:

@@ -117,7 +117,8 @@ def test_different_beginnings_are_different_sessions() -> None:
         said(("user", "é" * 20_000 + "x")),
     ]
     assert len(set(beginnings)) == len(beginnings)
-    assert said(("user", "é" * 40_000)) == said(("user", "é" * 50_000)), "only how it begins is looked at"
+    assert said(("user", "é" * 40_000)) == said(("user", "é" * 39_999 + "x")), "only how it begins is looked at"
+    assert said(("user", "é" * 40_000)) != said(("user", "é" * 40_001)), "and how long it is"
 
 
 def test_where_nothing_tells_there_is_no_session() -> None:

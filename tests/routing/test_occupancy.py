@@ -4,7 +4,7 @@ import pytest
 
 from lightphon_core import Backend, Load, Model, Node, Offer
 from lightphon_core.routing.catalogue import Entry
-from lightphon_core.routing.occupancy import LONGEST_FULL_S, Occupancy
+from lightphon_core.routing.occupancy import LONGEST_FULL_S, OVERDUE_S, Occupancy
 
 
 class Silent(Backend):
@@ -63,6 +63,33 @@ def test_one_that_says_it_is_full_is_left_alone_for_as_long_as_it_says(entries):
     assert occupancy.with_room(entries) == {a.key}
     occupancy.overloaded(a.key, None)
     assert occupancy.full_for_s(a.key) == 1.0
+
+
+def test_an_offer_with_an_overdue_attempt_is_as_good_as_full_until_it_says_something(entries):
+    now = 10.0
+    occupancy = Occupancy(lambda: now)
+    new, known = entries
+    for entry, ttft_s in ((new, None), (known, 2.0)):
+        for attempt in ("first", "second"):
+            occupancy.awaits(entry.key, attempt, ttft_s)
+            now += 1.0
+        occupancy.took(entry.key)
+    now = 14.9
+    assert [occupancy.load(entry) for entry in entries] == [Load(busy=1), Load(busy=1)]
+    now = 10.0 + OVERDUE_S
+    assert [occupancy.load(entry) for entry in entries] == [Load(busy=1, queued=2), Load(busy=1)]
+    assert occupancy.has_room(new, occupancy.load(new)), "where there is no other it may be tried"
+    occupancy.heard(new.key, "first")
+    assert not occupancy.is_overdue(new.key)
+    now = 16.0
+    assert occupancy.is_overdue(new.key)
+    occupancy.heard(new.key, "second")
+    occupancy.heard(new.key, "second")
+    assert not occupancy.is_overdue(new.key)
+    now = 19.9
+    assert not occupancy.is_overdue(known.key)
+    now = 20.0
+    assert occupancy.is_overdue(known.key), "four times what it usually takes, from when the first began"
 
 
 def test_nothing_of_a_backend_that_fails_to_say_how_busy_it_is_has_room(backend, entries):
