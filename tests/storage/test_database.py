@@ -312,11 +312,12 @@ async def test_a_server_that_went_away_is_unavailable_and_recovers(postgres):
 
 
 async def test_a_replica_that_stopped_in_its_turn_loses_it(postgres, monkeypatch):
-    for name in ("idle_in_transaction_session_timeout", "lock_timeout"):  # as they are, twenty times faster
-        monkeypatch.setitem(postgresql._WRITER, name, int(postgresql._WRITER[name]) // 20)
     url = postgres.create()
+    with Database(url) as database:
+        migrate(database)
+    for name in ("idle_in_transaction_session_timeout", "lock_timeout"):  # as they are, eight times faster
+        monkeypatch.setitem(postgresql._WRITER, name, int(postgresql._WRITER[name]) // 8)
     with Database(url) as stopped, Database(url) as other:
-        migrate(other)
         gate, lost = await held(stopped)  # its transaction is open and does nothing
         assert await other.write(partial(add, name="other")) == "other"  # it waited no longer than that
         gate.opened.set()
