@@ -115,7 +115,7 @@ def system(folder: Path) -> Iterator[tuple[LiveServer, str]]:
         try:
             while not server.gateway.catalogue.entries():
                 assert process.is_alive(), "the simulated node ended before it was on offer"
-                time.sleep(0.02)
+                time.sleep(0.02)  # another process: nothing here is told when its offer arrives
             yield server, keys[Kind.API_KEY]
         finally:
             process.terminate()

@@ -104,7 +104,7 @@ class Fleet(Backend):
             self.loads[offer.id] = Load(busy=offer.slots if everything else self._rng.randint(0, offer.slots))
 
     def serve(self, job: Job) -> AsyncGenerator[bytes, None]:
-        raise NotImplementedError
+        raise NotImplementedError  # requests are ranked here, and sent nowhere
 
 
 @frozen

@@ -74,7 +74,7 @@ class PostgresServer:
             except psycopg.OperationalError:
                 if self._process.poll() is not None or time.monotonic() > deadline:
                     raise RuntimeError((self._directory / "log").read_text()) from None
-                time.sleep(0.02)
+                time.sleep(0.02)  # a starting server tells nobody when it takes connections
             else:
                 return
 

@@ -8,16 +8,15 @@ plugin's settings are the table `[plugins.<name>]` and LIGHTPHON_PLUGINS_<NAME>_
 from lightphon_core.errors import SettingsError
 from lightphon_core.settings.loading import default_config, load, plugin_settings, unknown_variables
 from lightphon_core.settings.reference import markdown, settings_file
+from lightphon_core.settings.requests import LimitSettings, RoutingSettings
 from lightphon_core.settings.sections import (
     DEFAULT_DATA_DIR,
     AccountSettings,
     LedgerSettings,
-    LimitSettings,
     LogSettings,
     PluginsSettings,
     PriceSettings,
     PricingSettings,
-    RoutingSettings,
     ServerSettings,
     Settings,
     StorageSettings,

@@ -14,7 +14,7 @@ from lightphon_core.routing.filters import CONDITIONS, FILTERS
 from lightphon_core.routing.observations import Observations
 from lightphon_core.routing.router import Router, Weighted
 from lightphon_core.routing.scorers.plugin import SCORERS
-from lightphon_core.settings.sections import RoutingSettings
+from lightphon_core.settings import RoutingSettings
 from lightphon_core.types import PriceInForce, PriceSource, Sort
 
 PAGE = Path(__file__).parents[2] / "docs" / "routing.md"
