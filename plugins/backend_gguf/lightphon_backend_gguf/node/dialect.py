@@ -10,7 +10,8 @@ from typing import Any, NoReturn, Self
 
 from attrs import frozen
 
-from lightphon_backend_gguf.node.guard import Guarded
+from lightphon_backend_gguf.node.guard import Guarded, texts
+from lightphon_backend_gguf.node.models.infill import Infill
 from lightphon_backend_gguf.protocol.messages import JobFailed
 
 
@@ -37,10 +38,8 @@ OPENAI = SAMPLING | {
     "messages",
     "prompt",
     "suffix",
-    "echo",
     "input",
     "encoding_format",
-    "dimensions",
     "stream",
     "stream_options",
     "max_tokens",
@@ -90,27 +89,34 @@ class Dialect:
     """What an engine can do, and the names of the parameters that reach it. Names not listed are dropped.
 
     A parameter that asks for what the engine lacks is refused rather than dropped: the answer would not be what was
-    asked for. `choices` is how many an answer may have; above one, CHOICES is among the features.
+    asked for. `choices` is how many an answer may have; above one, CHOICES is among the features. Where INFILL is among
+    them, `infill` says how a prompt with a suffix is written; None for an engine that takes `suffix` itself.
     """
 
     features: frozenset[Feature]
     parameters: frozenset[str]
     choices: int = 1
+    infill: Infill | None = None
 
     @classmethod
-    def of_slots(cls, features: frozenset[Feature], parameters: frozenset[str], slots: int) -> Self:
+    def of_slots(
+        cls, features: frozenset[Feature], parameters: frozenset[str], slots: int, infill: Infill | None = None
+    ) -> Self:
         """Of an engine that has so many slots, of which each choice takes one: with one slot there is one choice."""
         if Feature.CHOICES not in features or slots == 1:
-            return cls(features - {Feature.CHOICES}, parameters)
-        return cls(features, parameters, slots)
+            return cls(features - {Feature.CHOICES}, parameters, infill=infill)
+        return cls(features, parameters, slots, infill)
 
     def prepare(self, request: Guarded, model: str) -> bytes:
         """The body as the engine gets it, with `model` as its model. JobFailed ("refused") if it must not."""
         fields = {name: value for name, value in request.items() if value is not None}
         self._check(fields)
+        self._check_choices(request, fields)
         kept = {name: value for name, value in fields.items() if name in self.parameters}
         if isinstance(messages := kept.get("messages"), list):
             kept["messages"] = [self._message(message) for message in messages]
+        if prompts := texts(request, "prompt"):
+            kept |= self._prompt(prompts, kept.pop("suffix", ""))
         return json.dumps({**kept, "model": model}, separators=(",", ":")).encode()
 
     def _check(self, fields: dict[str, Any]) -> None:
@@ -131,11 +137,32 @@ class Dialect:
                 # Zero is a number of log probabilities, except that bool's False is zero too.
                 if fields.get(name, False) is not False:
                     _unsupported("log probabilities", name)
+        if Feature.INFILL not in self.features and fields.get("suffix"):
+            _unsupported("infill", "suffix")
+        if Feature.EMBEDDING not in self.features and "input" in fields:
+            _unsupported("embeddings", "input")
+        if fields.get("echo", False) is not False:
+            _unsupported("echo of the prompt", "echo")
+
+    def _check_choices(self, request: Guarded, fields: dict[str, Any]) -> None:
+        """Refuse more choices than the engine makes at once: `n` for each prompt."""
         n = fields.get("n", 1)
         if type(n) is not int or not 1 <= n <= self.choices:
             if self.choices == 1:
                 _unsupported("more than one choice", "n")
             raise JobFailed("refused", f"'n' must be a whole number from 1 to {self.choices} here.", param="n")
+        if len(texts(request, "prompt")) * n > self.choices:
+            if self.choices == 1:
+                _unsupported("more than one choice", "prompt")
+            raise JobFailed("refused", f"This model answers {self.choices} prompts at once.", param="prompt")
+
+    def _prompt(self, prompts: list[str], suffix: str) -> dict[str, Any]:
+        """The prompt and, for an engine that takes it itself, the suffix. One prompt is always a text: not every engine
+        takes lists."""
+        if suffix and self.infill is not None:
+            prompts, suffix = [self.infill.prompt(prompt, suffix) for prompt in prompts], ""
+        fields: dict[str, Any] = {"prompt": prompts[0] if len(prompts) == 1 else prompts}
+        return {**fields, "suffix": suffix} if suffix else fields
 
     def _message(self, message: dict[str, Any]) -> dict[str, Any]:
         """A message without nulls, its role one that templates know, with images only for who sees them."""

@@ -38,8 +38,8 @@ _IMAGE = re.compile(r"data:image/[a-z0-9.+-]{1,40};base64,[A-Za-z0-9+/]*={0,2}")
 
 
 def guarded(body: bytes) -> Guarded:
-    """The request in a body; of a repeated member, the last. JobFailed ("refused") if it is no JSON object, or if a
-    message holds what an engine might fetch or open."""
+    """The request in a body; of a repeated member, the last. JobFailed ("refused") if it is no JSON object, if a
+    message holds what an engine might fetch or open, or if what else is to be read is no text."""
     try:
         request = json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError):
@@ -51,7 +51,24 @@ def guarded(body: bytes) -> Guarded:
         if not isinstance(messages, list):
             raise _refused("The messages are not a list.", "messages")
         request["messages"] = [_message(message) for message in messages]
+    for name in ("prompt", "input"):
+        value = request.get(name)
+        if not (value is None or isinstance(value, str) or _is_texts(value)):
+            # Token ids could be any tokens; objects name pictures and sounds.
+            raise _refused(f"'{name}' is neither a text nor a list of texts.", name)
+    if not isinstance(request.get("suffix"), str | None):
+        raise _refused("'suffix' is not a text.", "suffix")
     return Guarded(request)
+
+
+def texts(request: Guarded, name: str) -> list[str]:
+    """What a request has under "prompt" or "input", as a list; empty where it has nothing."""
+    value = request.get(name)
+    return [value] if isinstance(value, str) else value or []
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(each, str) for each in value)
 
 
 def _message(message: Any) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from attrs import asdict, frozen
 from lightphon_backend_gguf.node.dialect import LLAMA_CPP, Dialect, Feature
 from lightphon_backend_gguf.node.engines.base import Engine, EngineError
 from lightphon_backend_gguf.node.engines.child import Child, ChildFailed
+from lightphon_backend_gguf.node.models.infill import Infill
 from lightphon_backend_gguf.node.serving.served import Endpoint
 
-FEATURES = frozenset(Feature) - {Feature.VISION, Feature.INFILL}
-"""What llama.cpp's server can do with a single model file, and several slots."""
+FEATURES = frozenset(Feature) - {Feature.VISION, Feature.INFILL, Feature.EMBEDDING}
+"""What llama.cpp's server can do with any model that writes text, and several slots."""
 
 _WORKER = "lightphon_backend_gguf.node.engines.llamacpp_worker"
 _TELLING = (
@@ -32,7 +33,8 @@ class LlamaCppSettings:
     `alias` is the model name that the server answers to. `slots` requests run at once, each with `context` tokens for
     prompt and answer together. `threads` compute. `gpu_layers` go to a GPU, where llama.cpp was built for one; -1 is as
     many as fit. `batch` is how many prompt tokens are computed in one step, between which nothing can be cancelled;
-    None chooses by the device. `embedding` serves vectors instead of text.
+    None chooses by the device. `embedding` serves vectors too; `mean_pooling` makes one of them out of those of a
+    text's tokens, where the file does not say how. `infill` is what `read_infill` found.
     """
 
     path: Path
@@ -43,6 +45,8 @@ class LlamaCppSettings:
     gpu_layers: int = -1
     batch: int | None = None
     embedding: bool = False
+    mean_pooling: bool = False
+    infill: Infill | None = None
 
 
 class LlamaCpp(Engine):
@@ -51,7 +55,7 @@ class LlamaCpp(Engine):
     def __init__(self, settings: LlamaCppSettings) -> None:
         self._settings = settings
         self._child = Child(_WORKER)
-        self.dialect = Dialect.of_slots(FEATURES, LLAMA_CPP, settings.slots)
+        self.dialect = dialect(settings.slots, embedding=settings.embedding, infill=settings.infill)
 
     @property
     def pid(self) -> int | None:
@@ -76,6 +80,12 @@ class LlamaCpp(Engine):
 
     async def stop(self) -> None:
         await self._child.stop()
+
+
+def dialect(slots: int, *, embedding: bool, infill: Infill | None) -> Dialect:
+    """What llama.cpp's server may be asked with so many slots. It would take `suffix` for nothing."""
+    has = {Feature.EMBEDDING: embedding, Feature.INFILL: infill is not None}
+    return Dialect.of_slots(FEATURES | {feature for feature in has if has[feature]}, LLAMA_CPP, slots, infill)
 
 
 def load_error(stderr: str) -> str | None:

@@ -59,6 +59,8 @@ def _parameters(spec: dict[str, Any]) -> Any:
     # Finds how many layers a GPU can hold, by a trial load that a CPU does not need.
     params.fit_params = gpu
     params.embedding = spec["embedding"]
+    if spec["mean_pooling"]:
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     params.kv_unified = False
     params.cache_ram_mib = 0
     params.ui = False

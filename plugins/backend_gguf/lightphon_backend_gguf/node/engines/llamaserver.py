@@ -8,10 +8,10 @@ from pathlib import Path
 
 from attrs import frozen
 
-from lightphon_backend_gguf.node.dialect import LLAMA_CPP, Dialect
 from lightphon_backend_gguf.node.engines.base import Engine, EngineError
 from lightphon_backend_gguf.node.engines.child import Child, ChildFailed
-from lightphon_backend_gguf.node.engines.llamacpp import FEATURES, load_error
+from lightphon_backend_gguf.node.engines.llamacpp import dialect, load_error
+from lightphon_backend_gguf.node.models.infill import Infill
 from lightphon_backend_gguf.node.serving.served import Endpoint
 from lightphon_backend_gguf.node.serving.upstream import Upstream
 
@@ -48,6 +48,8 @@ class LlamaServerSettings:
     gpu_layers: int | None = None
     batch: int | None = None
     embedding: bool = False
+    mean_pooling: bool = False
+    infill: Infill | None = None
 
 
 class LlamaServer(Engine):
@@ -56,7 +58,7 @@ class LlamaServer(Engine):
     def __init__(self, settings: LlamaServerSettings) -> None:
         self._settings = settings
         self._child = Child(_WORKER)
-        self.dialect = Dialect.of_slots(FEATURES, LLAMA_CPP, settings.slots)
+        self.dialect = dialect(settings.slots, embedding=settings.embedding, infill=settings.infill)
 
     @property
     def pid(self) -> int | None:
@@ -115,7 +117,7 @@ class LlamaServer(Engine):
 
 def arguments(settings: LlamaServerSettings, port: int) -> list[str]:
     """The command line, without the program: nothing secret, and nothing that anybody but the operator said."""
-    given = {
+    given: dict[str, object] = {
         "--model": settings.path.absolute(),
         "--alias": settings.alias,
         "--host": "127.0.0.1",
@@ -133,6 +135,8 @@ def arguments(settings: LlamaServerSettings, port: int) -> list[str]:
         batch = max(batch or 0, settings.context)
     if batch:
         given |= {"--batch-size": batch, "--ubatch-size": batch}
+    if settings.mean_pooling:
+        given["--pooling"] = "mean"
     flags = ["--no-slots", *(["--embeddings"] if settings.embedding else [])]
     return [text for name, value in given.items() for text in (name, str(value))] + flags
 

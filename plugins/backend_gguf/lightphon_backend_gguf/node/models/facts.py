@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lightphon_backend_gguf.node.models.file_names import stem
@@ -151,16 +151,18 @@ def facts(
     model_id: str | None = None,
     context: int | None = None,
     file_bytes: int | None = None,
+    besides: Iterable[str] = (),
 ) -> ModelFacts:
     """The facts of one model.
 
     `model_id` is the operator's own name for it. `context` is how many tokens the operator grants one request; what
-    is offered is never more than the length the model was trained for.
+    is offered is never more than the length the model was trained for. `besides` are capabilities that its header
+    does not tell.
     """
     architecture = _text(header, "general.architecture")
     return ModelFacts(
         id=model_id or identifier(header, file_name),
-        capabilities=capabilities(header, file_name),
+        capabilities=tuple(sorted({*capabilities(header, file_name), *besides})),
         context_length=served_context(header, context),
         maker=maker(header, file_name),
         params_b=params_b(header),
@@ -252,9 +254,13 @@ def capabilities(header: Header, file_name: str) -> tuple[str, ...]:
 
 def is_embedding(header: Header) -> bool:
     """Whether the model turns text into vectors rather than into more text."""
-    architecture = _text(header, "general.architecture")
-    pooling = header.metadata.get(f"{architecture}.pooling_type", 0)
-    return "bert" in architecture or (isinstance(pooling, int) and pooling > 0)
+    return "bert" in _text(header, "general.architecture") or has_pooling(header)
+
+
+def has_pooling(header: Header) -> bool:
+    """Whether the file says how the vectors of a text's tokens become one."""
+    pooling = header.metadata.get(f"{_text(header, 'general.architecture')}.pooling_type", 0)
+    return isinstance(pooling, int) and pooling > 0
 
 
 def _text(header: Header, key: str) -> str:

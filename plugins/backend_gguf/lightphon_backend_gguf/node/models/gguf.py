@@ -1,4 +1,4 @@
-"""Reads the header of a GGUF file: metadata and tensor table, never the tensors, never a vocabulary.
+"""Reads the header of a GGUF file: metadata and tensor table, never the tensors; a vocabulary is for `vocabulary`.
 
 Pure: it takes an open binary file and trusts none of it. Every length is checked against what is left of the file
 before it is read or skipped, so that a truncated or hostile header gives one `GgufError` in bounded time and memory.
@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from math import prod
 from typing import BinaryIO
 
-from attrs import frozen
+from attrs import field, frozen
 
 Scalar = int | float | bool | str
 Value = Scalar | tuple[Scalar, ...]
@@ -106,12 +106,24 @@ class Tensor:
 
 
 @frozen
+class Array:
+    """A long array that was stepped over: the number of its type, how many values, and the bytes where they are."""
+
+    kind: int
+    count: int
+    start: int
+    end: int
+
+
+@frozen
 class Header:
-    """What a GGUF file says of itself. `data_start` is where the tensors begin, in bytes."""
+    """What a GGUF file says of itself. `data_start` is where the tensors begin, in bytes. `arrays` are those that are
+    not in `metadata`, all of which lie within the file."""
 
     metadata: Mapping[str, Value]
     tensors: tuple[Tensor, ...]
     data_start: int
+    arrays: Mapping[str, Array] = field(factory=dict)
 
     @property
     def end(self) -> int:
@@ -136,15 +148,18 @@ def read_header(file: BinaryIO, *, keep: Collection[str] = ()) -> Header:
     if tensors > _MAX_ENTRIES or entries > _MAX_ENTRIES:
         raise GgufError("The GGUF header is damaged: it announces more entries than any model has.")
     metadata: dict[str, Value] = {}
+    arrays: dict[str, Array] = {}
     for _ in range(entries):
         key, value = _entry(cursor, keep)
-        if value is not None:
+        if isinstance(value, Array):
+            arrays[key] = value
+        else:
             metadata[key] = value
     table = tuple(_tensor(cursor) for _ in range(tensors))
     alignment = metadata.get("general.alignment", 32)
     if not isinstance(alignment, int) or not 0 < alignment <= _CHUNK:
         raise GgufError("The GGUF header is damaged: the alignment of its tensors is out of range.")
-    header = Header(metadata, table, data_start=-(-cursor.position // alignment) * alignment)
+    header = Header(metadata, table, -(-cursor.position // alignment) * alignment, arrays)
     if table and header.end > size:
         raise GgufError(f"The GGUF file is incomplete: it has {size:,} of at least {header.end:,} bytes.")
     return header
@@ -235,8 +250,8 @@ class _Cursor:
                 count -= 1
 
 
-def _entry(cursor: _Cursor, keep: Collection[str]) -> tuple[str, Value | None]:
-    """The next key and its value; None for an array that is too long to keep."""
+def _entry(cursor: _Cursor, keep: Collection[str]) -> tuple[str, Value | Array]:
+    """The next key and its value, or where an array is that is too long to keep."""
     key, kind = cursor.string(), cursor.u32()
     if kind != _ARRAY:
         return key, cursor.scalar(kind)
@@ -245,13 +260,14 @@ def _entry(cursor: _Cursor, keep: Collection[str]) -> tuple[str, Value | None]:
         raise GgufError("The GGUF header is damaged: an array in it is too long.")
     if count <= MAX_KEPT_ARRAY or key in keep:
         return key, tuple(cursor.scalar(kind) for _ in range(count))
+    start = cursor.position
     if kind == _STRING:
         cursor.skip_strings(count)
     elif kind in _SCALARS:
         cursor.skip(count * _SCALARS[kind].size)
     else:
         raise GgufError(f"The GGUF header is damaged: there is no array of type {kind}.")
-    return key, None
+    return key, Array(kind, count, start, cursor.position)
 
 
 def _tensor(cursor: _Cursor) -> Tensor:

@@ -32,7 +32,8 @@ def _between(low: float, high: float) -> Any:
 
 @frozen
 class ModelTable:
-    """One `[[model]]`. What is left out is as `[node]` says. `memory_limit` is in GiB."""
+    """One `[[model]]`. What is left out is as `[node]` says. `memory_limit` is in GiB. With `embedding` a model that
+    writes text makes vectors too."""
 
     model: str
     name: str | None = None
@@ -41,6 +42,7 @@ class ModelTable:
     slots: int | None = _between(1, 1024)
     context: int | None = _between(16, 2**31 - 1)
     memory_limit: float | None = _between(*MEMORY_LIMITS_GIB)
+    embedding: bool | None = None
 
 
 @frozen
@@ -137,7 +139,7 @@ def _table(values: Any, cls: type[T], where: str) -> T:
         raise ConfigError(f"{where} {said}.") from None
 
 
-_KINDS = {str: "a text", int: "a whole number", float: "a number", list: "a list of texts"}
+_KINDS = {bool: "true or false", str: "a text", int: "a whole number", float: "a number", list: "a list of texts"}
 
 
 def _unknown(key: str, known: Mapping[str, Any]) -> str:

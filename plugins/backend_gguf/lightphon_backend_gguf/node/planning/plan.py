@@ -15,9 +15,17 @@ from lightphon_backend_gguf.node.engines.kinds import ENGINES, EngineSettings, e
 from lightphon_backend_gguf.node.engines.listing import Listed
 from lightphon_backend_gguf.node.engines.llamacpp import LlamaCppSettings
 from lightphon_backend_gguf.node.engines.llamaserver import LlamaServerSettings
-from lightphon_backend_gguf.node.models.facts import facts, is_embedding, plain_id, read_model, training_context
+from lightphon_backend_gguf.node.models.facts import (
+    facts,
+    has_pooling,
+    is_embedding,
+    plain_id,
+    read_model,
+    training_context,
+)
 from lightphon_backend_gguf.node.models.file_names import parts_of
 from lightphon_backend_gguf.node.models.gguf import Header
+from lightphon_backend_gguf.node.models.infill import Infill, read_infill
 from lightphon_backend_gguf.node.models.memory import cache_bytes, memory_limit
 from lightphon_backend_gguf.node.models.sources import ServerSource
 from lightphon_backend_gguf.node.planning.locate import Located
@@ -88,8 +96,16 @@ def _plan_file(located: Located, path: Path, threads: int) -> Planned:
         raise PlanError(f"{path}: its part {missing[0].name} is not in the same folder.")
     size = sum(part.stat().st_size for part in parts)
     context = _granted_context(header, wish.context)
-    model = facts(header, file_name=path.name, model_id=located.model_id, context=context, file_bytes=size)
-    name, settings = _settings(wish, path, header, alias=model.id, context=context, threads=threads)
+    infill = None if is_embedding(header) else read_infill(path, header)
+    model = facts(
+        header,
+        file_name=path.name,
+        model_id=located.model_id,
+        context=context,
+        file_bytes=size,
+        besides=[word for word, there in (("infill", infill is not None), ("embedding", wish.embedding)) if there],
+    )
+    name, settings = _settings(wish, path, header, infill, alias=model.id, context=context, threads=threads)
     slots = getattr(settings, "slots", 1)
     cache = cache_bytes(header, slots * context)
     model = evolve(model, capabilities=offered(model.capabilities, engine_for(settings).dialect.features))
@@ -105,28 +121,51 @@ def _plan_file(located: Located, path: Path, threads: int) -> Planned:
 
 
 def _settings(
-    wish: Wish, path: Path, header: Header, *, alias: str, context: int, threads: int
+    wish: Wish, path: Path, header: Header, infill: Infill | None, *, alias: str, context: int, threads: int
 ) -> tuple[str, EngineSettings]:
     """The engine that is wished for: its name and its settings. `llama-server=PATH` names the program as well."""
     kind, _, program = (wish.engine or ENGINES[0]).partition("=")
-    embedding = is_embedding(header)
+    embedding = wish.embedding or is_embedding(header)
+    pooling = embedding and not has_pooling(header)
     match kind, program:
         case "llama.cpp", "":
-            return kind, LlamaCppSettings(path, alias, wish.slots, context, threads, embedding=embedding)
+            return kind, LlamaCppSettings(
+                path,
+                alias,
+                wish.slots,
+                context,
+                threads,
+                embedding=embedding,
+                mean_pooling=pooling,
+                infill=infill,
+            )
         case "ctransformers", "":
+            if wish.embedding:
+                raise PlanError(f"{path}: ctransformers makes no embeddings; leave embedding out, or take llama.cpp.")
             return kind, CTransformersSettings(path, alias, context, threads)
         case "llama-server", _:
             binary = shutil.which(program or kind)
             if binary is None:
                 raise PlanError(f"There is no program {program or kind}: name it as --engine llama-server=PATH.")
-            server = LlamaServerSettings(Path(binary), path, alias, wish.slots, context, threads, embedding=embedding)
-            return kind, server
+            return kind, LlamaServerSettings(
+                Path(binary),
+                path,
+                alias,
+                wish.slots,
+                context,
+                threads,
+                embedding=embedding,
+                mean_pooling=pooling,
+                infill=infill,
+            )
     raise PlanError(f"--engine: {wish.engine} is not one of {', '.join(ENGINES)}.")
 
 
 async def _plan_server(located: Located, source: ServerSource, key: str) -> list[Planned]:
     if located.wish.engine is not None:
         raise PlanError(f"{source.url}: a server that runs already has its engine; leave --engine out.")
+    if located.wish.embedding:
+        raise PlanError(f"{source.url}: a server that runs already says itself what it does; leave embedding out.")
     try:
         url = base_url(source.url)
     except ValueError as error:

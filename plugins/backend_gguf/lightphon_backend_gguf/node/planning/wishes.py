@@ -37,7 +37,8 @@ class Given:
 class Wish:
     """One MODEL, and how it is to be served. `slots` jobs at once, of no more than the node runs in all; `context` in
     tokens for each, None for the usual; without an `engine` the default, without a `price` the server's. An engine of
-    the node's own that holds more than `memory_limit` bytes is started again; None: what fits the model."""
+    the node's own that holds more than `memory_limit` bytes is started again; None: what fits the model. `embedding`
+    wants vectors of a model that writes text."""
 
     source: Source
     name: str | None = None
@@ -46,6 +47,7 @@ class Wish:
     slots: int = DEFAULT_SLOTS
     context: int | None = None
     memory_limit: int | None = None
+    embedding: bool = False
 
 
 def wishes(given: Given, config: NodeConfig) -> list[Wish]:
@@ -72,6 +74,7 @@ def wishes(given: Given, config: NodeConfig) -> list[Wish]:
                 slots=slots if most is None else min(slots, most),
                 context=given.context or told.context or config.node.context,
                 memory_limit=_bytes(given.memory_limit or told.memory_limit or config.node.memory_limit),
+                embedding=bool(told.embedding),
             )
         )
     return found
