@@ -115,8 +115,9 @@ class Dialect:
         kept = {name: value for name, value in fields.items() if name in self.parameters}
         if isinstance(messages := kept.get("messages"), list):
             kept["messages"] = [self._message(message) for message in messages]
-        if prompts := texts(request, "prompt"):
-            kept |= self._prompt(prompts, kept.pop("suffix", ""))
+        suffix = kept.pop("suffix", "")
+        if "prompt" in kept:
+            kept |= self._prompt(texts(request, "prompt"), suffix)
         return json.dumps({**kept, "model": model}, separators=(",", ":")).encode()
 
     def _check(self, fields: dict[str, Any]) -> None:

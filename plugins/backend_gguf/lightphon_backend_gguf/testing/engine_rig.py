@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import struct
+from base64 import b64decode
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -25,6 +28,7 @@ CANCEL_S = 2.0
 CONTEXT = 512
 LONG = 2**17
 CHAT = "/v1/chat/completions"
+PLAIN = "/v1/completions"
 
 
 class Bench(Protocol):
@@ -73,8 +77,10 @@ class Asked:
     def post(self, path: str = CHAT, **body: Any) -> AsyncGenerator[bytes, None]:
         """The bytes of an answer."""
         content = {"messages": [{"role": "user", "content": "Hi"}]} if path == CHAT else {}
-        sent = json.dumps({"model": "of the gateway", "temperature": 0, "stream": True, **content, **body}).encode()
-        return self.upstream.post(self.endpoint, path, sent, timeout_s=PATIENCE_S)
+        sent = {"model": "of the gateway", **content, **body}
+        if path != "/v1/embeddings":
+            sent = {"temperature": 0, "stream": True, **sent}
+        return self.upstream.post(self.endpoint, path, json.dumps(sent).encode(), timeout_s=PATIENCE_S)
 
     async def events(self, path: str = CHAT, **body: Any) -> list[Any]:
         """The decoded events of a streamed answer that was ended properly."""
@@ -88,9 +94,15 @@ class Asked:
         """The text of an answer, and its finish reason."""
         return said(await self.events(path, **body))
 
-    async def refusal(self, **body: Any) -> JobFailed:
+    async def embeds(self, texts: list[str]) -> Any:
+        """The decoded answer to a request for the vectors of some texts, as the core asks for them."""
+        parts = self.post("/v1/embeddings", input=texts, encoding_format="base64")
+        async with within(PATIENCE_S, "an answer ends"), aclosing(parts):
+            return json.loads(b"".join([part async for part in parts]))
+
+    async def refusal(self, path: str = CHAT, **body: Any) -> JobFailed:
         """Why the engine does not take a request."""
-        failed = await raised(JobFailed, self.events(**body), "such a request is refused")
+        failed = await raised(JobFailed, self.events(path, **body), "such a request is refused")
         assert failed.kind == "refused", f"what is the request's fault is refused, not {failed.kind}"
         return failed
 
@@ -113,6 +125,35 @@ def said(events: list[Any]) -> tuple[str, str | None]:
     reasons = [choice["finish_reason"] for choice in choices if choice.get("finish_reason")]
     assert len(reasons) == 1, "an answer ends with one finish_reason"
     return "".join(map(text_of, events)), reasons[0]
+
+
+def choices_of(events: list[Any]) -> list[tuple[str, str]]:
+    """The text and the finish reason of each choice of a streamed plain completion, in order."""
+    choices = sorted((choice for event in events for choice in event["choices"]), key=lambda choice: choice["index"])
+    found: list[tuple[str, str]] = []
+    for index, parts in groupby(choices, key=lambda choice: choice["index"]):
+        assert index == len(found), "choices are numbered from 0"
+        text, reasons = "", []
+        for part in parts:
+            text += part["text"]
+            reasons += [part["finish_reason"]] if part.get("finish_reason") else []
+        assert len(reasons) == 1, "each choice ends with one finish_reason"
+        found.append((text, reasons[0]))
+    return found
+
+
+def vectors_of(answer: Any) -> list[tuple[float, ...]]:
+    """The vectors of an answer, in the order of the texts: of base64 (little-endian 32-bit floats), or lists."""
+    found = sorted(answer["data"], key=lambda item: item["index"])
+    assert [item["index"] for item in found] == list(range(len(found))), "vectors are numbered from 0"
+    return [_vector(item["embedding"]) for item in found]
+
+
+def _vector(value: Any) -> tuple[float, ...]:
+    if isinstance(value, str):
+        data = b64decode(value, validate=True)
+        return struct.unpack(f"<{len(data) // 4}f", data)
+    return tuple(value)
 
 
 def text_of(event: Any) -> str:

@@ -59,12 +59,14 @@ REASONING_TEMPLATE = """\
 class Script:
     """What a model says: `pieces`, one token each, joined without a separator; for ever again if `loop`.
 
-    Pieces are unique, and none is a single printable ASCII character.
+    Pieces are unique, and none is a single printable ASCII character. `marks` are control tokens; with them the model
+    says its text after the last of them, and nothing after anything else.
     """
 
     pieces: tuple[str, ...]
     template: str | None = CHAT_TEMPLATE
     loop: bool = False
+    marks: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -73,7 +75,15 @@ class Script:
 
     def write(self, path: Path, *, name: str = "Tiny Script", context: int = 4096) -> Path:
         """Write the model to `path`, and return it."""
-        return build(path, self.pieces, template=self.template, name=name, context=context, loop=self.loop)
+        return build(
+            path,
+            self.pieces,
+            template=self.template,
+            name=name,
+            context=context,
+            loop=self.loop,
+            marks=self.marks,
+        )
 
 
 GREETING = Script(("Hello", " from", " a", " scripted", " model,", " Grüße", " 😀"))
@@ -96,6 +106,9 @@ REASONING = Script(
 )
 """Thinks "Two and two make four.", then says "It is 4."."""
 
+INFILL = Script((" filled", " in"), template=None, marks=("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"))
+"""Fills in what is missing between a prompt and its suffix; a plain prompt is followed by nothing."""
+
 
 def build(
     path: Path,
@@ -107,20 +120,25 @@ def build(
     loop: bool = False,
     embedding: bool = False,
     certainty: float = 30.0,
+    marks: Sequence[str] = (),
+    mark_ids: Sequence[str] = (),
 ) -> Path:
     """Write a model that says `pieces`, and return `path`.
 
     `context` is the training length in tokens. `template=None` leaves a model without chat. `embedding` marks it as a
     model for embeddings (mean pooling). `certainty` is how far the next piece is ahead of all others; near 0.02 even a
-    temperature of 1 makes the text random. ValueError where two tokens would be equal.
+    temperature of 1 makes the text random. `marks` are as in `Script`; `mark_ids` are metadata keys that name them, in
+    the same order. ValueError where two tokens would be equal.
     """
-    vocabulary = _Vocabulary.of(pieces)
+    vocabulary = _Vocabulary.of(pieces, marks)
     width = -(-len(vocabulary.tokens) // 32) * 32
     writer = gguf.GGUFWriter(path, "llama")
     _add_metadata(writer, vocabulary, width, name=name, context=context, template=template)
     if embedding:
         writer.add_pooling_type(gguf.PoolingType.MEAN)
-    for tensor, values in _tensors(vocabulary, width, loop=loop, logit=certainty).items():
+    for key, mark in zip(mark_ids, marks, strict=False):
+        writer.add_uint32(key, vocabulary.tokens.index(mark.encode()))
+    for tensor, values in _tensors(vocabulary, width, loop=loop, logit=certainty, marked=bool(marks)).items():
         writer.add_tensor(f"{tensor}.weight", values)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -131,7 +149,8 @@ def build(
 
 @frozen
 class _Vocabulary:
-    """A SentencePiece vocabulary: control tokens, the 256 bytes, ASCII, ChatML's marks; from `first` on, the pieces."""
+    """A SentencePiece vocabulary: control tokens, the 256 bytes, ASCII, ChatML's marks, the script's; from `first` on,
+    the pieces."""
 
     tokens: list[bytes]
     types: list[int]
@@ -142,7 +161,7 @@ class _Vocabulary:
     END = 2
 
     @classmethod
-    def of(cls, pieces: Sequence[str]) -> "_Vocabulary":
+    def of(cls, pieces: Sequence[str], marks: Sequence[str]) -> "_Vocabulary":
         kinds = gguf.TokenType
         entries: list[tuple[bytes, int]] = [
             (b"<unk>", kinds.UNKNOWN),
@@ -151,7 +170,7 @@ class _Vocabulary:
         ]
         entries += [(b"<0x%02X>" % byte, kinds.BYTE) for byte in range(256)]
         entries += [(character.encode(), kinds.NORMAL) for character in "\u2581" + "".join(map(chr, range(33, 127)))]
-        entries += [(mark, kinds.CONTROL) for mark in (b"<|im_start|>", b"<|im_end|>")]
+        entries += [(mark.encode(), kinds.CONTROL) for mark in ("<|im_start|>", "<|im_end|>", *marks)]
         first = len(entries)
         entries += [(piece.replace(" ", "\u2581").encode(), kinds.NORMAL) for piece in pieces]
         tokens = [token for token, _ in entries]
@@ -190,13 +209,15 @@ def _add_metadata(
         writer.add_chat_template(template)
 
 
-def _tensors(vocabulary: _Vocabulary, width: int, *, loop: bool, logit: float) -> dict[str, NDArray[Any]]:
+def _tensors(vocabulary: _Vocabulary, width: int, *, loop: bool, logit: float, marked: bool) -> dict[str, NDArray[Any]]:
     """Every tensor of the model by name; rows are outputs, as in llama.cpp."""
     size, first = len(vocabulary.tokens), vocabulary.first
     embedding = np.zeros((size, width), np.float16)
     embedding[np.arange(size), np.arange(size)] = 1
     output = np.zeros((size, width), np.float16)
-    output[first, :first] = logit
+    begins = first - 1 if marked else 0
+    output[vocabulary.END, :begins] = logit
+    output[first, begins:first] = logit
     for before, after in pairwise(range(first, size)):
         output[after, before] = logit
     output[first if loop else vocabulary.END, size - 1] = logit

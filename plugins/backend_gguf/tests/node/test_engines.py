@@ -5,6 +5,7 @@ import json
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve, frozen
@@ -17,8 +18,19 @@ from lightphon_backend_gguf.node.engines.kinds import engine_for
 from lightphon_backend_gguf.node.engines.llamacpp import FEATURES, LlamaCpp, LlamaCppSettings
 from lightphon_backend_gguf.node.engines.llamaserver import LlamaServerSettings
 from lightphon_backend_gguf.node.guard import Guarded
+from lightphon_backend_gguf.node.models.facts import is_embedding, read_model
+from lightphon_backend_gguf.node.models.gguf import GgufError
+from lightphon_backend_gguf.node.models.infill import KNOWN, Infill, read_infill
 from lightphon_backend_gguf.node.serving.served import Endpoint
-from lightphon_backend_gguf.testing.engine_answers import check_cancel, check_choices, check_features, check_stop
+from lightphon_backend_gguf.testing.engine_answers import (
+    check_cancel,
+    check_choices,
+    check_embeddings,
+    check_features,
+    check_infill,
+    check_prompts,
+    check_stop,
+)
 from lightphon_backend_gguf.testing.engine_limits import check_lacking, check_parameters_off_the_list
 from lightphon_backend_gguf.testing.engine_rig import Bench, Check, Rig
 from lightphon_backend_gguf.testing.engines import EngineContract
@@ -35,8 +47,19 @@ def llama_server() -> Path:
     return Path(found)
 
 
+def traits(path: Path) -> dict[str, Any]:
+    """What a plan tells llama.cpp of a model file; nothing of a broken one."""
+    try:
+        header = read_model(path)
+        return {"embedding": is_embedding(header), "infill": read_infill(path, header)}
+    except GgufError:
+        return {}
+
+
 def llama_cpp(path: Path, context: int, slots: int) -> LlamaCpp:
-    return LlamaCpp(LlamaCppSettings(path=path, alias="served", slots=slots, context=context, threads=1))
+    return LlamaCpp(
+        LlamaCppSettings(path=path, alias="served", slots=slots, context=context, threads=1, **traits(path))
+    )
 
 
 class LlamaCppBench:
@@ -58,7 +81,14 @@ class LlamaServerBench:
 
     def engine(self, path: Path, *, context: int) -> Engine:
         settings = LlamaServerSettings(
-            llama_server(), path, alias="served", slots=self.slots, context=context, threads=1, gpu_layers=0
+            llama_server(),
+            path,
+            alias="served",
+            slots=self.slots,
+            context=context,
+            threads=1,
+            gpu_layers=0,
+            **traits(path),
         )
         return engine_for(settings)
 
@@ -187,6 +217,14 @@ class Broken:
         (check_features, Dialect(FEATURES, LLAMA_CPP - {"logprobs"})),
         (check_features, Dialect(FEATURES, LLAMA_CPP - {"response_format"})),
         (check_choices, Dialect(FEATURES, LLAMA_CPP)),
+        (check_prompts, Dialect(FEATURES - {Feature.CHOICES}, LLAMA_CPP, 2)),
+        (check_prompts, Dialect(FEATURES, LLAMA_CPP, 1)),
+        (check_prompts, Lenient(FEATURES, LLAMA_CPP)),
+        (check_infill, Dialect(FEATURES | {Feature.INFILL}, LLAMA_CPP)),
+        (check_infill, Dialect(FEATURES | {Feature.INFILL}, LLAMA_CPP, 1, Infill("<P>", "<S>", "<M>"))),
+        (check_infill, Dialect(FEATURES | {Feature.INFILL}, LLAMA_CPP, 1, evolve(KNOWN[0], prefix="<P>"))),
+        (check_infill, Lenient(FEATURES, LLAMA_CPP)),
+        (check_embeddings, Lenient(FEATURES, LLAMA_CPP)),
         (check_lacking, Lenient(FEATURES - {Feature.LOGPROBS}, LLAMA_CPP)),
         (check_lacking, Lenient(FEATURES, LLAMA_CPP)),
         (check_cancel, None),

@@ -3,6 +3,7 @@
 import re
 import secrets
 from pathlib import Path
+from typing import Literal
 
 from attrs import asdict, frozen
 
@@ -14,6 +15,10 @@ from lightphon_backend_gguf.node.serving.served import Endpoint
 
 FEATURES = frozenset(Feature) - {Feature.VISION, Feature.INFILL, Feature.EMBEDDING}
 """What llama.cpp's server can do with any model that writes text, and several slots."""
+
+Pooling = Literal["mean", "last"]
+"""The mean of all tokens, or the last one, which in models that write text has read all others. llama.cpp takes the
+mean of what it computes in one step, so then a text must not be divided."""
 
 _WORKER = "lightphon_backend_gguf.node.engines.llamacpp_worker"
 _TELLING = (
@@ -33,8 +38,8 @@ class LlamaCppSettings:
     `alias` is the model name that the server answers to. `slots` requests run at once, each with `context` tokens for
     prompt and answer together. `threads` compute. `gpu_layers` go to a GPU, where llama.cpp was built for one; -1 is as
     many as fit. `batch` is how many prompt tokens are computed in one step, between which nothing can be cancelled;
-    None chooses by the device. `embedding` serves vectors too; `mean_pooling` makes one of them out of those of a
-    text's tokens, where the file does not say how. `infill` is what `read_infill` found.
+    None chooses by the device. `embedding` serves vectors too, and `pooling` says how those of a text's tokens
+    become one; None where the file says it. `infill` is what `read_infill` found.
     """
 
     path: Path
@@ -45,7 +50,7 @@ class LlamaCppSettings:
     gpu_layers: int = -1
     batch: int | None = None
     embedding: bool = False
-    mean_pooling: bool = False
+    pooling: Pooling | None = None
     infill: Infill | None = None
 
 

@@ -51,7 +51,8 @@ def _parameters(spec: dict[str, Any]) -> Any:
     params.n_parallel = spec["slots"]
     params.n_ctx = spec["slots"] * spec["context"]
     params.n_batch = params.n_ubatch = spec["batch"] or (GPU_BATCH if gpu else CPU_BATCH)
-    if spec["embedding"]:
+    undivided = spec["embedding"] and spec["pooling"] != "last"
+    if undivided:
         # The text of an embedding is computed in one step, or refused.
         params.n_batch = params.n_ubatch = max(params.n_batch, spec["context"])
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = spec["threads"]
@@ -59,9 +60,10 @@ def _parameters(spec: dict[str, Any]) -> Any:
     # Finds how many layers a GPU can hold, by a trial load that a CPU does not need.
     params.fit_params = gpu
     params.embedding = spec["embedding"]
-    if spec["mean_pooling"]:
-        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
-    params.kv_unified = False
+    if spec["pooling"]:
+        params.pooling_type = getattr(xllamacpp.llama_pooling_type, f"LLAMA_POOLING_TYPE_{spec['pooling'].upper()}")
+    # With a cache for each slot llama.cpp divides texts of several slots into pieces of the same length.
+    params.kv_unified = undivided
     params.cache_ram_mib = 0
     params.ui = False
     params.endpoint_slots = False

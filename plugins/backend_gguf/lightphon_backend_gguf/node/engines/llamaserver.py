@@ -10,7 +10,7 @@ from attrs import frozen
 
 from lightphon_backend_gguf.node.engines.base import Engine, EngineError
 from lightphon_backend_gguf.node.engines.child import Child, ChildFailed
-from lightphon_backend_gguf.node.engines.llamacpp import dialect, load_error
+from lightphon_backend_gguf.node.engines.llamacpp import Pooling, dialect, load_error
 from lightphon_backend_gguf.node.models.infill import Infill
 from lightphon_backend_gguf.node.serving.served import Endpoint
 from lightphon_backend_gguf.node.serving.upstream import Upstream
@@ -22,7 +22,6 @@ _WORKER = "lightphon_backend_gguf.node.engines.llamaserver_worker"
 _CPU_BATCH = 64
 _UNKNOWN_TO_OLD = {
     "LLAMA_ARG_CACHE_RAM": "0",
-    "LLAMA_ARG_KV_UNIFIED": "false",
     "LLAMA_ARG_OFFLINE": "true",
     "LLAMA_ARG_CORS_ORIGINS": "null",
     "LLAMA_ARG_UI": "false",
@@ -48,7 +47,7 @@ class LlamaServerSettings:
     gpu_layers: int | None = None
     batch: int | None = None
     embedding: bool = False
-    mean_pooling: bool = False
+    pooling: Pooling | None = None
     infill: Infill | None = None
 
 
@@ -75,7 +74,11 @@ class LlamaServer(Engine):
             "url": url,
             "binary": str(settings.binary.absolute()),
             "arguments": arguments(settings, port),
-            "environ": {**_UNKNOWN_TO_OLD, "LLAMA_API_KEY": key},
+            "environ": {
+                **_UNKNOWN_TO_OLD,
+                "LLAMA_ARG_KV_UNIFIED": "true" if undivided(settings) else "false",
+                "LLAMA_API_KEY": key,
+            },
         }
         endpoint = Endpoint(url=url, key=key, model=settings.alias, dialect=self.dialect)
         try:
@@ -130,15 +133,20 @@ def arguments(settings: LlamaServerSettings, port: int) -> list[str]:
     if settings.gpu_layers is not None:
         given["--n-gpu-layers"] = settings.gpu_layers
     batch = settings.batch or (_CPU_BATCH if settings.gpu_layers == 0 else None)
-    if settings.embedding:
+    if undivided(settings):
         # The text of an embedding is computed in one step, or refused.
         batch = max(batch or 0, settings.context)
     if batch:
         given |= {"--batch-size": batch, "--ubatch-size": batch}
-    if settings.mean_pooling:
-        given["--pooling"] = "mean"
+    if settings.pooling:
+        given["--pooling"] = settings.pooling
     flags = ["--no-slots", *(["--embeddings"] if settings.embedding else [])]
     return [text for name, value in given.items() for text in (name, str(value))] + flags
+
+
+def undivided(settings: LlamaServerSettings) -> bool:
+    """Whether a text has to be computed in one step, as `llamacpp_worker` has it."""
+    return settings.embedding and settings.pooling != "last"
 
 
 def _free_port() -> int:

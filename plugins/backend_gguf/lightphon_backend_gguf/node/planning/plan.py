@@ -13,7 +13,7 @@ from lightphon_backend_gguf.node.engines.base import Engine, offered
 from lightphon_backend_gguf.node.engines.ctransformers import CTransformersSettings
 from lightphon_backend_gguf.node.engines.kinds import ENGINES, EngineSettings, engine_for
 from lightphon_backend_gguf.node.engines.listing import Listed
-from lightphon_backend_gguf.node.engines.llamacpp import LlamaCppSettings
+from lightphon_backend_gguf.node.engines.llamacpp import LlamaCppSettings, Pooling
 from lightphon_backend_gguf.node.engines.llamaserver import LlamaServerSettings
 from lightphon_backend_gguf.node.models.facts import (
     facts,
@@ -126,7 +126,7 @@ def _settings(
     """The engine that is wished for: its name and its settings. `llama-server=PATH` names the program as well."""
     kind, _, program = (wish.engine or ENGINES[0]).partition("=")
     embedding = wish.embedding or is_embedding(header)
-    pooling = embedding and not has_pooling(header)
+    pooling = _pooling(header) if embedding else None
     match kind, program:
         case "llama.cpp", "":
             return kind, LlamaCppSettings(
@@ -136,7 +136,7 @@ def _settings(
                 context,
                 threads,
                 embedding=embedding,
-                mean_pooling=pooling,
+                pooling=pooling,
                 infill=infill,
             )
         case "ctransformers", "":
@@ -155,7 +155,7 @@ def _settings(
                 context,
                 threads,
                 embedding=embedding,
-                mean_pooling=pooling,
+                pooling=pooling,
                 infill=infill,
             )
     raise PlanError(f"--engine: {wish.engine} is not one of {', '.join(ENGINES)}.")
@@ -197,6 +197,13 @@ def _plan_listed(located: Located, model: Listed, url: str, key: str) -> Planned
     offer = OfferMessage(id=told.id, model=told, slots=slots, price=wish.price, engine=model.server)
     # However long it is away: it is not ours, and may come back.
     return Planned(offer, partial(engine_for, settings), attempts=None)
+
+
+def _pooling(header: Header) -> Pooling | None:
+    """How the vectors of tokens become one where the file does not say it."""
+    if has_pooling(header):
+        return None
+    return "mean" if is_embedding(header) else "last"
 
 
 def _granted_context(header: Header, wanted: int | None) -> int:

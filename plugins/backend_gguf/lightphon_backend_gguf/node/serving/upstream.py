@@ -12,8 +12,10 @@ from typing import Any, Self
 
 import aiohttp
 
-from lightphon_backend_gguf.node.guard import guarded
+from lightphon_backend_gguf.node.guard import Guarded, guarded, texts
+from lightphon_backend_gguf.node.serving.failures import READ, failure
 from lightphon_backend_gguf.node.serving.served import Endpoint
+from lightphon_backend_gguf.node.serving.several import BrokenStream, Several
 from lightphon_backend_gguf.protocol.messages import JobFailed
 
 ASK_TIMEOUT_S = 5.0
@@ -22,13 +24,6 @@ ASK_TIMEOUT_S = 5.0
 _CONNECT_TIMEOUT_S = 5.0
 _MAX_TOLD = 4 * 2**20
 _MAX_ERROR_BODY = 64 * 1024
-_MAX_MESSAGE = 300
-_QUOTED = 16
-"""A run of this many characters that stands in both message and request is taken for a quotation of the prompt."""
-
-
-_REFUSALS = (400, 404, 413, 415, 422, 501)
-"""Statuses that blame the request. llama.cpp answers some such faults with 500; those are told by their text."""
 
 
 class Upstream:
@@ -74,7 +69,9 @@ class Upstream:
         Closing the generator closes the connection at once, which makes the engine stop. JobFailed if the engine
         refuses, is gone or breaks off, or if the whole answer takes longer than `timeout_s` seconds.
         """
-        body = endpoint.dialect.prepare(guarded(body), endpoint.model)
+        request = guarded(body)
+        body = endpoint.dialect.prepare(request, endpoint.model)
+        several, param = _several(request), READ.get(path, "messages")
         headers = {"Content-Type": "application/json", **_authorization(endpoint.key)}
         timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=_CONNECT_TIMEOUT_S)
         try:
@@ -84,13 +81,18 @@ class Upstream:
             try:
                 if response.status != HTTPStatus.OK:
                     answer = await response.content.read(_MAX_ERROR_BODY)
-                    raise failure(response.status, answer, body, response.headers.get("Retry-After"))
+                    raise failure(response.status, answer, body, response.headers.get("Retry-After"), param=param)
                 while part := await response.content.readany():
+                    if several is None or (part := several.feed(part)):
+                        yield part
+                if several is not None and (part := several.end()):
                     yield part
             finally:
                 response.close()
         except aiohttp.ConnectionTimeoutError:
             raise JobFailed("unavailable", "The engine does not answer.") from None
+        except BrokenStream as broken:
+            raise failure(broken.status, broken.answer, body, param=param) from None
         except TimeoutError:
             raise JobFailed("timed_out", f"The model did not finish within {timeout_s:g} seconds.") from None
         except aiohttp.ClientError:
@@ -124,55 +126,9 @@ def _authorization(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
-def failure(status: int, answer: bytes, request: bytes, retry_after: str | None = None) -> JobFailed:
-    """What an engine's status and error body mean.
-
-    `request` is the body that was sent, to find quotations of it; `retry_after` is the header of that name.
-    """
-    error = _error_object(answer)
-    message = str(error.get("message") or "")
-    if (
-        error.get("type") == "exceed_context_size_error"
-        or error.get("code") == "context_length_exceeded"
-        or "too large to process" in message
-        or "maximum context length" in message
-    ):
-        return JobFailed("refused", _too_long(error), param="messages", code="context_length_exceeded")
-    if status in (429, 503):
-        return JobFailed("overloaded", "The engine is busy.", retry_after=_seconds(retry_after))
-    if "input is not supported" in message:
-        return JobFailed("refused", "This model takes text only.", param="messages")
-    if status in _REFUSALS or "Failed to parse" in message:
-        return JobFailed("refused", _presentable(message, request))
-    return JobFailed("unavailable", f"The engine failed with status {status}.")
-
-
-def _error_object(answer: bytes) -> dict[str, Any]:
-    """The `error` of an OpenAI error body, as an object; empty if the body is not one."""
-    try:
-        error = json.loads(answer)["error"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return {}
-    return error if isinstance(error, dict) else {"message": error}
-
-
-def _too_long(error: dict[str, Any]) -> str:
-    prompt, context = error.get("n_prompt_tokens"), error.get("n_ctx")
-    if isinstance(prompt, int) and isinstance(context, int):
-        return f"The prompt is {prompt} tokens long; this model takes {context}, prompt and answer together."
-    return "The prompt is longer than this model's context."
-
-
-def _presentable(message: str, request: bytes) -> str:
-    """The engine's message, on one line and of bounded length, or a general one if it quotes the request."""
-    message = " ".join(message.rpartition("Jinja Exception: ")[2].split())[:_MAX_MESSAGE]
-    sent = " ".join(request.decode(errors="replace").split())
-    quotes = any(message[at : at + _QUOTED] in sent for at in range(len(message) - _QUOTED + 1))
-    return "The engine refused the request." if quotes or not message else message
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    try:
-        return None if retry_after is None else float(retry_after)
-    except ValueError:
-        return None
+def _several(request: Guarded) -> Several | None:
+    """What makes one answer of several choices; None where there is one choice, or no stream."""
+    prompts = len(texts(request, "prompt"))
+    if request.get("stream") is True and (prompts > 1 or (request.get("n") or 1) > 1):
+        return Several(prompts=prompts)
+    return None

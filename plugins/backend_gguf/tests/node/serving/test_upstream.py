@@ -6,8 +6,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from lightphon_backend_gguf.node.serving.failures import failure
 from lightphon_backend_gguf.node.serving.served import Endpoint
-from lightphon_backend_gguf.node.serving.upstream import Upstream, failure
+from lightphon_backend_gguf.node.serving.upstream import Upstream
 from lightphon_backend_gguf.protocol.messages import JobFailed
 
 Answer = Callable[[bytes, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
