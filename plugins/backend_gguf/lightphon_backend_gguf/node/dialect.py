@@ -83,6 +83,13 @@ LLAMA_CPP = OPENAI | {
 }
 """What llama.cpp's server takes besides, of which nothing reaches beyond the one answer."""
 
+_READ = (
+    (Feature.CHAT, "chat", "messages"),
+    (Feature.COMPLETION, "plain completions", "prompt"),
+    (Feature.EMBEDDING, "embeddings", "input"),
+)
+"""What a model reads, under which name, and what that asks of its engine."""
+
 
 @frozen
 class Dialect:
@@ -138,10 +145,11 @@ class Dialect:
                 # Zero is a number of log probabilities, except that bool's False is zero too.
                 if fields.get(name, False) is not False:
                     _unsupported("log probabilities", name)
+        for feature, what, name in _READ:
+            if feature not in self.features and name in fields:
+                _unsupported(what, name)
         if Feature.INFILL not in self.features and fields.get("suffix"):
             _unsupported("infill", "suffix")
-        if Feature.EMBEDDING not in self.features and "input" in fields:
-            _unsupported("embeddings", "input")
         if fields.get("echo", False) is not False:
             _unsupported("echo of the prompt", "echo")
 

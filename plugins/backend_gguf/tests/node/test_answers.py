@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 from lightphon_backend_gguf.demo.model import find_demo_model
+from lightphon_backend_gguf.node.models.facts import read_model
+from lightphon_backend_gguf.node.models.infill import KNOWN, Infill, read_infill
 from lightphon_backend_gguf.protocol.messages import JobFailed
 from lightphon_backend_gguf.testing import scripted
 
@@ -195,6 +197,48 @@ async def test_embeddings(run: Run, tmp_path: Path) -> None:
         with pytest.raises(JobFailed) as caught:
             await engine.answer("/v1/embeddings", input="b " * 600)
         assert (caught.value.kind, caught.value.code) == ("refused", "context_length_exceeded")
+
+
+async def test_a_model_that_writes_text_makes_vectors_too(run: Run, models: Path) -> None:
+    """Of its last token, which has read all others; so texts may be computed in several steps, side by side."""
+    async with run(models / "greeting.gguf", slots=2, context=512, embedding=True, pooling="last") as engine:
+        texts = ["yellow", "x" * 300 + "w", "y" * 100, "w"]
+        first, second, third, last = [
+            item["embedding"] for item in (await engine.answer("/v1/embeddings", input=texts))["data"]
+        ]
+        assert first == second == last != third
+        assert text(await engine.events()) == scripted.GREETING.text
+
+
+async def test_a_prompt_of_several_that_is_too_long(run: Run, models: Path) -> None:
+    async with run(models / "greeting.gguf", slots=2, context=512) as engine:
+        with pytest.raises(JobFailed) as caught:
+            await engine.events(path="/v1/completions", prompt=["a", "secret " * 90])
+        assert (caught.value.kind, caught.value.param) == ("refused", "prompt")
+        assert caught.value.code == "context_length_exceeded"
+
+
+async def test_several_choices_have_one_usage_and_read_their_prompt_once(run: Run, models: Path) -> None:
+    async with run(models / "greeting.gguf", slots=2) as engine:
+        for path, asked in (("/v1/chat/completions", {}), ("/v1/completions", {"prompt": "Hi"})):
+            one, two = [
+                await engine.events(path=path, n=n, stream_options={"include_usage": True}, **asked) for n in (1, 2)
+            ]
+            usages = [event["usage"] for event in two if event.get("usage")]
+            alone = one[-1]["usage"]
+            assert len(usages) == 1
+            assert usages[0]["prompt_tokens"] == alone["prompt_tokens"]
+            assert usages[0]["completion_tokens"] == 2 * alone["completion_tokens"]
+
+
+@pytest.mark.parametrize("infill", KNOWN, ids=lambda known: known.prefix)
+async def test_llama_cpp_finds_the_marks_in_a_prompt(run: Run, tmp_path: Path, infill: Infill) -> None:
+    marks = (infill.prefix, infill.suffix, infill.middle)
+    path = scripted.build(tmp_path / "m.gguf", scripted.INFILL.pieces, marks=marks)
+    async with run(path, infill=read_infill(path, read_model(path))) as engine:
+        answer = await engine.answer("/v1/completions", prompt="ab", suffix="c")
+        assert answer["choices"][0]["text"] == scripted.INFILL.text
+        assert answer["usage"]["prompt_tokens"] == 1 + len(marks) + len("abc")
 
 
 async def test_a_cancelled_answer_frees_its_slot(run: Run, models: Path) -> None:

@@ -4,9 +4,11 @@ import json
 from typing import Any
 
 import pytest
+from attrs import evolve
 from lightphon_backend_gguf.node.dialect import GENERAL, LLAMA_CPP, Dialect, Feature
 from lightphon_backend_gguf.node.engines.base import offered
 from lightphon_backend_gguf.node.guard import guarded
+from lightphon_backend_gguf.node.models.infill import Infill
 from lightphon_backend_gguf.protocol.messages import JobFailed
 
 from lightphon_core import Capability
@@ -55,6 +57,12 @@ def test_messages_lose_nulls_and_the_developer() -> None:
         ({"logprobs": True}, "logprobs"),
         ({"logprobs": 0}, "logprobs"),
         ({"n": 2}, "n"),
+        ({"prompt": "Hi"}, "prompt"),
+        ({"prompt": 5}, "prompt"),
+        ({"input": ["Hi"]}, "input"),
+        ({"suffix": "end"}, "suffix"),
+        ({"suffix": ["end"]}, "suffix"),
+        ({"echo": True}, "echo"),
         ({"messages": ["Hi"]}, "messages"),
         ({"messages": with_image({"url": PICTURE})}, "messages"),
     ],
@@ -66,7 +74,7 @@ def test_what_the_engine_lacks_is_refused_by_name(fields: dict[str, Any], param:
 
 
 def test_asking_for_nothing_special_is_no_offence() -> None:
-    prepared(PLAIN, n=1, logprobs=False, response_format={"type": "text"}, tools=[])
+    prepared(PLAIN, n=1, logprobs=False, response_format={"type": "text"}, tools=[], echo=False, suffix="", prompt=None)
 
 
 def test_who_sees_gets_images() -> None:
@@ -89,6 +97,26 @@ def test_a_choice_takes_a_slot() -> None:
     assert (unable.features, unable.choices) == ({Feature.CHAT}, 1)
 
 
+def test_a_prompt_takes_a_slot_for_each_of_its_choices() -> None:
+    three = Dialect.of_slots(frozenset(Feature), LLAMA_CPP, 3)
+    assert prepared(three, prompt=["a", "b", "c"])["prompt"] == ["a", "b", "c"]
+    for dialect, prompts, n in ((three, 4, 1), (three, 2, 2), (evolve(three, choices=1), 2, 1)):
+        with pytest.raises(JobFailed) as caught:
+            prepared(dialect, prompt=["a"] * prompts, n=n)
+        assert (caught.value.kind, caught.value.param) == ("refused", "prompt")
+    assert prepared(evolve(three, choices=1), prompt=["a"])["prompt"] == "a"
+
+
+def test_a_suffix_is_part_of_the_prompt_where_the_engine_takes_none() -> None:
+    writing = evolve(SEEING, infill=Infill("<P>", "<S>", "<M>"), choices=2)
+    assert prepared(writing, prompt="a", suffix="b") == {"model": "its own name", "prompt": "<P>a<S>b<M>"}
+    assert prepared(writing, prompt=["a", ""], suffix="b")["prompt"] == ["<P>a<S>b<M>", "<P><S>b<M>"]
+    assert prepared(writing, prompt="a", suffix="") == {"model": "its own name", "prompt": "a"}
+    native = evolve(SEEING, infill=None)
+    assert prepared(native, prompt="a", suffix="b") == {"model": "its own name", "prompt": "a", "suffix": "b"}
+    assert "suffix" not in prepared(native, suffix="b"), "there is nothing before it"
+
+
 def test_features_are_the_cores_words() -> None:
     assert set(Feature) <= set(Capability), "or the hub drops them, and the router knows nothing of them"
 
@@ -102,5 +130,16 @@ def test_an_offer_has_what_model_and_engine_both_have() -> None:
 
 
 def test_nothing_that_costs_or_reaches_into_an_engine_is_on_a_list() -> None:
-    never = {"model", "n_predict", "best_of", "id_slot", "cache_prompt", "lora", "options", "keep_alive", "user"}
+    never = {
+        "model",
+        "n_predict",
+        "best_of",
+        "id_slot",
+        "cache_prompt",
+        "lora",
+        "options",
+        "keep_alive",
+        "user",
+        "echo",
+    }
     assert not never & (LLAMA_CPP | GENERAL.parameters)

@@ -119,6 +119,11 @@ async def discover(url: str, key: str = "") -> list[Listed]:
             for name in names:
                 body = json.dumps({"model": name}).encode()
                 told.shown[name] = await upstream.ask(url + "/api/show", key, body=body)
+        for name in names:
+            # Elsewhere a question might load a model, or keep one in memory, that nobody asked for.
+            if told.is_llama_cpp or told.is_vllm(name):
+                body = json.dumps({"model": name, "input": ["a"]}).encode()
+                told.embedded[name] = await upstream.ask(url + "/v1/embeddings", key, body=body)
     return [listed(told, name) for name in names]
 
 

@@ -1,7 +1,8 @@
 """What running servers tell of their models, each in its own way. Pure, and it trusts none of it.
 
-llama.cpp: /props and `meta` in /v1/models. Ollama: /api/show. vLLM: `max_model_len` in /v1/models. Others tell nothing,
-and what nobody tells is left open: no context length, no more than chat.
+llama.cpp: /props and `meta` in /v1/models. Ollama: /api/show. vLLM: `max_model_len` in /v1/models. Whether llama.cpp and
+vLLM make vectors shows when they are asked for one. Others tell nothing, and what nobody tells is left open: no context
+length, no more than chat.
 """
 
 from typing import Any, Literal
@@ -17,17 +18,37 @@ _OLLAMA = {
     "tools": (Feature.TOOLS,),
     "vision": (Feature.VISION,),
     "embedding": (Feature.EMBEDDING,),
+    "insert": (Feature.INFILL,),
 }
 _MOST = 2**31
+_BERT = 3
+"""llama.cpp's number for WordPiece (enum llama_vocab_type in its include/llama.h)."""
 
 
 @frozen
 class Told:
-    """The decoded answers of one server: None where it had none. `shown` is /api/show by model."""
+    """The decoded answers of one server: None where it had none. `shown` is /api/show by model, `embedded` what
+    /v1/embeddings says to a short text."""
 
     models: Any
     props: Any = None
     shown: dict[str, Any] = field(factory=dict)
+    embedded: dict[str, Any] = field(factory=dict)
+
+    def entry(self, name: str) -> Any:
+        """What /v1/models says of a model."""
+        return next((item for item in _list(_at(self.models, "data")) if _at(item, "id") == name), {})
+
+    @property
+    def is_llama_cpp(self) -> bool:
+        return _at(self.props, "default_generation_settings") is not None
+
+    def is_vllm(self, name: str) -> bool:
+        return _whole(_at(self.entry(name), "max_model_len")) is not None
+
+    def embeds(self, name: str) -> bool:
+        """Whether it gave a vector."""
+        return any(_at(item, "embedding") for item in _list(_at(self.embedded.get(name), "data")))
 
 
 @frozen
@@ -46,19 +67,20 @@ class Listed:
 
 def listed(told: Told, name: str) -> Listed:
     """What a server tells of one of its models."""
-    entry: Any = next((item for item in _list(_at(told.models, "data")) if _at(item, "id") == name), {})
-    if _at(told.props, "default_generation_settings") is not None:
-        return _llama_cpp(told.props, entry, name)
+    if told.is_llama_cpp:
+        return _llama_cpp(told, name)
     if isinstance(shown := told.shown.get(name), dict):
         return _ollama(shown, name)
-    features = {Feature.CHAT, Feature.COMPLETION}
-    if (length := _whole(_at(entry, "max_model_len"))) is not None:
-        # Tools need a parser that the operator chose, which vLLM does not tell.
-        return Listed(name, "vllm", frozenset(features | {Feature.JSON, Feature.LOGPROBS, Feature.CHOICES}), length)
+    if told.is_vllm(name):
+        # Tools need a parser that the operator chose, which vLLM does not tell. A model there makes text or vectors.
+        text = {Feature.CHAT, Feature.COMPLETION, Feature.JSON, Feature.LOGPROBS, Feature.CHOICES}
+        features = frozenset({Feature.EMBEDDING} if told.embeds(name) else text)
+        return Listed(name, "vllm", features, _whole(_at(told.entry(name), "max_model_len")))
     return Listed(name, "other", frozenset({Feature.CHAT}))
 
 
-def _llama_cpp(props: Any, entry: Any, name: str) -> Listed:
+def _llama_cpp(told: Told, name: str) -> Listed:
+    props, entry = told.props, told.entry(name)
     template = str(_at(props, "chat_template") or "")
     found = {Feature.COMPLETION, Feature.JSON, Feature.LOGPROBS, Feature.CHOICES}
     if template:
@@ -67,6 +89,9 @@ def _llama_cpp(props: Any, entry: Any, name: str) -> Listed:
         found.add(Feature.TOOLS)
     if _at(props, "modalities", "vision") is True:
         found.add(Feature.VISION)
+    if told.embeds(name):
+        # A vocabulary of BERT's kind is that of a model that writes no text.
+        found = {Feature.EMBEDDING} if _at(entry, "meta", "vocab_type") == _BERT else found | {Feature.EMBEDDING}
     parameters = _whole(_at(entry, "meta", "n_params"), 2**50)
     return Listed(
         name=name,

@@ -3,7 +3,7 @@
 import re
 import secrets
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from attrs import asdict, frozen
 
@@ -31,6 +31,19 @@ _TELLING = (
 """Where llama.cpp says why it cannot load a model, the most telling first."""
 
 
+class Settings(Protocol):
+    """What `LlamaCppSettings` and `LlamaServerSettings` both have, as far as it decides what may be asked."""
+
+    @property
+    def slots(self) -> int: ...
+    @property
+    def embedding(self) -> bool: ...
+    @property
+    def pooling(self) -> Pooling | None: ...
+    @property
+    def infill(self) -> Infill | None: ...
+
+
 @frozen
 class LlamaCppSettings:
     """How to run one model.
@@ -38,8 +51,8 @@ class LlamaCppSettings:
     `alias` is the model name that the server answers to. `slots` requests run at once, each with `context` tokens for
     prompt and answer together. `threads` compute. `gpu_layers` go to a GPU, where llama.cpp was built for one; -1 is as
     many as fit. `batch` is how many prompt tokens are computed in one step, between which nothing can be cancelled;
-    None chooses by the device. `embedding` serves vectors too, and `pooling` says how those of a text's tokens
-    become one; None where the file says it. `infill` is what `read_infill` found.
+    None chooses by the device. `embedding` serves vectors, and `pooling` says how those of a text's tokens become
+    one; None where the file says it. With "last" the model goes on writing text. `infill` is what `read_infill` found.
     """
 
     path: Path
@@ -60,7 +73,7 @@ class LlamaCpp(Engine):
     def __init__(self, settings: LlamaCppSettings) -> None:
         self._settings = settings
         self._child = Child(_WORKER)
-        self.dialect = dialect(settings.slots, embedding=settings.embedding, infill=settings.infill)
+        self.dialect = dialect_for(settings)
 
     @property
     def pid(self) -> int | None:
@@ -69,7 +82,8 @@ class LlamaCpp(Engine):
 
     async def start(self) -> Endpoint:
         key = secrets.token_urlsafe(32)
-        spec = {**asdict(self._settings), "path": str(self._settings.path), "key": key}
+        settings = asdict(self._settings)
+        spec = {**settings, "path": str(settings["path"]), "undivided": is_undivided(self._settings), "key": key}
         try:
             ready = await self._child.launch(spec)
         except ChildFailed as failed:
@@ -87,10 +101,18 @@ class LlamaCpp(Engine):
         await self._child.stop()
 
 
-def dialect(slots: int, *, embedding: bool, infill: Infill | None) -> Dialect:
-    """What llama.cpp's server may be asked with so many slots. It would take `suffix` for nothing."""
-    has = {Feature.EMBEDDING: embedding, Feature.INFILL: infill is not None}
-    return Dialect.of_slots(FEATURES | {feature for feature in has if has[feature]}, LLAMA_CPP, slots, infill)
+def is_undivided(settings: Settings) -> bool:
+    """Whether the model makes vectors and no text, each out of all tokens of a text, in one step."""
+    return settings.embedding and settings.pooling != "last"
+
+
+def dialect_for(settings: Settings) -> Dialect:
+    """What llama.cpp's server may be asked. It takes no notice of `suffix`, so only what has `infill` fills in."""
+    if is_undivided(settings):
+        return Dialect(frozenset({Feature.EMBEDDING}), LLAMA_CPP)
+    has = {Feature.EMBEDDING: settings.embedding, Feature.INFILL: settings.infill is not None}
+    features = FEATURES | {feature for feature in has if has[feature]}
+    return Dialect.of_slots(features, LLAMA_CPP, settings.slots, settings.infill)
 
 
 def load_error(stderr: str) -> str | None:

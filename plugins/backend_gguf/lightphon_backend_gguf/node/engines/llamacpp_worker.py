@@ -51,8 +51,7 @@ def _parameters(spec: dict[str, Any]) -> Any:
     params.n_parallel = spec["slots"]
     params.n_ctx = spec["slots"] * spec["context"]
     params.n_batch = params.n_ubatch = spec["batch"] or (GPU_BATCH if gpu else CPU_BATCH)
-    undivided = spec["embedding"] and spec["pooling"] != "last"
-    if undivided:
+    if spec["undivided"]:
         # The text of an embedding is computed in one step, or refused.
         params.n_batch = params.n_ubatch = max(params.n_batch, spec["context"])
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = spec["threads"]
@@ -63,7 +62,7 @@ def _parameters(spec: dict[str, Any]) -> Any:
     if spec["pooling"]:
         params.pooling_type = getattr(xllamacpp.llama_pooling_type, f"LLAMA_POOLING_TYPE_{spec['pooling'].upper()}")
     # With a cache for each slot llama.cpp divides texts of several slots into pieces of the same length.
-    params.kv_unified = undivided
+    params.kv_unified = spec["undivided"]
     params.cache_ram_mib = 0
     params.ui = False
     params.endpoint_slots = False

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from lightphon_backend_gguf.node.engines.base import Engine, EngineError
 from lightphon_backend_gguf.node.engines.child import Child, ChildFailed
-from lightphon_backend_gguf.node.engines.llamacpp import Pooling, dialect, load_error
+from lightphon_backend_gguf.node.engines.llamacpp import Pooling, dialect_for, is_undivided, load_error
 from lightphon_backend_gguf.node.models.infill import Infill
 from lightphon_backend_gguf.node.serving.served import Endpoint
 from lightphon_backend_gguf.node.serving.upstream import Upstream
@@ -57,7 +57,7 @@ class LlamaServer(Engine):
     def __init__(self, settings: LlamaServerSettings) -> None:
         self._settings = settings
         self._child = Child(_WORKER)
-        self.dialect = dialect(settings.slots, embedding=settings.embedding, infill=settings.infill)
+        self.dialect = dialect_for(settings)
 
     @property
     def pid(self) -> int | None:
@@ -76,7 +76,7 @@ class LlamaServer(Engine):
             "arguments": arguments(settings, port),
             "environ": {
                 **_UNKNOWN_TO_OLD,
-                "LLAMA_ARG_KV_UNIFIED": "true" if undivided(settings) else "false",
+                "LLAMA_ARG_KV_UNIFIED": "true" if is_undivided(settings) else "false",
                 "LLAMA_API_KEY": key,
             },
         }
@@ -133,7 +133,7 @@ def arguments(settings: LlamaServerSettings, port: int) -> list[str]:
     if settings.gpu_layers is not None:
         given["--n-gpu-layers"] = settings.gpu_layers
     batch = settings.batch or (_CPU_BATCH if settings.gpu_layers == 0 else None)
-    if undivided(settings):
+    if is_undivided(settings):
         # The text of an embedding is computed in one step, or refused.
         batch = max(batch or 0, settings.context)
     if batch:
@@ -142,11 +142,6 @@ def arguments(settings: LlamaServerSettings, port: int) -> list[str]:
         given["--pooling"] = settings.pooling
     flags = ["--no-slots", *(["--embeddings"] if settings.embedding else [])]
     return [text for name, value in given.items() for text in (name, str(value))] + flags
-
-
-def undivided(settings: LlamaServerSettings) -> bool:
-    """Whether a text has to be computed in one step, as `llamacpp_worker` has it."""
-    return settings.embedding and settings.pooling != "last"
 
 
 def _free_port() -> int:
