@@ -130,16 +130,6 @@ def test_an_offer_has_what_model_and_engine_both_have() -> None:
 
 
 def test_nothing_that_costs_or_reaches_into_an_engine_is_on_a_list() -> None:
-    never = {
-        "model",
-        "n_predict",
-        "best_of",
-        "id_slot",
-        "cache_prompt",
-        "lora",
-        "options",
-        "keep_alive",
-        "user",
-        "echo",
-    }
+    never = {"model", "n_predict", "best_of", "id_slot", "cache_prompt", "lora", "options", "keep_alive", "user"}
+    never |= {"echo", "input_extra", "content", "multimodal_data"}
     assert not never & (LLAMA_CPP | GENERAL.parameters)

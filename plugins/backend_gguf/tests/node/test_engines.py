@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 from importlib.util import find_spec
+from operator import mul
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ from lightphon_backend_gguf.testing.engine_answers import (
     check_stop,
 )
 from lightphon_backend_gguf.testing.engine_limits import check_lacking, check_parameters_off_the_list
-from lightphon_backend_gguf.testing.engine_rig import Bench, Check, Rig
+from lightphon_backend_gguf.testing.engine_rig import CHAT, PLAIN, Bench, Check, Rig, vectors_of
 from lightphon_backend_gguf.testing.engines import EngineContract
+from lightphon_backend_gguf.testing.minilm import find_minilm, write_minilm
 
 
 def llama_server() -> Path:
@@ -154,6 +156,38 @@ class TestAttached(EngineContract):
     @pytest.fixture
     def bench(self) -> Bench:
         return AttachedBench()
+
+
+@pytest.mark.minilm
+@pytest.mark.parametrize("bench", [LlamaCppBench(), LlamaServerBench()], ids=["llama.cpp", "llama-server"])
+async def test_a_real_model_puts_near_what_means_the_same(bench: Bench, tmp_path: Path) -> None:
+    folder = find_minilm()
+    assert folder is not None, "this test needs the group `minilm`"
+    path = write_minilm(folder, tmp_path / "minilm.gguf")
+    texts = [
+        "That is a happy person",
+        "That is a happy dog",
+        "That is a very happy person",
+        "Today is a sunny day",
+        "How do I get my money back?",
+        "Our refund policy is described below.",
+        "The quarterly meeting was moved to Thursday.",
+    ]
+    async with Rig(bench, tmp_path).running(path=path) as engine:
+        answer = await engine.embeds(texts)
+        vectors = vectors_of(answer)
+
+        def near(first: int, second: int) -> float:
+            return sum(map(mul, vectors[first], vectors[second]))
+
+        # What the model's authors publish for these four.
+        assert [near(0, other) for other in (1, 2, 3)] == pytest.approx([0.695, 0.943, 0.257], abs=0.002)
+        assert near(4, 5) > 2 * max(near(4, 6), near(5, 6), near(4, 3))
+        assert answer["usage"]["prompt_tokens"] > 7 * len(texts)
+        failed = await engine.refusal("/v1/embeddings", input=["word " * 600])
+        assert failed.code == "context_length_exceeded"
+        for path_, asked in ((CHAT, {}), (PLAIN, {"prompt": "Hi"})):
+            assert (await engine.refusal(path_, **asked)).code == "unsupported_parameter", "it writes no text"
 
 
 class Careless(Behind):

@@ -94,6 +94,34 @@ async def test_what_vllm_and_llama_cpp_and_others_tell() -> None:
         assert (model.server, model.context, model.features) == ("other", None, {Feature.CHAT})
 
 
+async def test_who_fills_in_and_who_makes_vectors() -> None:
+    asked: list[Any] = []
+
+    def embed(body: bytes) -> Any:
+        asked.append(json.loads(body))
+        return {"data": [{"index": 0, "embedding": [1.0]}]}
+
+    async def found(pages: Pages) -> frozenset[Feature]:
+        async with server({"GET /v1/models": MODELS, "POST /v1/embeddings": embed, **pages}) as url:
+            (model,) = await discover(url)
+            return model.features
+
+    filling = {"capabilities": ["completion", "insert"]}
+    assert Feature.INFILL in await found({"POST /api/show": filling})
+    assert await found({"POST /api/show": {"capabilities": ["embedding"]}}) == {Feature.EMBEDDING}
+    assert await found({}) == {Feature.CHAT}
+    assert not asked, "asking could load a model"
+    assert await found({"GET /v1/models": VLLM}) == {Feature.EMBEDDING}, "it writes no text then"
+    assert asked == [{"model": "org/model", "input": ["a"]}]
+    props = {"GET /props": {"default_generation_settings": {"n_ctx": 512}}}
+    assert {Feature.COMPLETION, Feature.EMBEDDING} < await found(props)
+    bert = {"data": [{"id": "bert", "meta": {"vocab_type": 3}}]}
+    assert await found({"GET /v1/models": bert, **props}) == {Feature.EMBEDDING}
+    for nothing in ({"data": [{}]}, {"data": "x"}, 5):
+        assert Feature.EMBEDDING not in await found({**props, "POST /v1/embeddings": nothing})
+    assert Feature.INFILL not in await found(props), "llama.cpp's server takes no notice of a suffix"
+
+
 @pytest.mark.parametrize(
     "rubbish",
     [

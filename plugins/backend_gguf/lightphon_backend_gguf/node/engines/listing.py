@@ -1,8 +1,8 @@
 """What running servers tell of their models, each in its own way. Pure, and it trusts none of it.
 
-llama.cpp: /props and `meta` in /v1/models. Ollama: /api/show. vLLM: `max_model_len` in /v1/models. Whether llama.cpp and
-vLLM make vectors shows when they are asked for one. Others tell nothing, and what nobody tells is left open: no context
-length, no more than chat.
+llama.cpp: /props and `meta` in /v1/models. Ollama: /api/show. vLLM: `max_model_len` in /v1/models. Whether llama.cpp
+and vLLM make vectors shows when they are asked for one. Others tell nothing, and what nobody tells is left open: no
+context length, no more than chat.
 """
 
 from typing import Any, Literal

@@ -32,10 +32,12 @@ _TELLING = (
 
 
 class Settings(Protocol):
-    """What `LlamaCppSettings` and `LlamaServerSettings` both have, as far as it decides what may be asked."""
+    """What `LlamaCppSettings` and `LlamaServerSettings` both have, as far as the rules below need it."""
 
     @property
     def slots(self) -> int: ...
+    @property
+    def context(self) -> int: ...
     @property
     def embedding(self) -> bool: ...
     @property
@@ -71,7 +73,7 @@ class LlamaCpp(Engine):
     """Runs `llamacpp_worker` and speaks for it."""
 
     def __init__(self, settings: LlamaCppSettings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._child = Child(_WORKER)
         self.dialect = dialect_for(settings)
 
@@ -82,17 +84,18 @@ class LlamaCpp(Engine):
 
     async def start(self) -> Endpoint:
         key = secrets.token_urlsafe(32)
-        settings = asdict(self._settings)
-        spec = {**settings, "path": str(settings["path"]), "undivided": is_undivided(self._settings), "key": key}
+        settings = self.settings
+        rules = {"undivided": is_undivided(settings), "places": places(settings)}
+        spec = {**asdict(settings), **rules, "path": str(settings.path), "key": key}
         try:
             ready = await self._child.launch(spec)
         except ChildFailed as failed:
             reason = load_error(failed.stderr) or failed.reason
-            raise EngineError(f"llama.cpp cannot load {self._settings.path}: {reason}", lasting=failed.said) from None
+            raise EngineError(f"llama.cpp cannot load {self.settings.path}: {reason}", lasting=failed.said) from None
         except BaseException:
             await self.stop()
             raise
-        return Endpoint(url=str(ready["url"]), key=key, model=self._settings.alias, dialect=self.dialect)
+        return Endpoint(url=str(ready["url"]), key=key, model=self.settings.alias, dialect=self.dialect)
 
     async def exited(self) -> str:
         return await self._child.exited()
@@ -104,6 +107,14 @@ class LlamaCpp(Engine):
 def is_undivided(settings: Settings) -> bool:
     """Whether the model makes vectors and no text, each out of all tokens of a text, in one step."""
     return settings.embedding and settings.pooling != "last"
+
+
+def places(settings: Settings) -> int:
+    """How many texts are computed side by side: one in each slot. llama.cpp aborts over a step of undivided texts that
+    is not a multiple of them, so there may be fewer; those that find no place wait."""
+    if not is_undivided(settings):
+        return settings.slots
+    return next(count for count in range(settings.slots, 0, -1) if settings.context % count == 0)
 
 
 def dialect_for(settings: Settings) -> Dialect:

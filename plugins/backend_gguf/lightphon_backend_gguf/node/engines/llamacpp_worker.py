@@ -1,9 +1,9 @@
 """One llama.cpp server, in a process of its own. The only module that imports xllamacpp.
 
-Run by `llamacpp.py` as `python -m`. Standard input: one line of JSON, `LlamaCppSettings` and the key, then silence; the
-process ends when it closes, so it never outlives its parent. Standard output: one line, {"url": ...} or
-{"error": ...}, and nothing that a library may print. Standard error: llama.cpp's own complaints, for the parent. With
-`--devices`, what it can compute with as JSON, and the end.
+Run by `llamacpp.py` as `python -m`. Standard input: one line of JSON, `LlamaCppSettings`, what follows from them, and
+the key, then silence; the process ends when it closes, so it never outlives its parent. Standard output: one line,
+{"url": ...} or {"error": ...}, and nothing that a library may print. Standard error: llama.cpp's own complaints, for
+the parent. With `--devices`, what it can compute with as JSON, and the end.
 """
 
 import json
@@ -48,12 +48,12 @@ def _parameters(spec: dict[str, Any]) -> Any:
     params.api_keys = [spec["key"]]
     params.hostnames = ["127.0.0.1"]
     params.port = 0
-    params.n_parallel = spec["slots"]
-    params.n_ctx = spec["slots"] * spec["context"]
+    params.n_parallel = spec["places"]
+    params.n_ctx = spec["places"] * spec["context"]
     params.n_batch = params.n_ubatch = spec["batch"] or (GPU_BATCH if gpu else CPU_BATCH)
     if spec["undivided"]:
         # The text of an embedding is computed in one step, or refused.
-        params.n_batch = params.n_ubatch = max(params.n_batch, spec["context"])
+        params.n_batch = params.n_ubatch = spec["context"]
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = spec["threads"]
     params.n_gpu_layers = spec["gpu_layers"]
     # Finds how many layers a GPU can hold, by a trial load that a CPU does not need.

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from lightphon_backend_gguf.node.engines.base import Engine, EngineError
 from lightphon_backend_gguf.node.engines.child import Child, ChildFailed
-from lightphon_backend_gguf.node.engines.llamacpp import Pooling, dialect_for, is_undivided, load_error
+from lightphon_backend_gguf.node.engines.llamacpp import Pooling, dialect_for, is_undivided, load_error, places
 from lightphon_backend_gguf.node.models.infill import Infill
 from lightphon_backend_gguf.node.serving.served import Endpoint
 from lightphon_backend_gguf.node.serving.upstream import Upstream
@@ -125,8 +125,8 @@ def arguments(settings: LlamaServerSettings, port: int) -> list[str]:
         "--alias": settings.alias,
         "--host": "127.0.0.1",
         "--port": port,
-        "--parallel": settings.slots,
-        "--ctx-size": settings.slots * settings.context,
+        "--parallel": places(settings),
+        "--ctx-size": places(settings) * settings.context,
         "--threads": settings.threads,
         "--threads-batch": settings.threads,
     }
@@ -135,7 +135,7 @@ def arguments(settings: LlamaServerSettings, port: int) -> list[str]:
     batch = settings.batch or (_CPU_BATCH if settings.gpu_layers == 0 else None)
     if is_undivided(settings):
         # The text of an embedding is computed in one step, or refused.
-        batch = max(batch or 0, settings.context)
+        batch = settings.context
     if batch:
         given |= {"--batch-size": batch, "--ubatch-size": batch}
     if settings.pooling:

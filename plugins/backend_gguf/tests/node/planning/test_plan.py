@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import gguf
 import pytest
 from lightphon_backend_gguf.node.engines.attached import Attached
 from lightphon_backend_gguf.node.engines.base import EngineError
@@ -11,6 +12,7 @@ from lightphon_backend_gguf.node.models.sources import LocalSource, ServerSource
 from lightphon_backend_gguf.node.planning.locate import Located
 from lightphon_backend_gguf.node.planning.plan import PlanError, Planned, plan
 from lightphon_backend_gguf.node.planning.wishes import Wish
+from lightphon_backend_gguf.testing import scripted
 
 
 async def planned(wish: Wish, place: Path | ServerSource) -> Planned:
@@ -44,6 +46,43 @@ async def test_the_engine_is_the_one_that_is_named(models: Path, tmp_path: Path)
     ]:
         with pytest.raises(PlanError, match=wrong):
             await planned(Wish(source, engine=engine), path)
+
+
+async def test_what_a_model_can_do_besides(models: Path, tmp_path: Path) -> None:
+    path = models / "greeting.gguf"
+    source = LocalSource(path)
+    both = await planned(Wish(source, embedding=True), path)
+    assert {"chat", "embedding"} <= set(both.offer.model.capabilities)
+    filling = scripted.INFILL.write(tmp_path / "filling.gguf")
+    assert "infill" in (await planned(Wish(source), filling)).offer.model.capabilities
+    old = await planned(Wish(source, engine="ctransformers"), filling)
+    assert "infill" not in old.offer.model.capabilities
+    vectors = scripted.build(tmp_path / "vectors.gguf", ["a word"], embedding=True, marks=scripted.INFILL.marks)
+    assert (await planned(Wish(source), vectors)).offer.model.capabilities == ("embedding",)
+    with pytest.raises(PlanError, match="ctransformers makes no embeddings"):
+        await planned(Wish(source, engine="ctransformers", embedding=True), path)
+    server = ServerSource("http://127.0.0.1:9")
+    with pytest.raises(PlanError, match="says itself what it does; leave embedding out"):
+        await planned(Wish(server, embedding=True), server)
+
+
+async def test_how_the_vectors_of_tokens_become_one(models: Path, tmp_path: Path) -> None:
+    async def pooling(wish: Wish, path: Path) -> str | None:
+        engine = (await planned(wish, path)).engine()
+        assert isinstance(engine, LlamaCpp)
+        return engine.settings.pooling
+
+    source = LocalSource(tmp_path)
+    bert = tmp_path / "bert.gguf"
+    writer = gguf.GGUFWriter(bert, "bert")
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    told = scripted.build(tmp_path / "told.gguf", ["a word"], embedding=True)
+    assert await pooling(Wish(source), bert) == "mean"
+    assert await pooling(Wish(source), told) is None, "the file says it"
+    assert await pooling(Wish(source, embedding=True), models / "greeting.gguf") == "last"
+    assert await pooling(Wish(source), models / "greeting.gguf") is None
 
 
 async def test_a_part_that_is_missing(models: Path, tmp_path: Path) -> None:
