@@ -59,10 +59,13 @@ class StreamSink:
         self._last = last.encoded
 
     def finish(self, usage: dict[str, object], routing_info: dict[str, object]) -> None:
-        end = write(self._last, self.envelope, usage=usage, routing_info=routing_info)
         if self.include_usage:
-            # Only for those who asked: much client code reads choices[0] of every chunk.
+            # Only for those who asked: much client code reads choices[0] of every chunk. And once: LangChain adds up
+            # what it finds, and Continue takes a chunk with usage for the one without choices.
+            end = write(self._last, self.envelope, routing_info=routing_info)
             end += write(b"[]", self.envelope, usage=usage, routing_info=routing_info)
+        else:
+            end = write(self._last, self.envelope, usage=usage, routing_info=routing_info)
         self.outlet.write(end + sse.DONE)
 
 

@@ -78,14 +78,17 @@ class TestAnswers:
         assert chunks[-1].routing_info["node_name"] == "scripted-node"
         assert all(each.usage is None for each in chunks[:-1])
 
-    def test_include_usage_adds_the_chunk_without_choices(self, start_server):
+    def test_include_usage_adds_the_chunk_without_choices_and_usage_is_there_alone(self, start_server):
         running = start_server(plugin_of(ScriptedBackend(says("Hi"))))
         body = {**BODY, "stream": True, "stream_options": {"include_usage": True}}
         *_, finish, extra, done = events(ask(running, body).text)
         counted = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
         free = {"cost_msat": 0, "cost": "0", "cost_currency": "sat"}
-        assert finish["usage"] == extra["usage"] == counted | free
+        assert finish["choices"][0]["finish_reason"] == "stop"
+        assert "usage" not in finish
+        assert extra["usage"] == counted | free
         assert extra["choices"] == []
+        assert finish["routing_info"] == extra["routing_info"]
         assert extra["routing_info"]["attempts"] == 1
         assert done == "[DONE]"
 
