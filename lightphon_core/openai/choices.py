@@ -55,10 +55,10 @@ def check_text(choice: dict[str, Any], n: int, tools: frozenset[str]) -> Seen:
 
 
 def check_infill(choice: dict[str, Any], n: int, tools: frozenset[str]) -> Seen:
-    """A choice of a plain completion, which becomes one of a chat."""
+    """A choice of a plain completion, which becomes one of a chat. It has a content always, as Mistral's do: Continue
+    adds up what it finds there, looking or not."""
     text_bytes, has_output, _ = check_text(choice, n, tools)
-    text = choice.pop("text")
-    choice["delta"] = {"content": text} if text else {}
+    choice["delta"] = {"content": choice.pop("text")}
     return text_bytes, has_output, True
 
 

@@ -30,7 +30,7 @@ def _no_choices(_: dict[str, Any], __: int, ___: frozenset[str]) -> Seen:
 
 CHAT: Final = Form("chatcmpl-", "chat.completion.chunk", "chat.completion", check_chat, {"delta": {}})
 TEXT: Final = Form("cmpl-", "text_completion", "text_completion", check_text, {"text": ""})
-INFILL: Final = Form("fim-", "chat.completion.chunk", "chat.completion", check_infill, {"delta": {}})
+INFILL: Final = Form("fim-", "chat.completion.chunk", "chat.completion", check_infill, {"delta": {"content": ""}})
 """Mistral's: asked as for a plain completion, and answered as a chat."""
 VECTORS: Final = Form("embd-", "list", "list", _no_choices, {})
 """Read and written by `vectors.py`, whole; its id is never seen."""
