@@ -10,6 +10,9 @@ from lightphon_core.types import Capability
 MAX_CHOICES: Final = 8
 """The most that `n` may ask for."""
 
+MAX_STOPS: Final = 16
+"""How many texts `stop` may have. OpenAI takes 4; an editor that asks for infill sends a dozen."""
+
 _MAX_WINDOW = 65_536  # tokens; llama.cpp allocates what these two fields say
 
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
@@ -35,7 +38,7 @@ class Generating(Selecting, kw_only=True):
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
-    stop: str | Annotated[list[str], Meta(max_length=4)] | None = None
+    stop: str | Annotated[list[str], Meta(max_length=MAX_STOPS)] | None = None
     logit_bias: dict[str, float | bool] | list[Any] | None = None
     repeat_last_n: Window | None = None
     dry_penalty_last_n: Window | None = None

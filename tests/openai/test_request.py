@@ -270,7 +270,7 @@ PART = {"role": "user", "content": [{"type": "text", "text": "x"}]}
         ({"seed": 1.5}, "seed", "an integer"),
         ({"seed": 2**63}, "seed", "<="),
         ({"stop": 5}, "stop", "a string"),
-        ({"stop": list("abcde")}, "stop", "length <= 4"),
+        ({"stop": list("abcdefghijklmnopq")}, "stop", "length <= 16"),
         ({"stream": "yes"}, "stream", "a boolean"),
         ({"stream_options": {"include_usage": 1}}, "stream_options.include_usage", "a boolean"),
         ({"top_logprobs": 21}, "top_logprobs", "<= 20"),
