@@ -18,6 +18,7 @@ from lightphon_core.types import Capability
 ALLOWED: Final = {
     "role": "system, developer, user, assistant, tool, function",
     "detail": "auto, low, high",
+    "tools.type": "function",
 }
 """The values of enumerated fields, for error messages."""
 

@@ -32,7 +32,13 @@ def repository(tmp_path, run_program):
     folder = tmp_path / "repository"
     folder.mkdir()
     (folder / "greeting.py").write_text('print("hello")\n')
-    for line in ("init -q -b main", "config user.name test", "config user.email t@example.org", "add .", "commit -qm 0"):
+    for line in (
+        "init -q -b main",
+        "config user.name test",
+        "config user.email t@example.org",
+        "add .",
+        "commit -qm 0",
+    ):
         run_program("git", *line.split(), cwd=folder)
     return folder
 

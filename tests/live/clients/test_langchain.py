@@ -1,4 +1,4 @@
-"""LangChain's client for OpenAI against the whole system, as docs/clients.md sets it up. `.ci/client-tests` brings it."""
+"""LangChain's client for OpenAI against the whole system, as docs/clients.md has it. `.ci/client-tests` brings it."""
 
 import pytest
 from lightphon_backend_gguf.testing import scripted
@@ -34,7 +34,7 @@ def test_what_an_answer_says_of_itself(library):
     added = chunks[0]
     for chunk in chunks[1:]:
         added += chunk
-    # Counted once, though usage is on the last chunk with a choice and on the one without.
+    # LangChain adds up what it finds, so usage must be in one chunk alone.
     assert added.usage_metadata == whole.usage_metadata
     assert added.content == whole.content
     assert last.chunk_position == "last"

@@ -25,7 +25,9 @@ PYTHON = ["chat", "headers", "filters", "parse", "completions", "embeddings"]
 
 
 def test_every_block_is_run(blocks, sections):
-    assert {section: len(blocks(section, "")) for section in sections} == {name: len(each) for name, each in RUN.items()}
+    assert {section: len(blocks(section, "")) for section in sections} == {
+        name: len(each) for name, each in RUN.items()
+    }
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # the page's clients are not closed
@@ -67,12 +69,13 @@ def test_open_webuis_environment_names_what_is_there(library, blocks, adapted, r
     """Open WebUI itself is 7 GB: what it does with these is in test_recorded.py."""
     exports, _, command = adapted(library, blocks("Open WebUI", "sh")[0]).strip().rpartition("\n")
     assert command == "open-webui serve"
-    listed = run_program("bash", "-c", f'{exports}\ncurl -s $OPENAI_API_BASE_URL/models -H "Authorization: Bearer $OPENAI_API_KEY"')
-    assert "auto" in [each["id"] for each in json.loads(listed)["data"]]
-    ask = '{"model": "\'$RAG_EMBEDDING_MODEL\'", "input": ["a"]}'
-    said = run_program(
-        "bash",
-        "-c",
-        f"{exports}\ncurl -s $RAG_OPENAI_API_BASE_URL/embeddings -H \"Authorization: Bearer $RAG_OPENAI_API_KEY\" -d '{ask}'",
-    )
-    assert len(json.loads(said)["data"][0]["embedding"]) == WIDTH
+
+    def fetched(curl):
+        return json.loads(run_program("bash", "-c", f"{exports}\ncurl -s {curl}"))["data"]
+
+    listed = fetched('$OPENAI_API_BASE_URL/models -H "Authorization: Bearer $OPENAI_API_KEY"')
+    assert "auto" in [each["id"] for each in listed]
+    body = """-d '{"model": "'$RAG_EMBEDDING_MODEL'", "input": ["a"]}'"""
+    header = '-H "Authorization: Bearer $RAG_OPENAI_API_KEY"'
+    (vector,) = fetched(f"$RAG_OPENAI_API_BASE_URL/embeddings {header} {body}")
+    assert len(vector["embedding"]) == WIDTH
