@@ -15,7 +15,8 @@ SCRIPT = Path(__file__).with_name("openai_sdk.mjs")
 @pytest.mark.npm
 def test_node_sdk(start_system, models, tmp_path):
     system = start_system(limits={"first_output_timeout_s": 0.5})
-    system.start_node("greeting", "tool_call", name="quick")
+    embedder = scripted.build(tmp_path / "embedder.gguf", scripted.GREETING.pieces, template=None, embedding=True)
+    system.start_node("greeting", "tool_call", embedder, name="quick")
     (tmp_path / "slow.gguf").symlink_to(models / "greeting.gguf")
     system.start_node(tmp_path / "slow.gguf", name="halted").engines[0].send(signal.SIGSTOP)
     # Node looks for packages beside the script, wherever it was started.
@@ -39,7 +40,11 @@ def test_node_sdk(start_system, models, tmp_path):
         assert choice["finish"] == "tool_calls"
         assert choice["function"]["name"] == "get_weather"
         assert json.loads(choice["function"]["arguments"]) == {"city": "Paris"}
-    assert said["models"] == ["auto", "greeting", "slow", "tool_call"]
+    assert said["text"]["content"] == said["text"]["streamed"] == scripted.GREETING.text
+    assert said["text"]["usage"]["completion_tokens"] == said["whole"]["usage"]["completion_tokens"]
+    assert said["vectors"]["widths"] == [384, 384]
+    assert said["vectors"]["apart"] < 1e-6
+    assert said["models"] == ["auto", "embedder", "greeting", "slow", "tool_call"]
     assert said["key"] == {"class": "AuthenticationError", "status": 401, "code": "invalid_api_key"}
     assert said["model"] == {"class": "NotFoundError", "status": 404, "code": "model_not_found"}
     assert (said["body"]["class"], said["body"]["status"]) == ("BadRequestError", 400)
