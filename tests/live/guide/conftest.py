@@ -8,10 +8,15 @@ import io
 import os
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
+from lightphon_backend_gguf.protocol import codec
+from lightphon_backend_gguf.protocol.messages import SUBPROTOCOL, Hello, ModelFacts, OfferMessage, Offers
 from lightphon_backend_gguf.testing import scripted
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 HOST = "https://lightphon.com"
 MODEL = "Qwen/Qwen2.5-Coder-14B-Instruct-GGUF"
@@ -39,6 +44,25 @@ def model() -> str:
 def answer() -> str:
     """What that model says to everything."""
     return scripted.GREETING.text
+
+
+@pytest.fixture(scope="session")
+def shelf(network: Any, until: Any) -> Callable[..., AbstractContextManager[None]]:
+    """`with shelf(*models):` a second node offers these. It is asked for nothing: it has no engine."""
+
+    @contextlib.contextmanager
+    def shelf(*models: ModelFacts) -> Iterator[None]:
+        address = f"{network.url.replace('http', 'ws')}/api/node-link"
+        headers = {"authorization": f"Bearer {network.running.node_token}"}
+        before = len(network.seen())
+        with connect(address, additional_headers=headers, subprotocols=[Subprotocol(SUBPROTOCOL)]) as link:
+            link.send(codec.encode(Hello("shelf", "test/1")))
+            link.send(codec.encode(Offers(tuple(OfferMessage(each.id, each, slots=1) for each in models))))
+            until(lambda: len(network.seen()) == before + len(models))
+            yield
+        until(lambda: len(network.seen()) == before)
+
+    return shelf
 
 
 @pytest.fixture(scope="session")

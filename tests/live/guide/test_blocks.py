@@ -4,10 +4,8 @@ import json
 
 import httpx
 import pytest
-from lightphon_backend_gguf.protocol import codec
-from lightphon_backend_gguf.protocol.messages import SUBPROTOCOL, Hello, ModelFacts, OfferMessage, Offers
+from lightphon_backend_gguf.protocol.messages import ModelFacts
 from openai import OpenAI
-from websockets.sync.client import connect
 
 QUICK_START = """\
 from openai import OpenAI
@@ -279,7 +277,7 @@ def test_curl_streaming_gets_the_events(adapted, run_shell, answer, fits):
     assert last["routing_info"]["node_name"] == "box"
 
 
-def test_the_routing_query(network, model, adapted, until):
+def test_the_routing_query(network, adapted, shelf):
     """Nothing on offer fits it, until nodes come that say of their models what it asks for."""
     found = sent(network, adapted(ROUTE)).json()
     assert found["candidates"] == []
@@ -294,22 +292,14 @@ def test_the_routing_query(network, model, adapted, until):
         ModelFacts("meta/cannot-reason", ("chat", "code"), 8192, "meta", 8.0),
         ModelFacts("qwen/another-maker", able, 8192, "qwen", 8.0),
     ]
-    address = f"{network.url.replace('http', 'ws')}/api/node-link"
-    headers = {"authorization": f"Bearer {network.running.node_token}"}
-    with connect(address, additional_headers=headers, subprotocols=[SUBPROTOCOL]) as link:
-        link.send(codec.encode(Hello("shelf", "test/1")))
-        link.send(codec.encode(Offers(tuple(OfferMessage(each.id, each, 1) for each in stock))))
-        until(lambda: len(network.seen()) == 1 + len(stock))
+    with shelf(*stock):
         found = sent(network, adapted(ROUTE)).json()
-        # Both are the right ones; about 10 thousand million parameters is what "balanced" prefers.
-        assert [each["model"] for each in found["candidates"]] == [
-            "mistralai/Devstral-9B",
-            "deepseek-ai/DeepSeek-Coder-33B",
-        ]
-        assert sum(found["excluded"].values()) == len(stock) + 1 - 2
-        one = adapted(ROUTE).replace('"limit": 5', '"limit": 1')
-        assert len(sent(network, one).json()["candidates"]) == 1
-    until(lambda: [seen.model for seen in network.seen()] == [model])
+        one = sent(network, adapted(ROUTE).replace('"limit": 5', '"limit": 1')).json()
+    # Both are the right ones; about 10 thousand million parameters is what "balanced" prefers.
+    names = [each["model"] for each in found["candidates"]]
+    assert names == ["mistralai/Devstral-9B", "deepseek-ai/DeepSeek-Coder-33B"]
+    assert sum(found["excluded"].values()) == 1 + len(stock) - len(names)
+    assert [each["model"] for each in one["candidates"]] == names[:1]
 
 
 @pytest.mark.parametrize(
