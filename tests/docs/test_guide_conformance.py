@@ -58,8 +58,8 @@ def test_every_section_of_the_guide_is_there_in_its_order():
 
 def test_every_test_of_the_guide_is_in_the_table():
     listed = {test for row in ROWS for test in named(row[2])}
-    folder = ROOT / "tests" / "live" / "guide"
-    there = {f"tests/live/guide/{path.name}::{test}" for path in folder.glob("test_*.py") for test in functions_of(path)}
+    modules = (ROOT / "tests" / "live" / "guide").glob("test_*.py")
+    there = {f"tests/live/guide/{path.name}::{test}" for path in modules for test in functions_of(path)}
     assert there
     assert there <= listed
 
