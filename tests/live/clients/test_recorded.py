@@ -11,6 +11,7 @@ import httpx
 import pytest
 from lightphon_backend_gguf.testing import scripted
 
+from lightphon_core.settings import ServerSettings
 from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.scripted import says
 from lightphon_core.types import Capability, Model
@@ -103,6 +104,12 @@ class TestContinue:
         assert (sent["prompt"], sent["suffix"]) == ("def greet(name):\n    return ", '\n\nprint(greet("you"))\n')
         assert len(sent["stop"]) == 10
 
+    def test_autocomplete_in_an_engine(self, start_system, tmp_path, send):
+        """The node puts the model's own tokens for infill around prompt and suffix."""
+        system = start_system()
+        system.start_node(scripted.INFILL.write(tmp_path / "coder.gguf"))
+        assert chat_text(send(system, "continue_fim")) == scripted.INFILL.text
+
     def test_autocomplete_with_the_models_own_tokens(self, library, send):
         texts = [each["choices"][0]["text"] for each in events(send(library, "continue_legacy_completions"))]
         assert "".join(texts) == SAID
@@ -134,6 +141,13 @@ class TestOpenWebUI:
     def test_listing_with_an_empty_key(self, library, send):
         answer = send(library, "open_webui_models", key="")
         assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_api_key")
+
+    def test_listing_with_an_empty_key_where_everybody_may(self, start_server, send):
+        server = ServerSettings(open_models=True)
+        running = start_server(plugin_of(ScriptedBackend(says("Hi"))), server=server)
+        listed = send(running, "open_webui_models", key="").json()["data"]
+        assert [each["id"] for each in listed] == ["auto", "test-model"]
+        assert send(running, "open_webui_chat", key="").status_code == 401
 
     def test_a_chat(self, library, send):
         answer = send(library, "open_webui_chat")
