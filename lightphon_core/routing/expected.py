@@ -56,7 +56,10 @@ def cheapest(prices: Iterable[Price]) -> Price | None:
     """The one by which `ORDINARY` is expected to cost least, of an offer that was not measured; None where there are
     none. Of equals it is the one that asks less for a minute, then for the prompt, and so on, so that it is always the
     same one."""
-    return min(prices, key=_for_an_ordinary_answer, default=None)
+    different = set(prices)
+    if len(different) < 2:
+        return next(iter(different), None)
+    return min(different, key=_for_an_ordinary_answer)
 
 
 def _for_an_ordinary_answer(price: Price) -> tuple[int, ...]:

@@ -62,8 +62,8 @@ class ServerSettings:
     open_models: bool = field(
         default=False,
         metadata={
-            "help": "Whether GET /v1/models lists all that is on offer to whoever sends no key, as Open WebUI does while "
-            "it has none."
+            "help": "Whether GET /v1/models shows all that is on offer to whoever sends no key; Open WebUI sends none "
+            "where it was given none."
         },
     )
     max_body_bytes: int = field(
