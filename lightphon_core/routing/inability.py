@@ -42,7 +42,11 @@ ASKED_BY: Final[Mapping[Capability, str]] = {
 }
 """The field of the request that asks for it; for others it is the model."""
 
-PROMPT: Final[Mapping[str, str]] = {"/v1/completions": "prompt", "/v1/embeddings": "input"}
+PROMPT: Final[Mapping[str, str]] = {
+    "/v1/completions": "prompt",
+    "/v1/fim/completions": "prompt",
+    "/v1/embeddings": "input",
+}
 """The field that has the prompt, by path; elsewhere it is `messages`."""
 
 
@@ -65,7 +69,7 @@ def unable(needs: Needs, left: Sequence[Model], usable: Collection[Model], nobod
 def too_long(needs: Needs, left: Sequence[Model], usable: Collection[Model]) -> ContextLengthExceeded:
     """None of the models of `left` has room for the prompt; the others are as in `unable`."""
     largest = max(model.context_length or 0 for model in left)
-    prompt = f"The prompt has at least {needs.prompt_tokens} tokens, but the"
+    prompt = f"The prompt has at least {needs.least_context} tokens, but the"
     if needs.model is None:
         said, instead = f"{prompt} largest context on offer is {largest} tokens.", ""
     else:
@@ -112,4 +116,4 @@ def _longer(needs: Needs, usable: Collection[Model]) -> str:
 
 def _holds(model: Model, needs: Needs) -> bool:
     """Whether it has room for the prompt, and a token of answer."""
-    return model.context_length is None or model.context_length > needs.prompt_tokens
+    return model.context_length is None or model.context_length > needs.least_context

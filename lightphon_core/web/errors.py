@@ -120,7 +120,7 @@ def _no_route(request: Request[Any, Any, Any], error: HTTPException) -> Response
         instead = instead_of(request.scope["path"]) or "GET /schema lists all that there are."
         return error_response(RouteNotFound(f"Unknown request URL: {request.method} {path}. {instead}"), status=404)
     response = error_response(RouteNotFound(wrong_method(request.method, path, allowed)), status=405)
-    response.headers["allow"] = allowed
+    response.headers["allow"] = ", ".join(sorted(allowed.split(", ")))
     return response
 
 

@@ -52,11 +52,11 @@ def instead_of(path: str) -> str | None:
     while parts[:1] == ["v1"]:
         del parts[0]
     if not parts:
-        return "This is the base URL itself: clients append /chat/completions and the like to it."
+        return "This is no endpoint but a base URL: clients append /chat/completions and the like to it."
     if (said := INSTEAD.get(parts[0])) is not None:
         return said
     if _ENDPOINT.search(below):
-        return "The client's base URL must end in /v1, and have no more after it: clients append the rest."
+        return "The client's base URL should end in /v1, with nothing after it: clients append the rest."
     return None
 
 
