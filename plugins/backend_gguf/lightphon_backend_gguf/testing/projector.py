@@ -1,12 +1,15 @@
-"""Tiny multimodal projectors (mmproj files), so that scripted models take images in the real llama.cpp.
+"""Tiny multimodal projectors (mmproj files), so that scripted models take images in the real llama.cpp; and images.
 
 Such a file is an ordinary CLIP vision encoder of one layer with the projector "mlp", all of its weights zero: it makes
 `IMAGE_TOKENS` tokens of any image, which say nothing, and a scripted model goes on saying what it always says. The file
-is some kilobytes. Names of keys and tensors are those that llama.cpp's tools/mtmd/clip.cpp reads.
+is smaller than 1 MB. Names of keys and tensors are those that llama.cpp's tools/mtmd/clip.cpp reads.
 
 Needs the `gguf` package (a test dependency).
 """
 
+import base64
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +32,8 @@ _FORWARD = 32
 
 
 def build(path: Path, model: Path, *, vision: bool = True) -> Path:
-    """Write a projector for the language model in `model`, and return `path`. Without `vision` it is one for sound,
-    which has a header and nothing in it."""
+    """Write a projector for the language model in the file `model`, and return `path`. Without `vision` it is one for
+    sound, which has a header and nothing else."""
     width = read_model(model).metadata["llama.embedding_length"]
     assert isinstance(width, int)
     writer = gguf.GGUFWriter(path, "clip")
@@ -58,6 +61,24 @@ def build(path: Path, model: Path, *, vision: bool = True) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def png(width: int = 3, height: int = 2) -> bytes:
+    """A red picture of that size."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checked = kind + content
+        return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+    rows = (b"\0" + b"\xff\0\0" * width) * height
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def image_part(image: bytes, kind: str = "png") -> dict[str, Any]:
+    """A part of a message's content, in OpenAI's form."""
+    url = f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
+    return {"type": "image_url", "image_url": {"url": url}}
 
 
 def _tensors(width: int) -> dict[str, NDArray[Any]]:
