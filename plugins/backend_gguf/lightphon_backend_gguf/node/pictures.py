@@ -63,7 +63,8 @@ def _jpeg(image: bytes) -> tuple[int, int]:
 def _webp(image: bytes) -> tuple[int, int]:
     kind = image[12:16]
     if kind == b"VP8X":
-        return 1 + int.from_bytes(image[24:27], "little"), 1 + int.from_bytes(image[27:30], "little")
+        width, wide, height, high = struct.unpack_from("<HBHB", image, 24)
+        return 1 + (wide << 16 | width), 1 + (high << 16 | height)
     if kind == b"VP8L":
         (bits,) = struct.unpack_from("<I", image, 21)
         return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
