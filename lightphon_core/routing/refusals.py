@@ -129,7 +129,7 @@ def _without(condition: str, needs: Needs, left: Sequence[Model], *, narrowed: b
     if condition == CONTEXT:
         largest = max(model.context_length or 0 for model in left)
         return ContextLengthExceeded(
-            f"The prompt has at least {needs.prompt_tokens} tokens, but the largest context on offer is {largest} "
+            f"The prompt has at least {needs.least_context} tokens, but the largest context on offer is {largest} "
             "tokens. Shorten the messages or choose a model with a longer context (GET /v1/models lists them).",
             param="messages",
         )

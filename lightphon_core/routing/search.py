@@ -121,7 +121,7 @@ class Search:
             needs.model,
             self._allowed,
             capabilities_of(needs),
-            self._known.index.context_for(needs.prompt_tokens),
+            self._known.index.context_for(needs.least_context),
             is_free(needs),
             # What does not decide about models and prices is left out, so that fewer demands differ.
             evolve(needs.filters, capabilities=None, max_price_msat=None, prefer_size=None, sort=None, limit=None),

@@ -10,8 +10,8 @@ import math
 
 from attrs import define, frozen
 
-from lightphon_core.openai.chat import Prompt
 from lightphon_core.openai.chunks import Chunk
+from lightphon_core.openai.facts import Prompt
 from lightphon_core.types import Usage
 
 TOKENS_PER_BYTE = 0.45

@@ -146,7 +146,7 @@ def create_app(
             metrics.metrics,
             models.list_models,
             models.get_model,
-            inference.chat_completions,
+            *inference.ROUTES,
             api(),
             *routes,
         ],

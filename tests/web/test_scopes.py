@@ -93,6 +93,9 @@ INFERENCE_PATHS = [
     ("GET", "/models/{model_id:path}", 200),
     ("HEAD", "/models/{model_id:path}", 200),
     ("POST", "/chat/completions", 400),
+    ("POST", "/completions", 400),
+    ("POST", "/fim/completions", 400),
+    ("POST", "/embeddings", 400),
 ]
 KINDS = ("keys", "agent-tokens", "node-tokens")
 
