@@ -75,17 +75,20 @@ async def check_images(asked: AbstractAsyncContextManager[Any]) -> None:
         assert await ask(image_part(png())) == (SAYS, alone + IMAGE_TOKENS), "it goes on after a broken image"
 
 
-async def test_an_image_becomes_tokens_of_the_prompt(
-    models: Path, eyes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With programs of ffmpeg's names on the path, which tell that they were started."""
-    started = tmp_path / "started"
+@pytest.fixture
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that is there once a program with one of ffmpeg's names was started."""
+    found = tmp_path / "started"
     for name in ("ffmpeg", "ffprobe"):
-        (tmp_path / name).write_text(f"#!/bin/sh\n: > {started}\n")
+        (tmp_path / name).write_text(f"#!/bin/sh\n: > {found}\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    return found
+
+
+async def test_an_image_becomes_tokens_of_the_prompt(models: Path, eyes: Path, started: Path) -> None:
     await check_images(asking(llama_cpp(models / "greeting.gguf", eyes)))
-    assert not started.exists(), "what is a stranger's goes to no other program"
+    assert not started.exists(), "what a stranger sends goes to no other program"
 
 
 async def test_a_projector_of_another_model_is_refused_by_the_engine(models: Path, eyes: Path, tmp_path: Path) -> None:
