@@ -44,6 +44,9 @@ MAX_PIXELS = 100_000_000
 MAX_IMAGES = 64
 """In a request. Each is worth hundreds of tokens, and megabytes before they are counted."""
 
+TEXTS = ("prompt", "input")
+"""Where these are there, they are text or tokens, one or several. llama.cpp knows objects with media in them as well."""
+
 _IMAGE = re.compile(r"data:image/[a-z0-9.+-]{1,40};base64,([A-Za-z0-9+/]*)={0,2}")
 
 
@@ -56,6 +59,9 @@ def guarded(body: bytes) -> Guarded:
         raise _refused("The request is not JSON.") from None
     if not isinstance(request, dict):
         raise _refused("The request is not a JSON object.")
+    for name in TEXTS:
+        if not _is_text(request.get(name)):
+            raise _refused(f"'{name}' is no text, and no list of texts.", name)
     messages = request.get("messages")
     if messages is not None:
         if not isinstance(messages, list):
@@ -115,6 +121,14 @@ def _part(part: Any, images: _Images) -> dict[str, Any]:
     elif not isinstance(value, str):
         raise _refused("A text is not one.", "messages")
     return {"type": kind, kind: value}
+
+
+def _is_text(value: Any) -> bool:
+    def plain(each: Any) -> bool:
+        return isinstance(each, str | int)
+
+    items = value if isinstance(value, list) else [value]
+    return value is None or all(plain(item) or (isinstance(item, list) and all(map(plain, item))) for item in items)
 
 
 def _url(value: Any) -> str:

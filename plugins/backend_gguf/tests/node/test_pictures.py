@@ -79,6 +79,17 @@ def test_base64_that_is_cut_off_is_no_image_and_padding_may_be_left_out() -> Non
     assert "damaged" in refusal({"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBOR"}})
 
 
+def test_a_prompt_is_no_other_way_for_what_is_no_text() -> None:
+    media = {"prompt_string": "<__media__>", "multimodal_data": ["AAAA"]}
+    for value in (media, [media], [[media]], ["Hi", media], 1.5):
+        for name in ("prompt", "input"):
+            with pytest.raises(JobFailed) as caught:
+                guarded(json.dumps({name: value}).encode())
+            assert (caught.value.kind, caught.value.param) == ("refused", name)
+    for text in (None, "Hi", ["Hi", "you"], [1, 2], [[1, 2], [3]], []):
+        assert guarded(json.dumps({"prompt": text}).encode()) == {"prompt": text}
+
+
 def test_the_images_of_a_request_fit_into_memory_together() -> None:
     huge, half = claiming(10_001, 10_000), claiming(10_000, 5_000)
     assert "more than 100 million pixels" in refusal(image_part(huge))
