@@ -45,7 +45,7 @@ MAX_IMAGES = 64
 """In a request. Each is worth hundreds of tokens, and megabytes before they are counted."""
 
 TEXTS = ("prompt", "input")
-"""Where these are there, they are text or tokens, one or several. llama.cpp knows objects with media in them as well."""
+"""Where these are there, they are text or tokens, one or several. llama.cpp knows objects with media as well."""
 
 _IMAGE = re.compile(r"data:image/[a-z0-9.+-]{1,40};base64,([A-Za-z0-9+/]*)={0,2}")
 
