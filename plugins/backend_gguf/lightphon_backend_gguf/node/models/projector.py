@@ -7,16 +7,16 @@ from attrs import frozen
 from lightphon_backend_gguf.node.models.facts import read_model
 from lightphon_backend_gguf.node.models.gguf import GgufError, Header
 
-MOST_TOKENS = 2048
-"""What an image may come to, where the projector can do with less. No more is paid for (the core's `TOKENS_PER_IMAGE`),
-and twice as many would take four times the work, and half of the usual context."""
+MOST_TOKENS = 2040
+"""What an image may come to, where the projector can do with less. With the marks around it, no more is paid for (the
+core's `TOKENS_PER_IMAGE`); twice as many would take four times the work, and half of the usual context."""
 
 _WHOLE_TOKENS = 1120
 """The most tokens of an image that a model has to read in one step (Gemma 4's)."""
 
-_LARGE = ("qwen", "glm4v", "kimik25", "youtuvl")
-"""Types that make up to 4,096 tokens or more of an image unless told. To others nothing is said: for llama.cpp
-(tools/mtmd/clip.cpp) a limit that is told replaces the type's own, which is mostly a lower one."""
+_LARGE = "qwen"
+"""Types that make up to 4,096 tokens of an image unless told (tools/mtmd/clip.cpp). To others nothing is said: what is
+told replaces the type's own limit, which is mostly a lower one."""
 
 _ARCHITECTURE = "clip"
 
