@@ -286,6 +286,7 @@ class Exchange:
             request_id=self._request_id,
             account=self._principal.account_id,
             credential=self._principal.credential_id,
+            path=self._request.needs.path,
             stream=self._request.stream,
             **report.log_fields(outcome, started),
         )

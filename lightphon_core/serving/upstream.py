@@ -79,6 +79,8 @@ def _failure(error: UpstreamError) -> Refused | Overloaded | TimedOut | Unavaila
         case 429 | 503:
             return Overloaded("The node is overloaded.")
         case 408 | 504:
-            return TimedOut("The node did not answer in time.")
+            return TimedOut(
+                "The node did not answer in time. Ask for fewer tokens (max_tokens), or try a smaller model."
+            )
         case _:
             return Unavailable("The node failed while it answered.")

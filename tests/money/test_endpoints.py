@@ -66,11 +66,13 @@ def test_vectors_that_cannot_be_read_are_not_paid_for(start):
     async def wrong(job):
         yield vectors_of(["a", "b"])
 
-    _, client, books = start(wrong, funds=1_000_000)
+    backend, client, books = start(wrong, funds=60_000)
     with pytest.raises(APIStatusError):
         client.embeddings.create(model="all", input="one")
-    assert books.wallet() == 1_000_000
-    assert books.held() == 0
+    assert books.wallet() == 60_000
+    backend.reply = says("x")
+    assert client.embeddings.create(model="all", input="one").usage.cost_msat == 3_000  # what was set aside is back
+    assert (books.wallet(), books.held()) == (57_000, 0)
 
 
 def test_what_a_node_claims_of_vectors_is_bounded_by_the_texts(start):

@@ -376,6 +376,16 @@ class TestBackendFailures:
         assert ask(running, BODY).status_code == status
 
 
+def test_what_an_upstream_calls_a_time_out_says_what_to_do(start_server):
+    async def reply(job: Job) -> AsyncGenerator[bytes, None]:
+        yield event({"error": {"message": "not for clients", "code": 504}})
+
+    error = ask(start_server(plugin_of(ScriptedBackend(reply)))).json()["error"]
+    assert error["code"] == "inference_timeout"
+    assert "max_tokens" in error["message"]
+    assert "smaller model" in error["message"]
+
+
 def test_an_upstream_that_just_ends_is_an_error(start_server):
     async def reply(job: Job) -> AsyncGenerator[bytes, None]:
         yield chunk({"content": "begun"})

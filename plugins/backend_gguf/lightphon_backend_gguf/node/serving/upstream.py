@@ -23,6 +23,7 @@ _CONNECT_TIMEOUT_S = 5.0
 _MAX_TOLD = 4 * 2**20
 _MAX_ERROR_BODY = 64 * 1024
 _MAX_MESSAGE = 300
+_ADVICE = "Ask for fewer tokens (max_tokens), or try a smaller model."
 _QUOTED = 16
 """A run of this many characters that stands in both message and request is taken for a quotation of the prompt."""
 
@@ -95,7 +96,7 @@ class Upstream:
         except aiohttp.ConnectionTimeoutError:
             raise JobFailed("unavailable", "The engine does not answer.") from None
         except TimeoutError:
-            raise JobFailed("timed_out", f"The model did not finish within {timeout_s:g} seconds.") from None
+            raise JobFailed("timed_out", f"The model did not finish within {timeout_s:g} seconds. {_ADVICE}") from None
         except aiohttp.ClientError:
             raise JobFailed("unavailable", "The engine is gone or broke off its answer.") from None
 
