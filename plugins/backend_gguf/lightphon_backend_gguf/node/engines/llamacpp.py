@@ -9,10 +9,17 @@ from attrs import asdict, frozen
 from lightphon_backend_gguf.node.dialect import LLAMA_CPP, Dialect, Feature
 from lightphon_backend_gguf.node.engines.base import Engine, EngineError
 from lightphon_backend_gguf.node.engines.child import Child, ChildFailed
+from lightphon_backend_gguf.node.models.projector import Projector
 from lightphon_backend_gguf.node.serving.served import Endpoint
 
 FEATURES = frozenset(Feature) - {Feature.VISION, Feature.INFILL}
 """What llama.cpp's server can do with a single model file, and several slots."""
+
+
+def features(mmproj: Projector | None) -> frozenset[Feature]:
+    """The same with a projector, or without one."""
+    return FEATURES if mmproj is None else FEATURES | {Feature.VISION}
+
 
 _WORKER = "lightphon_backend_gguf.node.engines.llamacpp_worker"
 _TELLING = (
@@ -32,7 +39,7 @@ class LlamaCppSettings:
     `alias` is the model name that the server answers to. `slots` requests run at once, each with `context` tokens for
     prompt and answer together. `threads` compute. `gpu_layers` go to a GPU, where llama.cpp was built for one; -1 is as
     many as fit. `batch` is how many prompt tokens are computed in one step, between which nothing can be cancelled;
-    None chooses by the device. `embedding` serves vectors instead of text.
+    None chooses by the device. `embedding` serves vectors instead of text. With `mmproj` the model takes images.
     """
 
     path: Path
@@ -43,6 +50,7 @@ class LlamaCppSettings:
     gpu_layers: int = -1
     batch: int | None = None
     embedding: bool = False
+    mmproj: Projector | None = None
 
 
 class LlamaCpp(Engine):
@@ -51,7 +59,7 @@ class LlamaCpp(Engine):
     def __init__(self, settings: LlamaCppSettings) -> None:
         self._settings = settings
         self._child = Child(_WORKER)
-        self.dialect = Dialect.of_slots(FEATURES, LLAMA_CPP, settings.slots)
+        self.dialect = Dialect.of_slots(features(settings.mmproj), LLAMA_CPP, settings.slots)
 
     @property
     def pid(self) -> int | None:
@@ -59,8 +67,11 @@ class LlamaCpp(Engine):
         return self._child.pid
 
     async def start(self) -> Endpoint:
-        key = secrets.token_urlsafe(32)
-        spec = {**asdict(self._settings), "path": str(self._settings.path), "key": key}
+        settings, key = self._settings, secrets.token_urlsafe(32)
+        spec = {**asdict(settings, recurse=False), "path": str(settings.path), "mmproj": None, "key": key}
+        if settings.mmproj is not None:
+            spec |= {"mmproj": str(settings.mmproj.path), "image_tokens": settings.mmproj.most_tokens}
+            spec["batch"] = settings.batch or settings.mmproj.batch
         try:
             ready = await self._child.launch(spec)
         except ChildFailed as failed:

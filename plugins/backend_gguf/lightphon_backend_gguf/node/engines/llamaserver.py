@@ -1,17 +1,20 @@
 """A user's own llama-server, named by the operator: llama.cpp as built for that machine, run with our arguments."""
 
 import asyncio
+import os
 import re
 import secrets
 import socket
 from pathlib import Path
+from typing import Any
 
 from attrs import frozen
 
 from lightphon_backend_gguf.node.dialect import LLAMA_CPP, Dialect
 from lightphon_backend_gguf.node.engines.base import Engine, EngineError
 from lightphon_backend_gguf.node.engines.child import Child, ChildFailed
-from lightphon_backend_gguf.node.engines.llamacpp import FEATURES, load_error
+from lightphon_backend_gguf.node.engines.llamacpp import features, load_error
+from lightphon_backend_gguf.node.models.projector import Projector
 from lightphon_backend_gguf.node.serving.served import Endpoint
 from lightphon_backend_gguf.node.serving.upstream import Upstream
 
@@ -27,6 +30,7 @@ _UNKNOWN_TO_OLD = {
     "LLAMA_ARG_CORS_ORIGINS": "null",
     "LLAMA_ARG_UI": "false",
     "LLAMA_ARG_WEBUI": "false",
+    "LLAMA_ARG_VIDEO_FFMPEG_DIR": os.devnull,
 }
 """By way of the environment, where a llama-server that has not heard of them passes them over."""
 
@@ -48,6 +52,7 @@ class LlamaServerSettings:
     gpu_layers: int | None = None
     batch: int | None = None
     embedding: bool = False
+    mmproj: Projector | None = None
 
 
 class LlamaServer(Engine):
@@ -56,7 +61,7 @@ class LlamaServer(Engine):
     def __init__(self, settings: LlamaServerSettings) -> None:
         self._settings = settings
         self._child = Child(_WORKER)
-        self.dialect = Dialect.of_slots(FEATURES, LLAMA_CPP, settings.slots)
+        self.dialect = Dialect.of_slots(features(settings.mmproj), LLAMA_CPP, settings.slots)
 
     @property
     def pid(self) -> int | None:
@@ -69,12 +74,14 @@ class LlamaServer(Engine):
             raise EngineError(f"{settings.binary} cannot load {settings.path}: there is no such file")
         port = _free_port()
         url = f"http://127.0.0.1:{port}"
-        spec = {
+        spec: dict[str, Any] = {
             "url": url,
             "binary": str(settings.binary.absolute()),
             "arguments": arguments(settings, port),
             "environ": {**_UNKNOWN_TO_OLD, "LLAMA_API_KEY": key},
         }
+        if settings.mmproj is not None and settings.mmproj.most_tokens is not None:
+            spec["environ"]["LLAMA_ARG_IMAGE_MAX_TOKENS"] = str(settings.mmproj.most_tokens)
         endpoint = Endpoint(url=url, key=key, model=settings.alias, dialect=self.dialect)
         try:
             await self._child.launch(spec)
@@ -115,7 +122,7 @@ class LlamaServer(Engine):
 
 def arguments(settings: LlamaServerSettings, port: int) -> list[str]:
     """The command line, without the program: nothing secret, and nothing that anybody but the operator said."""
-    given = {
+    given: dict[str, Path | str | int] = {
         "--model": settings.path.absolute(),
         "--alias": settings.alias,
         "--host": "127.0.0.1",
@@ -128,6 +135,9 @@ def arguments(settings: LlamaServerSettings, port: int) -> list[str]:
     if settings.gpu_layers is not None:
         given["--n-gpu-layers"] = settings.gpu_layers
     batch = settings.batch or (_CPU_BATCH if settings.gpu_layers == 0 else None)
+    if (mmproj := settings.mmproj) is not None:
+        given["--mmproj"] = mmproj.path.absolute()
+        batch = settings.batch or mmproj.batch or batch
     if settings.embedding:
         # The text of an embedding is computed in one step, or refused.
         batch = max(batch or 0, settings.context)

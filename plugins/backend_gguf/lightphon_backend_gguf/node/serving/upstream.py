@@ -32,6 +32,9 @@ _REFUSALS = (400, 404, 413, 415, 422, 501)
 """Statuses that blame the request. llama.cpp answers some such faults with 500; those are told by their text."""
 
 
+UNREADABLE = "An image cannot be read: it is damaged, or this model's engine does not take its kind. Send PNG or JPEG."
+
+
 class Upstream:
     """The way to the engines. An asynchronous context manager; `post` is for use inside it.
 
@@ -143,6 +146,8 @@ def failure(status: int, answer: bytes, request: bytes, retry_after: str | None 
         return JobFailed("overloaded", "The engine is busy.", retry_after=_seconds(retry_after))
     if "input is not supported" in message:
         return JobFailed("refused", "This model takes text only.", param="messages")
+    if "Failed to load image" in message:
+        return JobFailed("refused", UNREADABLE, param="messages")
     if status in _REFUSALS or "Failed to parse" in message:
         return JobFailed("refused", _presentable(message, request))
     return JobFailed("unavailable", f"The engine failed with status {status}.")
