@@ -1,7 +1,7 @@
 // What the official SDK for Node makes of LightPhon. Prints one JSON object for test_npm.py to check.
 import OpenAI from "openai";
 
-const { URL, KEY } = process.env;
+const { URL, KEY, IMAGE } = process.env;
 let requests = 0;
 const counted = (...request) => {
   requests += 1;
@@ -36,6 +36,10 @@ for await (const chunk of await client.completions.create({ ...plain, stream: tr
   streamedText += chunk.choices[0].text;
 }
 
+const parts = [{ type: "text", text: "What is it?" }, { type: "image_url", image_url: { url: IMAGE } }];
+const seen = await ask("seeing", { messages: [{ role: "user", content: parts }] });
+const blind = await ask("seeing", { messages: [{ role: "user", content: parts.slice(0, 1) }] });
+
 // The SDK asks for base64 unless told otherwise, and decodes it.
 const embed = (more = {}) => client.embeddings.create({ model: "embedder", input: ["a text", "another"], ...more });
 const vectors = (await embed()).data.map((each) => each.embedding);
@@ -65,6 +69,7 @@ console.log(JSON.stringify({
   assembled: { finish: assembled.finish_reason, function: assembled.message.tool_calls[0].function },
   text: { content: text.choices[0].text, streamed: streamedText, usage: text.usage },
   vectors: { widths: vectors.map((each) => each.length), apart: Math.max(...apart) },
+  image: { content: seen.choices[0].message.content, tokens: seen.usage.prompt_tokens - blind.usage.prompt_tokens },
   key: await failure(() => ask("greeting", {}, new OpenAI({ baseURL: `${URL}/v1`, apiKey: "sk-wrong" }))),
   model: await failure(() => ask("gpt-9")),
   body: await failure(() => ask("greeting", { messages: [] })),

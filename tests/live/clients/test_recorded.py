@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from lightphon_backend_gguf.testing import scripted
+from lightphon_backend_gguf.testing import projector, scripted
 
 from lightphon_core.settings import ServerSettings
 from lightphon_core.testing import ScriptedBackend, plugin_of
@@ -160,13 +160,11 @@ class TestOpenWebUI:
         assert answer["choices"][0]["message"]["content"] == SAID
         assert answer["choices"][0]["finish_reason"] == "stop"
 
-    def test_an_image_reaches_a_model_with_vision_as_it_was_sent(self, start_server, send):
-        able = frozenset({Capability.CHAT, Capability.VISION})
-        backend = ScriptedBackend(says("A dot."), models=[Model("eye", capabilities=able, context_length=4096)])
-        running = start_server(plugin_of(backend))
-        assert chat_text(send(running, "open_webui_image")) == "A dot."
-        recorded = json.loads((RECORDED / "open_webui_image.json").read_text("utf-8"))["body"]
-        assert json.loads(backend.jobs[0].body)["messages"] == recorded["messages"]
+    def test_an_image(self, start_system, models, tmp_path, send):
+        system = start_system()
+        eyes = projector.build(tmp_path / "mmproj.gguf", models / "greeting.gguf")
+        system.start_node("greeting", mmproj=eyes)
+        assert chat_text(send(system, "open_webui_image")) == SAID
 
     def test_an_image_without_a_model_with_vision(self, library, send):
         """It shows the message to the user."""
