@@ -257,7 +257,7 @@ PART = {"role": "user", "content": [{"type": "text", "text": "x"}]}
         ({"messages": [PART, {"role": "tool"}]}, "messages[1].content", "Missing"),
         ({"tools": {}}, "tools", "Expected an array or null"),
         ({"tools": [{"type": "function"}]}, "tools[0].function", "Missing"),
-        ({"tools": [{"type": "s3cret", "function": {"name": "f"}}]}, "tools[0].type", "not one"),
+        ({"tools": [{"type": "s3cret", "function": {"name": "f"}}]}, "tools[0].type", "must be one of: function"),
         ({"tools": [{"type": "function", "function": {"name": ""}}]}, "tools[0].function.name", "length"),
         ({"n": 0}, "n", ">= 1"),
         ({"n": 9}, "n", "<= 8"),
