@@ -23,6 +23,10 @@ test-core:
 test-npm:
     .ci/npm-tests
 
+# Clients from PyPI: LangChain, aider.
+test-clients:
+    .ci/client-tests
+
 # The documented configuration of nginx, in front of a live server.
 test-nginx:
     .ci/nginx-tests

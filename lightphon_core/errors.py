@@ -16,7 +16,7 @@ LightPhonError
 │   ├── Unauthenticated        no credential, or one that is not valid
 │   ├── PermissionDenied       a valid credential that may not do this
 │   ├── ModelNotFound          nobody ever offered a model of this id
-│   └── ModelNotAvailable      models exist, but none matches name and needs
+│   └── ModelNotAvailable      models exist, but none satisfies the filters
 ├── TemporaryError             nobody's fault; the same request may pass later
 │   ├── BalanceOnHold          wallet or budget would cover the request, but for what is set aside for others
 │   ├── RateLimited            too often, or too much at once
@@ -138,7 +138,7 @@ class ModelNotFound(RequestError):
 
 
 class ModelNotAvailable(RequestError):
-    """No model on offer matches the name and what the request needs."""
+    """No model on offer satisfies the filters that the request, or its key, asks for."""
 
     code = "model_not_available"
 

@@ -47,6 +47,16 @@ def parse_sats(text: str) -> int:
 
 def sats(amount: int) -> str:
     """Millisatoshi as a decimal string of sats: 1500 is "1.5", -1 is "-0.001". Never rounded."""
-    whole, rest = divmod(abs(amount), MSAT_PER_SAT)
-    text = f"{whole}.{rest:03d}".rstrip("0").rstrip(".")
+    return _decimal(amount, 3)
+
+
+def sats_of_a_millionth(amount: int) -> str:
+    """A millionth of so many millisatoshi, likewise: of 5000, the price of a million tokens, "0.000005" is that of
+    one."""
+    return _decimal(amount, 9)
+
+
+def _decimal(amount: int, places: int) -> str:
+    whole, rest = divmod(abs(amount), 10**places)
+    text = f"{whole}.{rest:0{places}d}".rstrip("0").rstrip(".")
     return f"-{text}" if amount < 0 else text

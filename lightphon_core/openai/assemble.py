@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from lightphon_core.openai.chunks import Chunk, Envelope, extras
+from lightphon_core.openai.forms import CHAT, TEXT, Form
 
 _MAX_DEPTH = 32  # of unknown objects that are merged member by member; below that the last one wins
 _WHOLE = frozenset({"id", "type", "name", "index", "role"})  # come in one piece; the first one counts
@@ -22,7 +23,8 @@ class Assembler:
     their index; of anything else the last one counts, and null never replaces a value.
     """
 
-    def __init__(self, limit: int = 67_108_864) -> None:
+    def __init__(self, form: Form = CHAT, limit: int = 67_108_864) -> None:
+        self._choice: type[_Choice] = _TextChoice if form is TEXT else _ChatChoice
         self._left = limit
         self._choices: dict[int, _Choice] = {}
 
@@ -38,7 +40,7 @@ class Assembler:
         for choice in chunk.choices:
             index = choice["index"]
             if index not in self._choices:
-                self._choices[index] = _Choice()
+                self._choices[index] = self._choice()
             self._choices[index].add(choice)
 
     def finish(
@@ -50,7 +52,7 @@ class Assembler:
         """The answer as one JSON object. `usage` and `routing_info` are as for `chunks.write`."""
         answer = {
             "id": envelope.id,
-            "object": "chat.completion",
+            "object": envelope.form.whole,
             "created": envelope.created,
             "model": envelope.model,
             "choices": [self._choices[index].whole(index) for index in sorted(self._choices)],
@@ -59,20 +61,14 @@ class Assembler:
 
 
 class _Choice:
-    """One choice so far."""
+    """One choice so far: what every form has beside the output."""
 
     def __init__(self) -> None:
-        self._message: dict[str, Any] = {}
-        self._calls: dict[int, dict[str, Any]] = {}
         self._finish_reason: str | None = None
         self._logprobs: dict[str, Any] = {}
         self._extra: dict[str, Any] = {}
 
     def add(self, choice: dict[str, Any]) -> None:
-        delta = choice.pop("delta")
-        for call in delta.pop("tool_calls", None) or ():
-            _merge(self._calls.setdefault(call["index"], {}), call)
-        _merge(self._message, delta)
         self._finish_reason = choice.pop("finish_reason", None) or self._finish_reason
         _merge(self._logprobs, {"logprobs": choice.pop("logprobs", None)})
         del choice["index"]
@@ -83,18 +79,55 @@ class _Choice:
                 _merge(self._extra, {name: value})
 
     def whole(self, index: int) -> dict[str, Any]:
+        return {
+            "index": index,
+            **self.output(),
+            "finish_reason": self._finish_reason,
+            **_plain(self._logprobs),
+            **_plain(self._extra),
+        }
+
+    def output(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+
+class _ChatChoice(_Choice):
+    """Of a chat."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._message: dict[str, Any] = {}
+        self._calls: dict[int, dict[str, Any]] = {}
+
+    def add(self, choice: dict[str, Any]) -> None:
+        delta = choice.pop("delta")
+        for call in delta.pop("tool_calls", None) or ():
+            _merge(self._calls.setdefault(call["index"], {}), call)
+        _merge(self._message, delta)
+        super().add(choice)
+
+    def output(self) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": None} | _plain(self._message)
         if self._calls:
             message["tool_calls"] = [_tool_call(self._calls[at]) for at in sorted(self._calls)]
         if not message["content"]:
             message["content"] = None if self._calls or message.get("function_call") else ""
-        return {
-            "index": index,
-            "message": message,
-            "finish_reason": self._finish_reason,
-            **_plain(self._logprobs),
-            **_plain(self._extra),
-        }
+        return {"message": message}
+
+
+class _TextChoice(_Choice):
+    """Of a plain completion."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._parts: list[str] = []
+
+    def add(self, choice: dict[str, Any]) -> None:
+        self._parts.append(choice.pop("text"))
+        super().add(choice)
+
+    def output(self) -> dict[str, Any]:
+        return {"text": "".join(self._parts)}
 
 
 class _Text:

@@ -110,7 +110,8 @@ def _next(text: str, at: int) -> int:
 def typed(raw: bytes, decoder: "msgspec.json.Decoder[T]", allowed: Mapping[str, str], *, param: str = "") -> T:
     """`raw` as the decoder's type.
 
-    `allowed` says in words, by field name, which values an enumerated field takes. `param` is the path that the
+    `allowed` says in words which values an enumerated field takes, by its name, or by its path without indices where
+    others have the name too. `param` is the path that the
     whole of `raw` has in the request.
 
     Raises:
@@ -144,7 +145,8 @@ def explained(
     if what.startswith("Expected"):
         what = re.sub(r"`([^`]+)`", lambda found: _in_words(found[1]), what) + "."
     else:  # msgspec would repeat the value, which is the client's own text
-        expected = (allowed or {}).get(path.rpartition(".")[2])
+        allowed, name = allowed or {}, re.sub(r"\[[^]]*\]", "", path)
+        expected = allowed.get(name) or allowed.get(name.rpartition(".")[2])
         what = f"It must be one of: {expected}." if expected else "The value is not one that is accepted here."
     return InvalidRequest(f"Invalid value for '{path}'. {what}" if path else what, param=path or None)
 

@@ -1,30 +1,26 @@
 """What the gateway reads of a chat completion request: its shape, what it needs, and which tools it offers."""
 
+from collections.abc import Collection
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from attrs import field, frozen
 from msgspec import Meta, Struct
 
 from lightphon_core.errors import InvalidRequest
 from lightphon_core.openai.body import typed
+from lightphon_core.openai.facts import Facts, Prompt
+from lightphon_core.openai.forms import CHAT
+from lightphon_core.openai.generation import Generating, needed_for
 from lightphon_core.openai.route import Name
-from lightphon_core.openai.selection import OPENING_CHARS, Opening, Selecting, Selection, selection_of, session_of
+from lightphon_core.openai.selection import OPENING_CHARS, Opening, selection_of, session_of
 from lightphon_core.types import Capability
-
-MAX_CHOICES: Final = 8
-"""The most that `n` may ask for."""
-
-_MAX_WINDOW = 65_536  # tokens; llama.cpp allocates what these two fields say
 
 ALLOWED: Final = {
     "role": "system, developer, user, assistant, tool, function",
     "detail": "auto, low, high",
+    "tools.type": "function",
 }
 """The values of enumerated fields, for error messages."""
-
-_Number = Annotated[float, Meta(ge=-2, le=2)]
-_Window = Annotated[int, Meta(ge=-1, le=_MAX_WINDOW)]
 
 
 class _ImageUrl(Struct):
@@ -78,34 +74,16 @@ class _ResponseFormat(Struct):
     json_schema: _JsonSchema | None = None
 
 
-class _StreamOptions(Struct):
-    include_usage: bool | None = None
-
-
-class _Chat(Selecting, kw_only=True):
+class _Chat(Generating, kw_only=True):
     messages: Annotated[list[_Message], Meta(min_length=1)]
-    stream: bool | None = None
-    stream_options: _StreamOptions | None = None
-    n: Annotated[int, Meta(ge=1, le=MAX_CHOICES)] | None = None
     tools: list[_Tool] | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     functions: list[_Function] | None = None
     function_call: str | dict[str, Any] | None = None
     response_format: _ResponseFormat | None = None
-    json_schema: dict[str, Any] | None = None
-    grammar: str | None = None
-    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
-    presence_penalty: _Number | None = None
-    frequency_penalty: _Number | None = None
-    seed: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | None = None
-    stop: str | Annotated[list[str], Meta(max_length=4)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
-    logit_bias: dict[str, float | bool] | list[Any] | None = None
-    repeat_last_n: _Window | None = None
-    dry_penalty_last_n: _Window | None = None
 
 
 KNOWN: Final = frozenset(_Chat.__struct_fields__)
@@ -116,32 +94,8 @@ _raw_messages = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _TOOL_FIELDS = ("tools", "tool_choice", "parallel_tool_calls")
 _FUNCTION_FIELDS = ("functions", "function_call")
 _IMAGE_START = ("data:image/", "https://", "http://")
-
-
-@frozen
-class Prompt:
-    """How much there is to read: bytes of text in the messages (UTF-8), bytes of JSON that tools and their past calls
-    take, and the number of messages and of images."""
-
-    text_bytes: int
-    tool_bytes: int
-    messages: int
-    images: int
-
-
-@frozen
-class Facts:
-    """What a chat request asks for. `tools` are the names of the functions that the model may call, `session` as in
-    `selection.session_of`."""
-
-    selection: Selection
-    session: bytes | None = field(repr=False)
-    stream: bool
-    include_usage: bool
-    n: int
-    tools: frozenset[str]
-    capabilities: frozenset[Capability]
-    prompt: Prompt
+_RESPONSES = frozenset({"input", "instructions", "previous_response_id"})
+"""Fields that only requests of OpenAI's Responses API have. Some clients send those to the address of a chat."""
 
 
 def inspect(body: bytes, fields: dict[str, bytes], session_id: str | None = None) -> Facts:
@@ -152,9 +106,10 @@ def inspect(body: bytes, fields: dict[str, bytes], session_id: str | None = None
     Raises:
         InvalidRequest: Something that is looked at is missing, of a wrong type, or out of its range.
     """
-    for name, instead in (("model", "models"), ("messages", "messages")):
-        if name not in fields and instead not in fields:
-            raise InvalidRequest(f"Missing required parameter: '{name}'.", param=name)
+    if "model" not in fields and "models" not in fields:
+        raise InvalidRequest("Missing required parameter: 'model'.", param="model")
+    if "messages" not in fields:
+        raise _without_messages(fields)
     chat = typed(body, _chat, ALLOWED)
     prompt, developer = _read(chat.messages, sum(len(fields.get(name, b"")) for name in ("tools", "functions")))
     if developer:
@@ -164,32 +119,41 @@ def inspect(body: bytes, fields: dict[str, bytes], session_id: str | None = None
         raise InvalidRequest(f"Missing required parameter: '{param}'.", param=param)
     return Facts(
         selection=selection_of(chat),
-        session=session_of(chat, session_id, _opening(chat.messages)),
-        stream=bool(chat.stream),
-        include_usage=bool(chat.stream_options and chat.stream_options.include_usage),
-        n=chat.n or 1,
-        tools=_offered(chat, fields),
+        form=CHAT,
         capabilities=_needed(chat, prompt),
         prompt=prompt,
+        session=session_of(chat, session_id, _opening(chat.messages)),
+        stream=bool(chat.stream),
+        include_usage=chat.includes_usage,
+        n=chat.n or 1,
+        tools=_offered(chat, fields),
     )
+
+
+def _without_messages(fields: Collection[str]) -> InvalidRequest:
+    """What is wrong with a request that has none: often it is meant for another endpoint."""
+    if not _RESPONSES.isdisjoint(fields):
+        return InvalidRequest(
+            "This is a request of the Responses API ('input' where a chat has 'messages'), which is not served here. "
+            "Set the client to the Chat Completions API, or send 'messages'.",
+            param="messages",
+            code="responses_api_not_supported",
+        )
+    hint = " A 'prompt' is for /v1/completions." if "prompt" in fields else ""
+    return InvalidRequest(f"Missing required parameter: 'messages'.{hint}", param="messages")
 
 
 def _needed(chat: _Chat, prompt: Prompt) -> frozenset[Capability]:
     """What whoever serves the request must be able to do."""
-    needed = {Capability.CHAT}
+    needed = {Capability.CHAT} | needed_for(chat, chat.n or 1)
     if prompt.images:
         needed.add(Capability.VISION)
     if chat.tools or chat.functions:
         needed.add(Capability.TOOLS)
-    # An engine that keeps an answer to a schema does so by a grammar.
-    if chat.json_schema is not None or chat.grammar is not None:
-        needed.add(Capability.JSON)
     if chat.response_format is not None and chat.response_format.type != "text":
         needed.add(Capability.JSON)
     if chat.logprobs or chat.top_logprobs is not None:
         needed.add(Capability.LOGPROBS)
-    if chat.n is not None and chat.n > 1:
-        needed.add(Capability.CHOICES)
     return frozenset(needed)
 
 

@@ -1,4 +1,8 @@
-"""What one choice of a chunk may hold. Each check takes decoded JSON and raises `BadChunk`."""
+"""What one choice of a chunk may hold. Each check takes decoded JSON and raises `BadChunk`.
+
+`check_chat`, `check_text` and `check_infill` are for the endpoints: they take a choice, how many there may be, and the
+functions that may be called.
+"""
 
 from typing import Any, Final
 
@@ -6,8 +10,9 @@ FINISH_REASONS: Final = frozenset({"stop", "length", "tool_calls", "content_filt
 _CALLING = frozenset({"tool_calls", "function_call"})
 _TEXT = frozenset({"content", "reasoning_content", "reasoning", "refusal"})
 _DELTA = _TEXT | {"role", "tool_calls", "function_call", "audio"}
-_CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
-_NOT_OURS = frozenset({"message", "text"})  # where unstreamed answers and plain completions have their output
+_CHAT_CHOICE = frozenset({"index", "delta", "finish_reason", "logprobs"})
+_TEXT_CHOICE = frozenset({"index", "text", "finish_reason", "logprobs"})
+_OUTPUTS = frozenset({"delta", "message", "text"})  # where the answers of one endpoint or another have their output
 _TOOL_CALL = frozenset({"index", "id", "type", "function"})
 _FUNCTION = frozenset({"name", "arguments"})
 _STRING = (str, type(None))
@@ -18,13 +23,52 @@ class BadChunk(ValueError):
     """An event that no honest backend sends. The message says what was wrong, and repeats nothing of it."""
 
 
-def check_choice(choice: dict[str, Any], n: int) -> bool:
-    """Check a choice but for its delta and finish reason. True if something in it had to be mended."""
+Seen = tuple[int, bool, bool]
+"""The bytes of a choice's text, whether it carries output, and whether something in it was changed."""
+
+
+def check_chat(choice: dict[str, Any], n: int, tools: frozenset[str]) -> Seen:
+    """A choice of a chat."""
+    mended = _check_choice(choice, n, _CHAT_CHOICE)
+    if choice.get("delta") is None:
+        choice["delta"] = {}
+        mended = True
+    text_bytes, has_output, changed = _check_delta(choice["delta"], tools)
+    if (reason := choice.get("finish_reason")) is not None:
+        _check_finish_reason(reason, tools)
+    return text_bytes, has_output, mended or changed
+
+
+def check_text(choice: dict[str, Any], n: int, tools: frozenset[str]) -> Seen:
+    """A choice of a plain completion."""
+    mended = _check_choice(choice, n, _TEXT_CHOICE)
+    if choice.get("text") is None:
+        choice["text"] = ""
+        mended = True
+    if (reason := choice.get("finish_reason")) is not None:
+        _check_finish_reason(reason, tools)
+    if isinstance(logprobs := choice.get("logprobs"), dict) and isinstance(logprobs.get("content"), list):
+        choice["logprobs"] = _legacy(logprobs["content"])
+        mended = True
+    text_bytes = _length(choice["text"])
+    return text_bytes, text_bytes > 0, mended
+
+
+def check_infill(choice: dict[str, Any], n: int, tools: frozenset[str]) -> Seen:
+    """A choice of a plain completion, which becomes one of a chat. It has a content always, as Mistral's do: Continue
+    adds up what it finds there, looking or not."""
+    text_bytes, has_output, _ = check_text(choice, n, tools)
+    choice["delta"] = {"content": choice.pop("text")}
+    return text_bytes, has_output, True
+
+
+def _check_choice(choice: dict[str, Any], n: int, known: frozenset[str]) -> bool:
+    """Check a choice but for its output and finish reason. True if something in it had to be mended."""
     mended = False
-    if not choice.keys() <= _CHOICE:
-        for name in choice.keys() - _CHOICE:
-            _screen(name, _CHOICE)
-            if name.casefold() in _NOT_OURS:
+    if not choice.keys() <= known:
+        for name in choice.keys() - known:
+            _screen(name, known)
+            if name.casefold() in _OUTPUTS:
                 del choice[name]
                 mended = True
     index = choice.get("index")
@@ -36,14 +80,10 @@ def check_choice(choice: dict[str, Any], n: int) -> bool:
     if choice.get("finish_reason") == "":  # some servers write "not yet" so
         choice["finish_reason"] = None
         mended = True
-    if choice.get("delta") is None:
-        choice["delta"] = {}
-        mended = True
     return mended
 
 
-def check_delta(delta: object, tools: frozenset[str]) -> tuple[int, bool, bool]:
-    """Check a delta: the bytes of its text, whether it carries output, and whether something had to be mended."""
+def _check_delta(delta: object, tools: frozenset[str]) -> Seen:
     if type(delta) is not dict:
         raise BadChunk("A delta is not an object.")
     text_bytes = 0
@@ -68,10 +108,28 @@ def check_delta(delta: object, tools: frozenset[str]) -> tuple[int, bool, bool]:
     return text_bytes, has_output, mended
 
 
-def check_finish_reason(reason: object, tools: frozenset[str]) -> None:
-    """Check a finish reason that is not null."""
+def _check_finish_reason(reason: object, tools: frozenset[str]) -> None:
     if type(reason) is not str or reason not in FINISH_REASONS or (reason in _CALLING and not tools):
         raise BadChunk("A finish reason is unknown, or does not fit the request.")
+
+
+def _legacy(tokens: list[Any]) -> dict[str, Any]:
+    """Log probabilities as plain completions have them, from those of a chat, which llama.cpp sends for both. Without
+    offsets into the text: nobody counted them."""
+    listed = [each for each in tokens if type(each) is dict]
+    return {
+        "tokens": [each.get("token") for each in listed],
+        "token_logprobs": [each.get("logprob") for each in listed],
+        "top_logprobs": [
+            {top["token"]: top.get("logprob") for top in each.get("top_logprobs") or () if _is_token(top)}
+            for each in listed
+        ],
+        "text_offset": [],
+    }
+
+
+def _is_token(top: object) -> bool:
+    return type(top) is dict and type(top.get("token")) is str
 
 
 def _length(value: object) -> int:

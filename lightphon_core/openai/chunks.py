@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 from attrs import field, frozen
 
-from lightphon_core.openai.choices import BadChunk, check_choice, check_delta, check_finish_reason
+from lightphon_core.openai.choices import BadChunk
+from lightphon_core.openai.forms import CHAT, Form
 from lightphon_core.types import Usage
 
 __all__ = [
@@ -21,8 +22,10 @@ __all__ = [
     "Done",
     "Envelope",
     "UpstreamError",
+    "claimed_usage",
     "extras",
     "read",
+    "upstream_error",
     "usage_fields",
     "write",
 ]
@@ -68,16 +71,17 @@ class Done:
 
 @frozen
 class Envelope:
-    """Whose answer it is: the same on every chunk. `created` is in seconds since 1970."""
+    """Whose answer it is, and of what form: the same on every chunk. `created` is in seconds since 1970."""
 
     id: str
     model: str
     created: int
+    form: Form = CHAT
     prefix: bytes = field(init=False, repr=False)
     """An event's bytes up to its choices."""
 
     def __attrs_post_init__(self) -> None:
-        head = {"id": self.id, "object": "chat.completion.chunk", "created": self.created, "model": self.model}
+        head = {"id": self.id, "object": self.form.chunk, "created": self.created, "model": self.model}
         object.__setattr__(self, "prefix", b"data: " + msgspec.json.encode(head)[:-1] + b',"choices":')
 
 
@@ -92,9 +96,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 def read(
-    payload: bytes, *, tools: frozenset[str] = frozenset(), n: int = 1, limit: int = 1_048_576
+    payload: bytes, *, form: Form = CHAT, tools: frozenset[str] = frozenset(), n: int = 1, limit: int = 1_048_576
 ) -> Chunk | UpstreamError | Done:
-    """Read the payload of one event of a chat completion.
+    """Read the payload of one event of an answer of this form.
 
     `tools` are the functions that the request offered, `n` the number of choices it asked for, and `limit` the most
     bytes that an event may have.
@@ -117,7 +121,7 @@ def read(
     if problem:  # raised out here, so that no exception with the bytes in it hangs on to this one
         raise BadChunk("The event is not one JSON object with choices.")
     if event.error or (choices is None and event.error is not None):
-        return _upstream_error(event.error)
+        return upstream_error(event.error)
     if choices is None:
         if event.usage is None:
             raise BadChunk("The event has no choices.")
@@ -128,19 +132,17 @@ def read(
     changed = False
     finish_reasons: dict[int, str] = {}
     for choice in choices:
-        changed |= check_choice(choice, n)
-        size, carries, mended = check_delta(choice["delta"], tools)
+        if choice.get("finish_reason") == "error":
+            return UpstreamError()
+        size, carries, mended = form.check(choice, n, tools)
         text_bytes += size
         has_output |= carries
         changed |= mended
         if (reason := choice.get("finish_reason")) is not None:
-            if reason == "error":
-                return UpstreamError()
-            check_finish_reason(reason, tools)
             finish_reasons[choice["index"]] = reason
     if changed:
         encoded = _encode(choices)
-    usage = None if event.usage is None else _usage(event.usage)
+    usage = None if event.usage is None else claimed_usage(event.usage)
     return Chunk(choices, encoded, has_output, text_bytes, finish_reasons, usage)
 
 
@@ -176,7 +178,7 @@ def usage_fields(usage: Usage) -> dict[str, object]:
     }
 
 
-def _usage(claimed: object) -> Usage | None:
+def claimed_usage(claimed: object) -> Usage | None:
     """Usage that makes sense, or None: what a backend claims is only ever a hint."""
     if type(claimed) is not dict:
         return None
@@ -188,7 +190,8 @@ def _usage(claimed: object) -> Usage | None:
     return Usage(prompt_tokens=prompt, completion_tokens=completion)
 
 
-def _upstream_error(error: object) -> UpstreamError:
+def upstream_error(error: object) -> UpstreamError:
+    """What the `error` of a backend's answer says."""
     if type(error) is not dict:
         return UpstreamError()
     code, kind = error.get("code"), error.get("type")

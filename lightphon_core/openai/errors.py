@@ -14,8 +14,6 @@ from lightphon_core.errors import (
 )
 from lightphon_core.openai.chunks import Envelope
 
-_FAILED_CHOICE = b'[{"index":0,"delta":{},"finish_reason":"error"}]'
-
 
 def error_fields(error: LightPhonError) -> dict[str, str | None]:
     """`message`, `type`, `param` and `code`.
@@ -45,7 +43,8 @@ def error_body(error: LightPhonError) -> bytes:
 
 def error_chunk(error: LightPhonError, envelope: Envelope) -> bytes:
     """The event that ends a stream which has failed after its first output. No "[DONE]" follows it."""
-    return b"".join((envelope.prefix, _FAILED_CHOICE, b',"error":', msgspec.json.encode(error_fields(error)), b"}\n\n"))
+    choices = msgspec.json.encode([{"index": 0, **envelope.form.nothing, "finish_reason": "error"}])
+    return b"".join((envelope.prefix, choices, b',"error":', msgspec.json.encode(error_fields(error)), b"}\n\n"))
 
 
 def _fields(message: str, kind: str, param: str | None, code: str | None) -> dict[str, str | None]:

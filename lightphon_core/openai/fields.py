@@ -9,6 +9,9 @@ from typing import Final
 GATEWAY_SET: Final = frozenset({"model", "stream", "stream_options"})
 """Written by the gateway for each attempt."""
 
+CONTENT: Final = frozenset({"messages", "prompt", "suffix", "input"})
+"""What a model is to read. Each endpoint has its own; that of another one stays behind."""
+
 OUTPUT_LIMITS: Final = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens"})
 """OpenAI's names for the output limit, integers from 1. All limits collapse into one `max_tokens`, the smallest."""
 
@@ -73,8 +76,7 @@ LLAMA_SERVER: Final = frozenset(
         "reasoning_budget_end_tag",
         "reasoning_budget_end_tags",
         "prefill_assistant",
-        # other prompts than the messages
-        "prompt",
+        # other prompts than the one that was read
         "input_prefix",
         "input_suffix",
         "input_extra",
@@ -177,7 +179,9 @@ def is_removed(name: str, known: frozenset[str]) -> bool:
     """Whether a field stays behind.
 
     `known` are the fields that were checked under their exact names: one that differs from them only in case was not
-    checked, so it is removed too.
+    checked, so it is removed too. So is content that is not among them.
     """
     folded = name.casefold()
+    if folded in CONTENT and folded not in known:
+        return True
     return folded in REMOVED or folded.startswith(REMOVED_PREFIXES) or (folded != name and folded in known)

@@ -6,9 +6,12 @@ import msgspec
 from attrs import field, frozen
 
 from lightphon_core.errors import InvalidRequest
-from lightphon_core.openai import chat
+from lightphon_core.openai import chat, completions, embeddings
 from lightphon_core.openai.body import object_fields, typed
+from lightphon_core.openai.facts import Facts, Prompt
 from lightphon_core.openai.fields import ENGINE_OUTPUT_LIMITS, OUTPUT_LIMITS, is_removed
+from lightphon_core.openai.forms import Form
+from lightphon_core.openai.vectors import Wanted
 from lightphon_core.types import Needs
 
 BYTES_PER_TOKEN = 16
@@ -16,8 +19,23 @@ BYTES_PER_TOKEN = 16
 runs of one character, such as an indent, come near 16."""
 
 _limit = msgspec.json.Decoder(int)
-_ENDPOINTS: dict[str, tuple[Callable[[bytes, dict[str, bytes], str | None], chat.Facts], frozenset[str]]] = {
-    "/v1/chat/completions": (chat.inspect, chat.KNOWN),
+
+
+@frozen
+class _Endpoint:
+    """How its requests are read; which of their fields are checked by that; and the path that backends know, None for
+    the same one."""
+
+    inspect: Callable[[bytes, dict[str, bytes], str | None], Facts]
+    known: frozenset[str]
+    upstream: str | None = None
+
+
+_ENDPOINTS = {
+    "/v1/chat/completions": _Endpoint(chat.inspect, chat.KNOWN),
+    "/v1/completions": _Endpoint(completions.inspect, completions.KNOWN),
+    "/v1/fim/completions": _Endpoint(completions.inspect_infill, completions.KNOWN, "/v1/completions"),
+    "/v1/embeddings": _Endpoint(embeddings.inspect, embeddings.KNOWN),
 }
 
 
@@ -25,13 +43,15 @@ _ENDPOINTS: dict[str, tuple[Callable[[bytes, dict[str, bytes], str | None], chat
 class InferenceRequest:
     """A request that was checked. Nothing of the prompt shows in its repr.
 
-    `model` is None for "auto". `limit` is the output limit in tokens that the client asked for, and
-    `needs.max_output_tokens` the one that counts: the smaller of the client's and the gateway's, for each choice.
-    `tools` are the names of the functions that the answer may call. `session` is a digest that tells the client's
-    conversation from its others.
+    `path` is that of the job which a backend gets, `form` how the answer looks. `model` is None for "auto". `limit` is
+    the output limit in tokens that the client asked for, and `needs.max_output_tokens` the one that counts: the smaller
+    of the client's and the gateway's, for each choice; 0 where the answer has no text but `vectors`. `tools` are the
+    names of the functions that the answer may call. `session` is a digest that tells the client's conversation from its
+    others.
     """
 
     path: str
+    form: Form
     model: str | None
     stream: bool
     include_usage: bool
@@ -39,10 +59,11 @@ class InferenceRequest:
     limit: int | None
     needs: Needs
     tools: frozenset[str] = field(repr=False)
-    prompt: chat.Prompt
+    prompt: Prompt
     kept: bytes = field(repr=False)
     """The fields that travel as they are: members of a JSON object, each followed by a comma."""
     session: bytes | None = field(default=None, repr=False)
+    vectors: Wanted | None = None
 
     @property
     def offers_tools(self) -> bool:
@@ -60,15 +81,17 @@ def parse(path: str, body: bytes, *, max_output_tokens: int, session_id: str | N
         InvalidRequest: The body is not what the endpoint takes; `param` names the field.
         KeyError: No such endpoint.
     """
-    inspect, known = _ENDPOINTS[path]
+    endpoint = _ENDPOINTS[path]
     fields = {name: raw for name, raw in object_fields(body).items() if raw != b"null"}
-    facts = inspect(body, fields, session_id)
-    limit = _output_limit(fields)
+    facts = endpoint.inspect(body, fields, session_id)
+    limit = 0 if facts.vectors else _output_limit(fields)
+    longest = facts.prompt.longest_bytes
     needs = Needs(
         path=path,
         model=facts.selection.model,
         capabilities=facts.capabilities,
         prompt_tokens=facts.prompt.text_bytes // BYTES_PER_TOKEN,
+        context_tokens=None if longest is None else longest // BYTES_PER_TOKEN,
         max_output_tokens=max_output_tokens if limit is None else min(limit, max_output_tokens),
         choices=facts.n,
         fallbacks=facts.selection.fallbacks,
@@ -77,10 +100,11 @@ def parse(path: str, body: bytes, *, max_output_tokens: int, session_id: str | N
     )
     kept: list[bytes] = []
     for name, raw in fields.items():
-        if not is_removed(name, known):
+        if not is_removed(name, endpoint.known):
             kept += (msgspec.json.encode(name), b":", raw, b",")
     return InferenceRequest(
-        path=path,
+        path=endpoint.upstream or path,
+        form=facts.form,
         model=needs.model,
         stream=facts.stream,
         include_usage=facts.include_usage,
@@ -91,14 +115,18 @@ def parse(path: str, body: bytes, *, max_output_tokens: int, session_id: str | N
         prompt=facts.prompt,
         kept=b"".join(kept),
         session=facts.session,
+        vectors=facts.vectors,
     )
 
 
 def ready_body(request: InferenceRequest, *, model: str, max_tokens: int) -> bytes:
-    """The body to post to an upstream: always streamed, always with usage, under the upstream's own name of the model.
+    """The body to post to an upstream, under the upstream's own name of the model: always streamed and with usage, but
+    for vectors, which come whole, and as base64, since that is a third as long.
 
     `max_tokens` is the output limit of this attempt; one above the request's own has no effect.
     """
+    if request.vectors is not None:
+        return b'{"model":%b,%b"encoding_format":"base64"}' % (msgspec.json.encode(model), request.kept)
     if request.needs.max_output_tokens is not None:
         max_tokens = min(max_tokens, request.needs.max_output_tokens)
     head = b'{"model":%b,"stream":true,"stream_options":{"include_usage":true},' % msgspec.json.encode(model)

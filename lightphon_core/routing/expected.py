@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from attrs import astuple
+
 from lightphon_core.types import Needs, Price
 
 PROMPT_FACTOR = 4
@@ -13,6 +17,9 @@ USUAL_SPEED = 20.0
 """Tokens a second of an offer that was not measured yet."""
 USUAL_TTFT_S = 1.0
 """Seconds to the first output, likewise."""
+ORDINARY = Needs("/v1/chat/completions", None, frozenset(), prompt_tokens=250)
+"""What prices and groups of offers are compared by where no request is at hand: 1,000 tokens of prompt, and a usual
+answer."""
 LEAST_SPEED = 0.1
 """Tokens a second that no offer is taken to be slower than, so that one bad measurement does not set a price."""
 
@@ -43,3 +50,17 @@ def expected_msat(price: Price, needs: Needs, ttft_s: float | None, tokens_per_s
         ms = round(1000 * ((USUAL_TTFT_S if ttft_s is None else ttft_s) + tokens / speed))
     # At least one: the estimate of a short prompt is of no tokens, and the answer is charged for those it has.
     return max(1, price.cost(prompt_tokens=prompt_tokens(needs), completion_tokens=tokens * needs.choices, ms=ms))
+
+
+def cheapest(prices: Iterable[Price]) -> Price | None:
+    """The one by which `ORDINARY` is expected to cost least, of an offer that was not measured; None where there are
+    none. Of equals it is the one that asks less for a minute, then for the prompt, and so on, so that it is always the
+    same one."""
+    different = set(prices)
+    if len(different) < 2:
+        return next(iter(different), None)
+    return min(different, key=_for_an_ordinary_answer)
+
+
+def _for_an_ordinary_answer(price: Price) -> tuple[int, ...]:
+    return expected_msat(price, ORDINARY, None, None), *astuple(price)

@@ -80,6 +80,10 @@ class Index:
     def has_model(self, model: str) -> bool:
         return model in self._by_model
 
+    def prices(self, model: str) -> list[Price]:
+        """What offers of this model cost now."""
+        return [group.price for group in self._by_model.get(model, ())]
+
     def context_for(self, prompt_tokens: int) -> int:
         """The least context on offer that holds such a prompt and a token; 0 where each does, and more than anybody
         has where none does. So requests of about the same length make the same demand."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from lightphon_core.errors import (
-    ContextLengthExceeded,
     InvalidRequest,
     LightPhonError,
     ModelNotAvailable,
@@ -26,38 +25,23 @@ from lightphon_core.routing.filters import (
     Demand,
     tests,
 )
+from lightphon_core.routing.inability import lacked, some, too_long, unable
 from lightphon_core.routing.pools import Group
-from lightphon_core.types import Capability, Model, Needs
+from lightphon_core.types import Model, Needs
 
 RETRY_AFTER_S = 5.0
 """What a client is told to wait when no node is online: about one reconnect of a node."""
-NAMED = 5
-"""How many models, makers and so on an error names."""
-
-CAPABILITY_IN_WORDS = {
-    Capability.CHAT: "chat",
-    Capability.COMPLETION: "plain text completion",
-    Capability.EMBEDDING: "embeddings",
-    Capability.TOOLS: "tools",
-    Capability.VISION: "images",
-    Capability.JSON: "JSON output",
-    Capability.INFILL: "infill",
-    Capability.LOGPROBS: "log probabilities",
-    Capability.CHOICES: "more than one choice",
-}
 
 
-def concerns(demand: Demand, group: Group) -> bool:
-    """Whether the request names its model, or any, and its key may use it."""
-    return (demand.model is None or demand.model == group.model.id) and (
-        demand.allowed is None or group.model.id in demand.allowed
-    )
+def may_use(demand: Demand, group: Group) -> bool:
+    """Whether the request's key may use its model."""
+    return demand.allowed is None or group.model.id in demand.allowed
 
 
 def not_allowed(model: str, allowed: frozenset[str]) -> PermissionDenied:
     """Whether anybody has the model is not said."""
     return PermissionDenied(
-        f'This key may not use the model {model[:200]!r}. It may use {_some(allowed)}; "auto" picks among them.',
+        f'This key may not use the model {model[:200]!r}. It may use {some(allowed)}; "auto" picks among them.',
         param="model",
         code="model_not_allowed",
     )
@@ -78,22 +62,28 @@ def missing(model: str, *, was_offered: bool) -> LightPhonError:
 
 def nobody(allowed: frozenset[str] | None) -> NoNodesAvailable:
     """No node is online, or none that has a model which this key may use."""
-    which = "" if allowed is None else f" that has a model which this key may use ({_some(allowed)})"
+    which = "" if allowed is None else f" that has a model which this key may use ({some(allowed)})"
     return NoNodesAvailable(
         f"No node is online{which}. Nodes reconnect by themselves; try again shortly.", retry_after=RETRY_AFTER_S
     )
 
 
-def no_group(needs: Needs, demand: Demand, groups: Iterable[Group]) -> LightPhonError | None:
+def no_group(needs: Needs, demand: Demand, usable: Sequence[Group]) -> LightPhonError | None:
     """The condition on model or price that took the last of these groups away; None where some are left.
 
-    `groups` are those of models that the request names, and that its key may use.
+    `usable` are those of all models that its key may use; one that the request names is among them.
     """
-    left = everyone = list(groups)
+    left = everyone = [group for group in usable if demand.model is None or demand.model == group.model.id]
     for condition, holds in tests(demand):
         kept = [group for group in left if holds(group.model, group.price)]
         if not kept:
-            return _without(condition, needs, [group.model for group in left], narrowed=len(left) < len(everyone))
+            models = [group.model for group in left]
+            if condition == CAPABILITIES and not any(needs.capabilities <= model.capabilities for model in models):
+                nobody = "No model on offer" if demand.allowed is None else "No model that this key may use"
+                return unable(needs, models, [group.model for group in usable], nobody)
+            if condition == CONTEXT:
+                return too_long(needs, models, [group.model for group in usable])
+            return _without(condition, needs, models, narrowed=len(left) < len(everyone))
         left = kept
     return None
 
@@ -123,16 +113,11 @@ def no_offer(
 
 
 def _without(condition: str, needs: Needs, left: Sequence[Model], *, narrowed: bool) -> LightPhonError:
-    """`condition` holds for none of `left`."""
+    """`condition`, which is not the request's own but was asked for, holds for none of `left`."""
     if condition == CAPABILITIES:
-        return _unable(needs, left)
-    if condition == CONTEXT:
-        largest = max(model.context_length or 0 for model in left)
-        return ContextLengthExceeded(
-            f"The prompt has at least {needs.prompt_tokens} tokens, but the largest context on offer is {largest} "
-            "tokens. Shorten the messages or choose a model with a longer context (GET /v1/models lists them).",
-            param="messages",
-        )
+        _, words = lacked(needs.capabilities | (needs.filters.capabilities or frozenset()), left)
+        who = "No model on offer" if needs.model is None else f"No offer of the model {needs.model!r}"
+        return _unmet(CAPABILITIES, f"{who} that would do otherwise says that it can do {words} (capabilities).")
     if condition == FREE:
         return ModelNotAvailable(
             'Nothing that would do is free at the moment. "auto:cheap" picks what costs little.', param="model"
@@ -170,8 +155,8 @@ def _min_context(who: str, wanted: int, left: Sequence[Model]) -> str:
 def _words(field: str, fact: Callable[[Model], str | None], what: str) -> Callable[[str, Any, Sequence[Model]], str]:
     def words(who: str, wanted: frozenset[str], left: Sequence[Model]) -> str:
         there = {said for model in left if (said := fact(model)) is not None}
-        instead = f"there is {_some(there)}" if there else "none says what it has there"
-        return f"{who} {what} {_some(wanted)} ({field}); {instead}."
+        instead = f"there is {some(there)}" if there else "none says what it has there"
+        return f"{who} {what} {some(wanted)} ({field}); {instead}."
 
     return words
 
@@ -187,35 +172,3 @@ WORDS: Mapping[str, Callable[[str, Any, Sequence[Model]], str]] = {
     EXCLUDE: lambda *_: "All that would do otherwise is left out by the request itself (exclude).",
 }
 """A sentence for each filter: (whom it is about, what is asked for, the models before it) -> what is wrong."""
-
-
-def _unable(needs: Needs, left: Sequence[Model]) -> LightPhonError:
-    """None has all capabilities: a wrong request if a model was named, else nothing that matches."""
-    asked = needs.filters.capabilities or frozenset()
-    if any(needs.capabilities <= model.capabilities for model in left):
-        words = _in_words(_lacking(needs.capabilities | asked, left))
-        who = "No model on offer" if needs.model is None else f"No offer of the model {needs.model!r}"
-        return _unmet(CAPABILITIES, f"{who} that would do otherwise says that it can do {words} (capabilities).")
-    lacking = _lacking(needs.capabilities, left)
-    words = _in_words(lacking)
-    if needs.model is not None:
-        return InvalidRequest(f"The model {needs.model!r} cannot do {words}.", param="model", code="unsupported")
-    if Capability.VISION in lacking:
-        return InvalidRequest("No model on offer takes images; send text only.", param="messages", code="unsupported")
-    return ModelNotAvailable(f"No model on offer can do {words}.", param="model")
-
-
-def _lacking(wanted: frozenset[Capability], left: Sequence[Model]) -> list[Capability]:
-    """Those that nobody has; all of them where only nobody has them together."""
-    offered = frozenset[Capability]().union(*(model.capabilities for model in left))
-    return sorted(wanted - offered) or sorted(wanted)
-
-
-def _in_words(capabilities: Iterable[Capability]) -> str:
-    return " and ".join(CAPABILITY_IN_WORDS.get(each, str(each)) for each in capabilities)
-
-
-def _some(names: Collection[str]) -> str:
-    named = ", ".join(name[:200] for name in sorted(names)[:NAMED]) or "no model"
-    more = len(names) - NAMED
-    return f"{named} and {more} more" if more > 0 else named

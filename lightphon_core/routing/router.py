@@ -9,7 +9,7 @@ from attrs import evolve, frozen
 
 from lightphon_core.errors import LightPhonError, TemporaryError
 from lightphon_core.routing.catalogue import Catalogue, Entry
-from lightphon_core.routing.expected import expected_msat
+from lightphon_core.routing.expected import ORDINARY, cheapest, expected_msat
 from lightphon_core.routing.filters import CONDITIONS, FREE, MODEL
 from lightphon_core.routing.index import Index
 from lightphon_core.routing.observations import Observations
@@ -22,9 +22,6 @@ from lightphon_core.types import Filters, Load, Needs, Offer, OfferKey, Price, P
 __all__ = ["RETRY_AFTER_S", "Key", "Ranked", "Ranking", "Router", "Weighted"]
 
 Key = OfferKey
-
-_ORDINARY_PROMPT = 250
-"""By requests of this length groups are put in order of merit, in tokens as `Needs` has them."""
 
 
 @frozen
@@ -94,6 +91,16 @@ class Router:
         """The prices of these models on these nodes, as (node id, model id), may have changed."""
         self._index.reprice(changed)
 
+    @property
+    def revision(self) -> int:
+        """A number that changes whenever offers or their prices do."""
+        self.catalogue.refresh()
+        return self._index.revision
+
+    def price_of(self, model: str) -> Price | None:
+        """The price in force of the cheapest offer of this model, as `expected.cheapest` has it."""
+        return cheapest(self._index.prices(model))
+
     def freed(self, key: OfferKey) -> None:
         """A slot of this offer came free: the next requests look at it even where there are thousands of others."""
         self._index.freed.append(key)
@@ -150,9 +157,7 @@ class Router:
     def _merit(self, preference: Preference) -> Callable[[Offer, Price], float]:
         """How good an offer would be for an ordinary request if nobody used it and it had not been measured."""
         filters = Filters(sort=preference.sort, prefer_size=preference.size)
-        needs = Needs(
-            "/v1/chat/completions", None, frozenset(), _ORDINARY_PROMPT, focus=preference.focus, filters=filters
-        )
+        needs = evolve(ORDINARY, focus=preference.focus, filters=filters)
         weights = self._panel.weights(needs)
 
         def merit(offer: Offer, price: Price) -> float:

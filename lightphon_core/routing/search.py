@@ -121,7 +121,7 @@ class Search:
             needs.model,
             self._allowed,
             capabilities_of(needs),
-            self._known.index.context_for(needs.prompt_tokens),
+            self._known.index.context_for(needs.least_context),
             is_free(needs),
             # What does not decide about models and prices is left out, so that fewer demands differ.
             evolve(needs.filters, capabilities=None, max_price_msat=None, prefer_size=None, sort=None, limit=None),
@@ -179,10 +179,10 @@ class Search:
                 return refusals.not_allowed(needs.model, allowed)
             if not index.has_model(needs.model):
                 return refusals.missing(needs.model, was_offered=self._known.catalogue.was_offered(needs.model))
-        groups = [group for group in index.groups() if refusals.concerns(demand, group)]
-        if not groups:
+        usable = [group for group in index.groups() if refusals.may_use(demand, group)]
+        if not usable:
             return refusals.nobody(allowed)
-        return refusals.no_group(needs, demand, groups) or refusals.no_offer(
+        return refusals.no_group(needs, demand, usable) or refusals.no_offer(
             needs,
             left_out,
             most_slots=self._most_slots,

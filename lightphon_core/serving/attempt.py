@@ -123,7 +123,8 @@ async def _attempt(
         meter = Meter(_bounds(request, place.candidate, tab), began)
         job = _job(request, place.entry, tab, job_id, timeout_s=deadline - began)
         work = _work(gateway, request, place, job)
-        first = await _first(work, gateway.limits.first_output_timeout_s)
+        # Vectors come all at once, so how long the first takes says nothing of whether the rest will.
+        first = await _first(work, None if request.vectors else gateway.limits.first_output_timeout_s)
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything
         raise judge(gateway, place, error) from None
     finally:
@@ -217,7 +218,7 @@ def _let_go(gateway: Gateway, place: Place, error: Exception | None) -> None:
     place.leave()
 
 
-async def _first(work: Work, timeout_s: float) -> Batch:
+async def _first(work: Work, timeout_s: float | None) -> Batch:
     """What comes up to and with the first chunk that carries output or ends a choice.
 
     Raises what the backend raises, `TooSlow`, and `Unavailable` for an answer that ends before it began.
@@ -238,9 +239,11 @@ async def _first(work: Work, timeout_s: float) -> Batch:
 
 def _most_tokens(gateway: Gateway, request: InferenceRequest, entry: Entry) -> int:
     """The most tokens that one choice may have, money aside."""
+    if request.vectors is not None:
+        return 0
     most = request.needs.max_output_tokens or gateway.limits.max_output_tokens
     context = entry.offer.model.context_length
-    return most if context is None else max(1, min(most, context - request.needs.prompt_tokens))
+    return most if context is None else max(1, min(most, context - request.needs.least_context))
 
 
 def _job(request: InferenceRequest, entry: Entry, tab: Tab, job_id: str, *, timeout_s: float) -> Job:

@@ -10,8 +10,8 @@ import math
 
 from attrs import define, frozen
 
-from lightphon_core.openai.chat import Prompt
 from lightphon_core.openai.chunks import Chunk
+from lightphon_core.openai.facts import Prompt
 from lightphon_core.types import Usage
 
 TOKENS_PER_BYTE = 0.45
@@ -34,6 +34,8 @@ PROMPT_TOKENS_PER_MESSAGE = 8
 PROMPT_TOKENS_BESIDES = 48
 """What chat templates add: a system prompt of the model's own."""
 TOKENS_PER_IMAGE = 2048
+"""The node keeps the projectors that can make more of an image to this; what others make beyond it is not paid."""
+
 ABORTED_BYTES_PER_TOKEN = 5
 """A prompt whose tokens nobody counted, because the client left, is charged by its bytes: less than it surely has."""
 

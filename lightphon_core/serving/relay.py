@@ -8,13 +8,15 @@ import msgspec
 
 from lightphon_core.errors import Unavailable
 from lightphon_core.openai.chunks import Chunk
+from lightphon_core.openai.forms import Form
 from lightphon_core.serving.attempt import Started
 from lightphon_core.serving.sinks import Sink
 from lightphon_core.serving.upstream import Batch
 
 
-async def relay(started: Started, sink: Sink, *, n: int, monotonic: Callable[[], float]) -> None:
-    """Pass the answer on to `sink`, and count it; only the settlement completes its last chunk.
+async def relay(started: Started, sink: Sink, *, n: int, form: Form, monotonic: Callable[[], float]) -> None:
+    """Pass the answer, of `n` choices in this `form`, on to `sink`, and count it; only the settlement completes its
+    last chunk.
 
     No chunk is passed on that the wallet does not cover: where it covers no more, the answer ends with "length". The
     latest chunk with a finish reason is held back until the upstream ends. What comes for a choice that has finished is
@@ -44,7 +46,7 @@ async def relay(started: Started, sink: Sink, *, n: int, monotonic: Callable[[],
                 meter.restore(before)
                 if held is not None:
                     sink.put(held)
-                sink.end(_cut_off(set(range(n)) - finished))
+                sink.end(_cut_off(set(range(n)) - finished, form))
                 return
             if not chunk.choices:
                 continue
@@ -67,8 +69,8 @@ async def _batches(started: Started) -> AsyncGenerator[Batch, None]:
         yield batch
 
 
-def _cut_off(unfinished: set[int]) -> Chunk:
+def _cut_off(unfinished: set[int], form: Form) -> Chunk:
     """The last chunk of an answer that the wallet no longer covers."""
-    choices = [{"index": index, "delta": {}, "finish_reason": "length"} for index in sorted(unfinished)]
+    choices = [{"index": index, **form.nothing, "finish_reason": "length"} for index in sorted(unfinished)]
     reasons = dict.fromkeys(sorted(unfinished), "length")
     return Chunk(choices, msgspec.json.encode(choices), False, 0, reasons, None)

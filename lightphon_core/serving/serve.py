@@ -28,7 +28,7 @@ from lightphon_core.serving.gateway import Gateway
 from lightphon_core.serving.outlet import ClientTooSlow, Outlet
 from lightphon_core.serving.relay import relay
 from lightphon_core.serving.revocation import Still
-from lightphon_core.serving.sinks import Sink, StreamSink, WholeSink
+from lightphon_core.serving.sinks import Sink, StreamSink, VectorSink, WholeSink
 from lightphon_core.serving.tab import hold_lost
 from lightphon_core.types import Principal, Standing
 
@@ -82,7 +82,8 @@ class Exchange:
         self._admission = admission
         self._began = gateway.clock.monotonic()
         self._choice = Choice(gateway.router, gateway.places, request.needs, principal.models, ranked, self._began)
-        self._envelope = Envelope("chatcmpl-" + secrets.token_hex(12), request.model or AUTO, int(gateway.clock.now()))
+        name = request.form.id + secrets.token_hex(12)
+        self._envelope = Envelope(name, request.model or AUTO, int(gateway.clock.now()), request.form)
         self._started: Started | None = None
         self._body = b""
         self._charged = 0
@@ -187,8 +188,8 @@ class Exchange:
                     gateway, request, self._principal, self._choice, deadline=deadline
                 )
                 model = started.entry.offer.model.id
-                self._envelope = Envelope(self._envelope.id, model, self._envelope.created)
-                whole = WholeSink(self._envelope)
+                self._envelope = Envelope(self._envelope.id, model, self._envelope.created, request.form)
+                whole = (VectorSink if request.vectors else WholeSink)(self._envelope)
                 sink: Sink = whole
                 if self.outlet is not None:
                     sink = StreamSink(self.outlet, self._envelope, request.include_usage)
@@ -209,7 +210,8 @@ class Exchange:
     async def _relay(self, started: Started, sink: Sink) -> None:
         gateway, place = self._gateway, started.place
         try:
-            await relay(started, sink, n=self._request.n, monotonic=gateway.clock.monotonic)
+            asked = self._request
+            await relay(started, sink, n=asked.n, form=asked.form, monotonic=gateway.clock.monotonic)
         except asyncio.CancelledError:
             if self._gone:
                 self._remember(started.entry)  # a person who stopped an answer often asks again, and the prompt is read
@@ -284,6 +286,7 @@ class Exchange:
             request_id=self._request_id,
             account=self._principal.account_id,
             credential=self._principal.credential_id,
+            path=self._request.needs.path,
             stream=self._request.stream,
             **report.log_fields(outcome, started),
         )

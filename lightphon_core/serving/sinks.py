@@ -9,6 +9,7 @@ from attrs import define, field
 from lightphon_core.openai import sse
 from lightphon_core.openai.assemble import Assembler
 from lightphon_core.openai.chunks import Chunk, Envelope, write
+from lightphon_core.openai.vectors import write_vectors
 from lightphon_core.serving.outlet import Outlet
 
 DRAIN_S = 5.0
@@ -58,10 +59,13 @@ class StreamSink:
         self._last = last.encoded
 
     def finish(self, usage: dict[str, object], routing_info: dict[str, object]) -> None:
-        end = write(self._last, self.envelope, usage=usage, routing_info=routing_info)
         if self.include_usage:
-            # Only for those who asked: much client code reads choices[0] of every chunk.
+            # Only for those who asked: much client code reads choices[0] of every chunk. And once: LangChain adds up
+            # what it finds, and Continue takes a chunk with usage for the one without choices.
+            end = write(self._last, self.envelope, routing_info=routing_info)
             end += write(b"[]", self.envelope, usage=usage, routing_info=routing_info)
+        else:
+            end = write(self._last, self.envelope, usage=usage, routing_info=routing_info)
         self.outlet.write(end + sse.DONE)
 
 
@@ -70,9 +74,12 @@ class WholeSink:
     """An unstreamed answer: `body` is there once it is finished, and nothing is delivered before."""
 
     envelope: Envelope
-    assembler: Assembler = field(factory=Assembler)
-    body: bytes = b""
+    body: bytes = field(default=b"", init=False)
     delivered: bool = field(default=False, init=False)
+    assembler: Assembler = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.assembler = Assembler(self.envelope.form)
 
     async def drained(self) -> None:
         return
@@ -85,3 +92,25 @@ class WholeSink:
 
     def finish(self, usage: dict[str, object], routing_info: dict[str, object]) -> None:
         self.body = self.assembler.finish(self.envelope, usage, routing_info)
+
+
+@define
+class VectorSink:
+    """An answer of vectors, which comes as one chunk."""
+
+    envelope: Envelope
+    body: bytes = field(default=b"", init=False)
+    delivered: bool = field(default=False, init=False)
+    _data: bytes = field(default=b"[]", init=False)
+
+    async def drained(self) -> None:
+        return
+
+    def put(self, chunk: Chunk) -> None:
+        self._data = chunk.encoded
+
+    def end(self, last: Chunk) -> None:
+        self._data = last.encoded
+
+    def finish(self, usage: dict[str, object], routing_info: dict[str, object]) -> None:
+        self.body = write_vectors(self._data, self.envelope.model, usage, routing_info)

@@ -165,7 +165,7 @@ async def open_tab(
         ledger.submit(Capture(hold, 0))
         raise
     tokens = price.affordable_tokens(taken.amount + taken.left, prompt_tokens=prompt_tokens, ms=LEAST_MS)
-    clamped = max_tokens if tokens is None else max(1, min(max_tokens, tokens // n))
+    clamped = max_tokens if tokens is None else min(max_tokens, max(1, tokens // n))
     return Tab(ledger, terms, hold, clamped, lease_us, amount=taken.amount)
 
 

@@ -8,17 +8,21 @@ from lightphon_core.errors import Overloaded, Refused, TimedOut, Unavailable
 from lightphon_core.openai.chunks import BadChunk, Chunk, Done, UpstreamError, read
 from lightphon_core.openai.request import InferenceRequest
 from lightphon_core.openai.sse import EventTooLarge, Splitter
+from lightphon_core.openai.vectors import MAX_BYTES, Wanted, read_vectors
 
 Batch = list[Chunk]
 """Chunks that were ready together."""
 
 
 async def checked(raw: AsyncGenerator[bytes, None], request: InferenceRequest) -> AsyncGenerator[Batch, None]:
-    """The chunks of one answer, in batches as they arrive. Closing `raw` is the caller's business.
+    """The chunks of one answer, in batches as they arrive; vectors are one. Closing `raw` is the caller's business.
 
-    Raises what `raw` raises, and `Unavailable` for events that are not chunks of this answer. Whether the answer is
-    complete is for the reader of the chunks to say.
+    Raises what `raw` raises, and `Unavailable` for what is not part of this answer. Whether the answer is complete is
+    for the reader of the chunks to say.
     """
+    if request.vectors is not None:
+        yield [_vectors(await _whole(raw), request.vectors)]
+        return
     splitter = Splitter()
     async for data in raw:
         batch, done = _read(splitter, data, request)
@@ -36,7 +40,7 @@ def _read(splitter: Splitter, data: bytes | None, request: InferenceRequest) -> 
     batch: Batch = []
     try:
         for payload in splitter.end() if data is None else splitter.feed(data):
-            match read(payload, tools=request.tools, n=request.n):
+            match read(payload, form=request.form, tools=request.tools, n=request.n):
                 case Chunk() as chunk:
                     batch.append(chunk)
                 case UpstreamError() as error:
@@ -48,6 +52,25 @@ def _read(splitter: Splitter, data: bytes | None, request: InferenceRequest) -> 
     return batch, False
 
 
+async def _whole(raw: AsyncGenerator[bytes, None]) -> bytes:
+    body = bytearray()
+    async for data in raw:
+        body += data
+        if len(body) > MAX_BYTES:
+            raise Unavailable("The node's answer is too large.")
+    return bytes(body)
+
+
+def _vectors(body: bytes, wanted: Wanted) -> Chunk:
+    try:
+        answer = read_vectors(body, wanted)
+    except BadChunk as error:
+        raise Unavailable("The node's answer could not be read.") from error
+    if isinstance(answer, UpstreamError):
+        raise _failure(answer)
+    return answer
+
+
 def _failure(error: UpstreamError) -> Refused | Overloaded | TimedOut | Unavailable:
     """What an error inside a stream means. Its text stays behind: it may hold anything."""
     match error.status:
@@ -56,6 +79,8 @@ def _failure(error: UpstreamError) -> Refused | Overloaded | TimedOut | Unavaila
         case 429 | 503:
             return Overloaded("The node is overloaded.")
         case 408 | 504:
-            return TimedOut("The node did not answer in time.")
+            return TimedOut(
+                "The node did not answer in time. Ask for fewer tokens (max_tokens), or try a smaller model."
+            )
         case _:
             return Unavailable("The node failed while it answered.")

@@ -59,6 +59,13 @@ class ServerSettings:
             "example": {"env": "METRICS_TOKEN"},
         },
     )
+    open_models: bool = field(
+        default=False,
+        metadata={
+            "help": "Whether GET /v1/models shows all that is on offer to whoever sends no key; Open WebUI sends none "
+            "where it was given none."
+        },
+    )
     max_body_bytes: int = field(
         default=20_000_000, validator=gt(0), metadata={"help": "Largest request body, in bytes, that is read."}
     )

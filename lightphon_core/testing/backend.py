@@ -16,6 +16,8 @@ from attrs import evolve
 
 from lightphon_core.errors import BackendError, Refused, Unavailable
 from lightphon_core.openai import sse
+from lightphon_core.openai.chunks import BadChunk, Chunk
+from lightphon_core.openai.vectors import Wanted, read_vectors
 from lightphon_core.ports import Backend
 from lightphon_core.types import Capability, ConnectedNode, Job, Load, NodeState, Offer
 
@@ -30,19 +32,25 @@ _MODEL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 _numbers = itertools.count(1)
 
 
-def job_for(offer: Offer, *, max_tokens: int = 16, body: bytes | None = None) -> Job:
-    """A chat job as the gateway would send it."""
-    content = {
-        "model": offer.model.id,
-        "messages": [{"role": "user", "content": "Say something."}],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        "max_tokens": max_tokens,
-    }
+TEXTS = ["The cat sleeps.", "Trains run late."]
+
+
+def job_for(
+    offer: Offer, *, max_tokens: int = 16, body: bytes | None = None, path: str = "/v1/chat/completions"
+) -> Job:
+    """A job as the gateway would send it: a chat, or what else `path` is for."""
+    content: dict[str, Any] = {"model": offer.model.id}
+    if path == "/v1/embeddings":
+        content |= {"input": TEXTS, "encoding_format": "base64"}
+        max_tokens = 0
+    else:
+        content |= {"stream": True, "stream_options": {"include_usage": True}, "max_tokens": max_tokens}
+        asked = {"role": "user", "content": "Say something."}
+        content |= {"prompt": "Once"} if path == "/v1/completions" else {"messages": [asked]}
     return Job(
         id=f"contract-{next(_numbers)}",
         offer_id=offer.id,
-        path="/v1/chat/completions",
+        path=path,
         body=json.dumps(content).encode() if body is None else body,
         max_output_tokens=max_tokens,
         timeout_s=PATIENCE_S,
@@ -110,6 +118,28 @@ async def check_answer(backend: Backend) -> None:
     assert any(chunk.get("usage") for chunk in chunks), "include_usage was set, so usage is reported"
 
 
+async def check_completion(backend: Backend) -> None:
+    """Where a model writes plain text, that streams as text, finishes, and reports usage."""
+    for offer in _offers(backend, Capability.COMPLETION):
+        chunks = await _chunks(backend, job_for(offer, path="/v1/completions"))
+        choices = [choice for chunk in chunks for choice in chunk["choices"]]
+        assert any(choice.get("text") for choice in choices), "a plain completion has its output in 'text'"
+        assert _finished(chunks) == 1, "a plain completion ends with one finish_reason"
+        assert any(chunk.get("usage") for chunk in chunks), "include_usage was set, so usage is reported"
+
+
+async def check_embeddings(backend: Backend) -> None:
+    """Where a model makes vectors, there is one for each text, in one JSON body."""
+    for offer in _offers(backend, Capability.EMBEDDING):
+        body = b"".join(await _parts(backend, job_for(offer, path="/v1/embeddings")))
+        try:
+            chunk = read_vectors(body, Wanted(len(TEXTS)))
+        except BadChunk as error:
+            raise AssertionError(f"an answer to an embeddings request has a vector for each text: {error}") from error
+        assert isinstance(chunk, Chunk), "a backend raises its errors, and does not send them in a body"
+        assert chunk.usage is not None, "an answer to an embeddings request reports usage"
+
+
 async def check_concurrent(backend: Backend) -> None:
     """Jobs side by side, as many as there are slots, each get a whole answer."""
     offer = chat_offer(backend)
@@ -172,16 +202,27 @@ async def check_refused(backend: Backend) -> None:
 async def _chunks(backend: Backend, job: Job) -> list[Any]:
     """The decoded events of a whole answer, without [DONE]."""
     splitter = sse.Splitter()
-    payloads: list[bytes] = []
-    async with _within(PATIENCE_S, "an answer ends"), aclosing(backend.serve(job)) as parts:
-        async for part in parts:
-            assert isinstance(part, bytes), f"serve() yields bytes, not {type(part).__name__}"
-            payloads += splitter.feed(part)
+    payloads = [payload for part in await _parts(backend, job) for payload in splitter.feed(part)]
     payloads += splitter.end()
     try:
         return [json.loads(payload) for payload in payloads if payload != b"[DONE]"]
     except ValueError as error:
         raise AssertionError(f"the events of an answer are JSON: {error}") from error
+
+
+async def _parts(backend: Backend, job: Job) -> list[bytes]:
+    """The bytes of a whole answer, as they came."""
+    read: list[bytes] = []
+    async with _within(PATIENCE_S, "an answer ends"), aclosing(backend.serve(job)) as parts:
+        async for part in parts:
+            assert isinstance(part, bytes), f"serve() yields bytes, not {type(part).__name__}"
+            read.append(part)
+    return read
+
+
+def _offers(backend: Backend, capability: Capability) -> list[Offer]:
+    """One offer that can do this; none where there is none."""
+    return [offer for offer in backend.offers() if capability in offer.model.capabilities][:1]
 
 
 def _finished(chunks: list[Any]) -> int:
@@ -227,6 +268,8 @@ CHECKS: list[Check] = [
     check_load,
     check_nodes,
     check_answer,
+    check_completion,
+    check_embeddings,
     check_concurrent,
     check_close,
     check_cancel,

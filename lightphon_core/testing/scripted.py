@@ -28,6 +28,22 @@ def chunk(delta: Mapping[str, object] | None = None, *, finish: str | None = Non
     return event({"id": "up-1", "object": "chat.completion.chunk", "created": 1, "model": "up", "choices": [choice]})
 
 
+def text_chunk(text: str = "", *, finish: str | None = None, index: int = 0) -> bytes:
+    """The same of a plain completion."""
+    choice = {"index": index, "text": text, "finish_reason": finish, "logprobs": None}
+    return event({"id": "up-1", "object": "text_completion", "created": 1, "model": "up", "choices": [choice]})
+
+
+def vectors_of(texts: Sequence[str]) -> bytes:
+    """A vector of four dimensions for each text, as an upstream's whole answer."""
+    data = [
+        {"object": "embedding", "index": at, "embedding": [float(len(text)), float(ord(text[0])), 1.0, -0.5]}
+        for at, text in enumerate(texts)
+    ]
+    counted = {"prompt_tokens": 3 * len(texts), "total_tokens": 3 * len(texts)}
+    return json.dumps({"object": "list", "model": "up", "data": data, "usage": counted}).encode()
+
+
 def usage(prompt: int, completion: int) -> bytes:
     """The last chunk of an upstream that was asked for usage."""
     counted = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
@@ -35,10 +51,21 @@ def usage(prompt: int, completion: int) -> bytes:
 
 
 def says(*pieces: str) -> Reply:
-    """A reply: a role chunk, each piece as a chunk, a finish, usage of one token a piece, and [DONE]."""
+    """A reply: a role chunk, each piece as a chunk, a finish, usage of one token a piece, and [DONE]. The same without
+    a role for a plain completion, to each of its prompts; a request for vectors gets `vectors_of` its texts."""
 
     async def reply(job: Job) -> AsyncGenerator[bytes, None]:
-        del job
+        asked = json.loads(job.body)
+        if job.path == "/v1/embeddings":
+            yield vectors_of(asked["input"])
+            return
+        if job.path == "/v1/completions":
+            for index in range(len(asked["prompt"]) if isinstance(asked["prompt"], list) else 1):
+                for piece in pieces:
+                    yield text_chunk(piece, index=index)
+                yield text_chunk(finish="stop", index=index)
+            yield usage(3, len(pieces)) + event("[DONE]")
+            return
         yield chunk({"role": "assistant", "content": ""})
         for piece in pieces:
             yield chunk({"content": piece})

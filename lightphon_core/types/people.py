@@ -38,6 +38,12 @@ class Credentials:
         scheme, _, token = self.headers.get("authorization", "").partition(" ")
         return token.strip() or None if scheme.lower() == "bearer" else None
 
+    @property
+    def are_none(self) -> bool:
+        """Whether nothing was sent to say who it is: no token in the path, and no Authorization header, or one that has
+        no more than its scheme, as clients send it whose key is empty."""
+        return self.path_token is None and self.headers.get("authorization", "").strip().lower() in ("", "bearer")
+
 
 @frozen
 class RateLimits:

@@ -80,7 +80,8 @@ class Needs:
 
     `model` is a model id, or None for `auto`; `focus` is what `auto` is asked to look for. `fallbacks` are tried in
     their order where nothing that serves `model` is left; None among them stands for `auto`. `prompt_tokens` is an
-    estimate from below (see `openai/request.py`); `choices` is how many the answer shall have (`n`). `session` is the
+    estimate from below (see `openai/request.py`); `context_tokens` those of its longest text, where each has a context
+    of its own, and None where all share one; `choices` is how many the answer shall have (`n`). `session` is the
     same for requests that go on from one another, and tells nothing of what they say; None where nobody knows.
     """
 
@@ -88,12 +89,18 @@ class Needs:
     model: str | None
     capabilities: frozenset[Capability]
     prompt_tokens: int = 0
+    context_tokens: int | None = None
     max_output_tokens: int | None = None
     choices: int = 1
     fallbacks: tuple[str | None, ...] = ()
     focus: Focus | None = None
     filters: Filters = field(factory=Filters)
     session: str | None = field(default=None, repr=False)
+
+    @property
+    def least_context(self) -> int:
+        """Tokens that a context must have room for, besides the answer."""
+        return self.prompt_tokens if self.context_tokens is None else self.context_tokens
 
 
 @frozen

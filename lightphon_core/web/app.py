@@ -41,6 +41,7 @@ from lightphon_core.web import inference, models
 from lightphon_core.web.api.routes import api
 from lightphon_core.web.assembly import assemble
 from lightphon_core.web.errors import HANDLERS
+from lightphon_core.web.model_list import ModelList
 from lightphon_core.web.monitoring import health, metrics
 from lightphon_core.web.monitoring.recent import Recent
 from lightphon_core.web.openapi import openapi_config
@@ -146,7 +147,7 @@ def create_app(
             metrics.metrics,
             models.list_models,
             models.get_model,
-            inference.chat_completions,
+            *inference.ROUTES,
             api(),
             *routes,
         ],
@@ -155,6 +156,9 @@ def create_app(
         state=State(
             {
                 "gateway": gateway,
+                "models": ModelList(
+                    router, started_at=gateway.started_at, max_output_tokens=settings.limits.max_output_tokens
+                ),
                 "database": database,
                 "membership": membership,
                 "passwords": passwords,

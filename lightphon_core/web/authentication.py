@@ -38,15 +38,23 @@ def cookies_of(connection: Connection) -> Mapping[str, str]:
 
 async def authenticate(authenticators: Sequence[Authenticator], credentials: Credentials) -> Principal:
     """The principal of the first authenticator that knows the credentials. Raises `Unauthenticated`."""
-    for authenticator in authenticators:
-        principal = await authenticator.authenticate(credentials)
-        if principal is not None:
-            return principal
+    principal = await principal_of(authenticators, credentials)
+    if principal is not None:
+        return principal
     if credentials.path_token is not None:
         raise Unauthenticated("The token in the URL is not an agent token of this server. Check the base URL.")
     if credentials.bearer is not None:
         raise Unauthenticated("The API key is not one of this server's. Check that it was copied whole.")
     raise Unauthenticated('No API key was sent. Send it as "Authorization: Bearer lp_...".')
+
+
+async def principal_of(authenticators: Sequence[Authenticator], credentials: Credentials) -> Principal | None:
+    """The same; None where none knows them. Raises `Unauthenticated` where one knows that they are bad."""
+    for authenticator in authenticators:
+        principal = await authenticator.authenticate(credentials)
+        if principal is not None:
+            return principal
+    return None
 
 
 def require(principal: Principal, scope: Scope) -> None:

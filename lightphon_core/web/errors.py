@@ -15,6 +15,7 @@ from lightphon_core.openai.body import explained
 from lightphon_core.openai.errors import error_body
 from lightphon_core.openai.ratelimits import rate_limit_headers
 from lightphon_core.web.edge.access_log import shown_path
+from lightphon_core.web.unknown_urls import instead_of, wrong_method
 
 if TYPE_CHECKING:
     from litestar.types import Scope, Send
@@ -104,15 +105,23 @@ def _on_lightphon_error(request: Request[Any, Any, Any], error: errors.LightPhon
 def _on_litestar_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     """Litestar's own: unknown path, wrong method, a path or query parameter of the wrong type."""
     if error.status_code in (404, 405):
-        path = shown_path(request.scope["path"])
-        message = f"Unknown request URL: {request.method} {path}. The API guide lists the endpoints."
-        return error_response(RouteNotFound(message), status=error.status_code)
+        return _no_route(request, error)
     if error.status_code >= 500:
         return _on_fault(request, error)
     if isinstance(error, ValidationException) and isinstance(error.extra, list) and error.extra:
         problem = error.extra[0]  # its own `detail` has the whole URL, an agent's token too
         return error_response(explained(problem["message"], problem.get("key", "")))
     return error_response(errors.InvalidRequest(error.detail), status=max(error.status_code, 400))
+
+
+def _no_route(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
+    path, allowed = shown_path(request.scope["path"]), (error.headers or {}).get("allow")
+    if allowed is None:
+        instead = instead_of(request.scope["path"]) or "GET /schema lists all that there are."
+        return error_response(RouteNotFound(f"Unknown request URL: {request.method} {path}. {instead}"), status=404)
+    response = error_response(RouteNotFound(wrong_method(request.method, path, allowed)), status=405)
+    response.headers["allow"] = ", ".join(sorted(allowed.split(", ")))
+    return response
 
 
 def _on_fault(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:

@@ -1,4 +1,4 @@
-"""POST /v1/chat/completions, in all its places."""
+"""The inference routes, in all their places: chats, plain completions, infill, embeddings."""
 
 from __future__ import annotations
 
@@ -17,11 +17,19 @@ from lightphon_core.serving.serve import begin
 from lightphon_core.types import Principal, Scope
 from lightphon_core.web.authentication import authenticate, credentials_of, require
 from lightphon_core.web.edge.access_log import LOGGED, request_id
+from lightphon_core.web.inference_operations import (
+    INFERENCE,
+    ChatCompletions,
+    Completions,
+    Embeddings,
+    FimCompletions,
+)
 from lightphon_core.web.openapi import KEY, refusals
-from lightphon_core.web.operations import INFERENCE, ChatCompletions
 from lightphon_core.web.paths import with_prefixes
 from lightphon_core.web.routing_headers import routing_headers
 from lightphon_core.web.stream import EventStream
+
+Asked = Request[None, None, State]
 
 SESSION_HEADER = "x-session-id"
 
@@ -40,8 +48,55 @@ KNOWN_S = 1.0
     security=KEY,
     responses=refusals(*INFERENCE),
 )
-async def chat_completions(request: Request[None, None, State]) -> ASGIApp:
+async def chat_completions(request: Asked) -> ASGIApp:
     """One chat completion, streamed or whole."""
+    return await _answer(request, "/v1/chat/completions")
+
+
+@post(
+    with_prefixes("/completions"),
+    name="completions",
+    status_code=200,
+    operation_class=Completions,
+    security=KEY,
+    responses=refusals(*INFERENCE),
+)
+async def completions(request: Asked) -> ASGIApp:
+    """One plain completion, streamed or whole; with a `suffix`, of the text that belongs before it."""
+    return await _answer(request, "/v1/completions")
+
+
+@post(
+    with_prefixes("/fim/completions"),
+    name="fim_completions",
+    status_code=200,
+    operation_class=FimCompletions,
+    security=KEY,
+    responses=refusals(*INFERENCE),
+)
+async def fim_completions(request: Asked) -> ASGIApp:
+    """The text between a prompt and a suffix, as Mistral's API has it: answered as a chat."""
+    return await _answer(request, "/v1/fim/completions")
+
+
+@post(
+    with_prefixes("/embeddings"),
+    name="embeddings",
+    status_code=200,
+    operation_class=Embeddings,
+    security=KEY,
+    responses=refusals(*INFERENCE),
+)
+async def embeddings(request: Asked) -> ASGIApp:
+    """A vector for each text."""
+    return await _answer(request, "/v1/embeddings")
+
+
+ROUTES = (chat_completions, completions, fim_completions, embeddings)
+
+
+async def _answer(request: Asked, path: str) -> ASGIApp:
+    """The journey of a request to `path`, from who asks to the answer."""
     gateway: Gateway = request.app.state.gateway
     principal, asked_at = await _who(request), gateway.clock.monotonic()
     body = await read_body(request, gateway.max_body_bytes)
@@ -50,7 +105,7 @@ async def chat_completions(request: Request[None, None, State]) -> ASGIApp:
     if gateway.clock.monotonic() - asked_at >= KNOWN_S:
         principal = await _who(request)  # or who holds bodies back could spend with a key that was revoked meanwhile
     asked = wire.parse(
-        "/v1/chat/completions",
+        path,
         body,
         max_output_tokens=gateway.limits.max_output_tokens,
         session_id=request.headers.get(SESSION_HEADER),
@@ -77,14 +132,14 @@ async def chat_completions(request: Request[None, None, State]) -> ASGIApp:
     return ASGIResponse(body=answer, media_type="application/json", headers=headers)
 
 
-async def _who(request: Request[None, None, State]) -> Principal:
+async def _who(request: Asked) -> Principal:
     gateway: Gateway = request.app.state.gateway
     principal = await authenticate(gateway.authenticators, credentials_of(request))
     require(principal, Scope.INFERENCE)
     return principal
 
 
-async def read_body(request: Request[None, None, State], limit: int) -> bytes | None:
+async def read_body(request: Asked, limit: int) -> bytes | None:
     """The request's body; None if the client hung up before it was whole. Raises `BodyTooLarge` as soon as it is known
     to be over `limit` bytes."""
     declared = request.headers.get("content-length", "")

@@ -21,6 +21,8 @@ PATHS = ("/schema", "/schema/openapi.json")
 
 SESSION_OR_KEY: list[SecurityRequirement] = [{"session": []}, {"key": []}]
 KEY: list[SecurityRequirement] = [{"key": []}]
+KEY_OR_NONE: list[SecurityRequirement] = [{"key": []}, {}]
+"""Where a setting decides whether a key is needed."""
 
 GUARDED = (401, 403, 429)
 """How a route refuses whoever it does not know, or does not trust with this; and bad keys when there are too many."""

@@ -7,9 +7,21 @@ from collections.abc import AsyncGenerator
 import pytest
 from attrs import evolve
 
-from lightphon_core import BackendError, ConnectedNode, Job, Load, Node, NodeState, Overloaded, Refused
+from lightphon_core import (
+    BackendError,
+    Capability,
+    ConnectedNode,
+    Job,
+    Load,
+    Model,
+    Node,
+    NodeState,
+    Overloaded,
+    Refused,
+)
 from lightphon_core.testing import BackendContract, ScriptedBackend, backend
-from lightphon_core.testing.scripted import chunk, event, usage
+from lightphon_core.testing.backend import TEXTS
+from lightphon_core.testing.scripted import chunk, event, says, text_chunk, usage, vectors_of
 
 
 async def obedient(job: Job) -> AsyncGenerator[bytes, None]:
@@ -24,10 +36,24 @@ async def obedient(job: Job) -> AsyncGenerator[bytes, None]:
     yield chunk(finish="length") + usage(3, job.max_output_tokens) + event("[DONE]")
 
 
+async def everything(job: Job) -> AsyncGenerator[bytes, None]:
+    """Whatever it is asked for."""
+    async for part in (obedient if job.path == "/v1/chat/completions" else says("word", "word"))(job):
+        yield part
+
+
 class TestScriptedBackend(BackendContract):
     @pytest.fixture
     async def backend(self):
         return ScriptedBackend(obedient, slots=3)
+
+
+class TestEverything(BackendContract):
+    """A model that writes plain text, and makes vectors, too."""
+
+    @pytest.fixture
+    async def backend(self):
+        return ScriptedBackend(everything, models=[Model("all", frozenset(Capability))])
 
 
 class TestOneSlot(BackendContract):
@@ -50,6 +76,13 @@ def saying(*parts: bytes) -> Broken:
             await asyncio.sleep(0)
 
     return Broken(reply)
+
+
+def able(*parts: bytes) -> Broken:
+    """Offers everything, and answers everything with this."""
+    broken = saying(*parts)
+    broken.models = [Model("all", frozenset(Capability))]
+    return broken
 
 
 class NamedBadly(Broken):
@@ -258,6 +291,13 @@ BROKEN = [
     ("answer", lambda: saying(ROLE, WORD, COUNT), "one finish_reason"),
     ("answer", lambda: saying(ROLE, WORD, END, END, COUNT), "one finish_reason"),
     ("answer", lambda: saying(ROLE, WORD, END), "usage"),
+    ("completion", lambda: able(ROLE, WORD, END, COUNT), "output in 'text'"),
+    ("completion", lambda: able(text_chunk("a"), COUNT), "one finish_reason"),
+    ("completion", lambda: able(text_chunk("a"), text_chunk(finish="stop")), "usage"),
+    ("embeddings", lambda: able(vectors_of(["one"])), "a vector for each text"),
+    ("embeddings", lambda: able(WORD, END), "a vector for each text"),
+    ("embeddings", lambda: able(b'{"error": {"message": "no"}}'), "raises its errors"),
+    ("embeddings", lambda: able(vectors_of(TEXTS).replace(b"usage", b"used")), "reports usage"),
     ("concurrent", MixesJobs, "answer of its own"),
     ("close", IgnoresClose, "closed ends at once"),
     ("close", YieldsAfterClose, "yields no more"),

@@ -1,10 +1,8 @@
 """docs/api.md: its examples run, as they are but for the curl itself, and its tables name every route of /api."""
 
 import re
-import shlex
 import time
 from pathlib import Path
-from string import Template
 
 import httpx
 import pytest
@@ -29,22 +27,6 @@ EXAMPLES = [
 ROUTES = set(re.findall(r"^\| `([A-Z]+) (/api/[^`]*)` \|", PAGE, re.MULTILINE))
 PASSWORD = "correct horse battery"
 OWN = frozenset({Scope.INFERENCE, Scope.ACCOUNT, Scope.MANAGE})
-
-
-def request_of(line, values):
-    """Method, URL, headers and body of a curl command."""
-    words = shlex.split(Template(line).substitute(values))
-    assert words.pop(0) == "curl"
-    url, method, headers, body = words.pop(0), None, {}, None
-    while words:
-        match words.pop(0), words.pop(0):
-            case "-X", method:
-                pass
-            case "-H", header:
-                headers.update([header.split(": ")])
-            case "-d", body:
-                pass
-    return method or ("GET" if body is None else "POST"), url, headers, body
 
 
 @pytest.fixture
@@ -75,7 +57,7 @@ def values(start_server, monkeypatch):
         }
 
 
-def test_the_examples_work(values):
+def test_the_examples_work(values, request_of):
     assert len(EXAMPLES) > 20
     done = set()
     for line in EXAMPLES:

@@ -175,4 +175,4 @@ def test_its_own_test_passes(files, upstream, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    assert re.search(r"^10 passed", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"^12 passed", done.stdout, re.MULTILINE), done.stdout

@@ -24,10 +24,21 @@ from lightphon_core.ledger.store import carry_out
 from lightphon_core.settings import AccountSettings, StorageSettings
 from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.scripted import says
+from lightphon_core.types import Capability, Model
 
 pytestmark = pytest.mark.fuzz
 
-INFERENCE = ("/models", "/models/{model_id}", "/chat/completions", "/api/wallet", "/api/status", "/api/models/route")
+INFERENCE = (
+    "/models",
+    "/models/{model_id}",
+    "/chat/completions",
+    "/completions",
+    "/fim/completions",
+    "/embeddings",
+    "/api/wallet",
+    "/api/status",
+    "/api/models/route",
+)
 # Whose requests, on which database, how many for each operation, and which of them some request must get through to:
 # fuzzing that gets nowhere would prove nothing.
 RUNS = {
@@ -50,7 +61,7 @@ def site(request, run_server, tmp_path, monkeypatch):
     if request.param.endswith("postgresql"):
         url = request.getfixturevalue("postgres").create(request.getfixturevalue("_migrated_postgres"))
     accounts = AccountSettings(registration="open", logins_per_minute=10**6, logins_per_minute_per_address=10**6)
-    backend = ScriptedBackend(says("Hello"))
+    backend = ScriptedBackend(says("Hello"), models=[Model("able", frozenset(Capability), context_length=4096)])
     source = plugin_of(backend)
     with run_server(tmp_path / "data", source, accounts=accounts, storage=StorageSettings(url=url)) as running:
         yield Site(running, backend)
@@ -116,6 +127,9 @@ class Site:
             "budgets": {},
             "model": self.model if case.operation.path.startswith("/api/nodes/") else "auto",
             "messages": [{"role": "user", "content": "Hi"}],
+            "prompt": "Hi",
+            "input": "Hi",
+            "dimensions": 2,
             "n": 1,
             "max_tokens": 9,
         }

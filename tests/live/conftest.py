@@ -161,15 +161,19 @@ class System:
         """Whether exactly these are on offer, each as "NODE:MODEL"."""
         return sorted(f"{seen.node}:{seen.model}" for seen in self.seen()) == sorted(names)
 
-    def start_node(self, *models: str | Path, name: str = "box", slots: int = 2, **options: Any) -> Node:
+    def start_node(
+        self, *models: str | Path | tuple[str, str], name: str = "box", slots: int = 2, **options: Any
+    ) -> Node:
         """Run a node with these models until the system ends; returns when all of them are on offer.
 
-        A model is a script's name, under which it is served then, or a path. `options` are those of `lightphon-node`.
+        A model is a script's name, under which it is served then, or a path, or a script's name and the id to serve it
+        under. `options` are those of `lightphon-node`.
         """
         arguments: list[str] = []
         for model in models:
-            path = self.models / f"{model}.gguf" if isinstance(model, str) else model
-            arguments += [str(path), "--name", path.stem]
+            script, served = model if isinstance(model, tuple) else (model, None)
+            path = self.models / f"{script}.gguf" if isinstance(script, str) else script
+            arguments += [str(path), "--name", served or path.stem]
         options = {"server": self.url, "node_name": name, "slots": slots, "threads": 1, **options}
         for option, value in options.items():
             arguments += [f"--{option.replace('_', '-')}", str(value)]

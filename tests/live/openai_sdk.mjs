@@ -1,7 +1,7 @@
 // What the official SDK for Node makes of LightPhon. Prints one JSON object for test_npm.py to check.
 import OpenAI from "openai";
 
-const { URL, KEY } = process.env;
+const { URL, KEY, IMAGE } = process.env;
 let requests = 0;
 const counted = (...request) => {
   requests += 1;
@@ -29,6 +29,23 @@ const call = (await ask("auto", { tools })).choices[0];
 const helper = client.chat.completions.stream({ model: "tool_call", messages, tools, temperature: 0 });
 const assembled = (await helper.finalChatCompletion()).choices[0];
 
+const plain = { model: "greeting", prompt: "Once", temperature: 0 };
+const text = await client.completions.create(plain);
+let streamedText = "";
+for await (const chunk of await client.completions.create({ ...plain, stream: true })) {
+  streamedText += chunk.choices[0].text;
+}
+
+const parts = [{ type: "text", text: "What is it?" }, { type: "image_url", image_url: { url: IMAGE } }];
+const seen = await ask("seeing", { messages: [{ role: "user", content: parts }] });
+const blind = await ask("seeing", { messages: [{ role: "user", content: parts.slice(0, 1) }] });
+
+// The SDK asks for base64 unless told otherwise, and decodes it.
+const embed = (more = {}) => client.embeddings.create({ model: "embedder", input: ["a text", "another"], ...more });
+const vectors = (await embed()).data.map((each) => each.embedding);
+const numbers = (await embed({ encoding_format: "float" })).data.map((each) => each.embedding);
+const apart = vectors.flatMap((vector, at) => vector.map((value, i) => Math.abs(value - numbers[at][i])));
+
 async function failure(work) {
   try {
     await work();
@@ -50,6 +67,9 @@ console.log(JSON.stringify({
   streamed: { content: streamed, finish: last.choices[0].finish_reason, usage: last.usage },
   call: { finish: call.finish_reason, function: call.message.tool_calls[0].function },
   assembled: { finish: assembled.finish_reason, function: assembled.message.tool_calls[0].function },
+  text: { content: text.choices[0].text, streamed: streamedText, usage: text.usage },
+  vectors: { widths: vectors.map((each) => each.length), apart: Math.max(...apart) },
+  image: { content: seen.choices[0].message.content, tokens: seen.usage.prompt_tokens - blind.usage.prompt_tokens },
   key: await failure(() => ask("greeting", {}, new OpenAI({ baseURL: `${URL}/v1`, apiKey: "sk-wrong" }))),
   model: await failure(() => ask("gpt-9")),
   body: await failure(() => ask("greeting", { messages: [] })),

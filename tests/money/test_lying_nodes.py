@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from lightphon_core import Job, Price
-from lightphon_core.openai.chat import Prompt
 from lightphon_core.openai.chunks import Chunk
+from lightphon_core.openai.facts import Prompt
 from lightphon_core.serving.meter import Bounds, Meter, most_prompt_tokens
 from lightphon_core.testing.scripted import chunk, event, usage
 from lightphon_core.types import Usage

@@ -28,7 +28,6 @@ from lightphon_core import (
 from lightphon_core.errors import (
     ContextLengthExceeded,
     InvalidRequest,
-    ModelNotAvailable,
     ModelNotFound,
     NoNodesAvailable,
     PermissionDenied,
@@ -118,7 +117,7 @@ def test_what_is_missing_says_so():
     tools = evolve(NEEDS, capabilities=CHAT | {Capability.TOOLS})
     with pytest.raises(InvalidRequest, match="'x' cannot do tools"):
         ranked(shelf, evolve(tools, model="x"))
-    with pytest.raises(ModelNotAvailable, match="tools"):
+    with pytest.raises(InvalidRequest, match="No model on offer can do tools"):
         ranked(shelf, tools)
     with pytest.raises(InvalidRequest, match="images"):
         ranked(shelf, evolve(NEEDS, capabilities=CHAT | {Capability.VISION}))

@@ -93,6 +93,9 @@ INFERENCE_PATHS = [
     ("GET", "/models/{model_id:path}", 200),
     ("HEAD", "/models/{model_id:path}", 200),
     ("POST", "/chat/completions", 400),
+    ("POST", "/completions", 400),
+    ("POST", "/fim/completions", 400),
+    ("POST", "/embeddings", 400),
 ]
 KINDS = ("keys", "agent-tokens", "node-tokens")
 
@@ -287,16 +290,32 @@ def test_nobody_is_known_by_a_body(running):
 ORDER = sorted(ROUTES, key=lambda route: route[1].endswith("/logout"))
 
 
-@pytest.mark.parametrize("name", CREDENTIALS)
-def test_scopes(running, headers, name):
+def refusals_of(running, carried, name, routes=ROUTES):
+    """What is answered in another way than the table has it."""
     wrong = []
-    carried = headers[name]
     token = carried["authorization"].removeprefix("Bearer ") if name == "agent token" else "at_none"
     with httpx.Client(base_url=running.url, headers=carried, timeout=30) as client:
         for method, path in ORDER:
-            who, answered = ROUTES[method, path]
+            who, answered = routes[method, path]
             expected = answered if who[name] == "ok" else who[name]
             answer = client.request(method, filled(path, token))
             if answer.status_code != expected:
                 wrong.append(f"{method} {path}: {answer.status_code}, not {expected} {answer.text[:200]}")
+    return wrong
+
+
+@pytest.mark.parametrize("name", CREDENTIALS)
+def test_scopes(running, headers, name):
+    wrong = refusals_of(running, headers[name], name)
+    assert not wrong, "\n".join(wrong)
+
+
+def test_an_open_model_list_opens_nothing_else(start_server):
+    """`open_models`: who sends nothing at all sees the list of models; a cookie is nothing to it."""
+    sources = [plugin_of(ScriptedBackend(says("x"))), *installed()]
+    server = ServerSettings(metrics_token=Secret("a token of 16 characters"), open_models=True)
+    running = start_server(*sources, server=server)
+    opened = [(method, path) for method in ("GET", "HEAD") for path in ("/models", "/v1/models")]
+    routes = {**ROUTES, **{route: ({**INFERENCE, "none": "ok"}, 200) for route in opened}}
+    wrong = refusals_of(running, {}, "none", routes)
     assert not wrong, "\n".join(wrong)

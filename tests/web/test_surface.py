@@ -78,14 +78,17 @@ class TestAnswers:
         assert chunks[-1].routing_info["node_name"] == "scripted-node"
         assert all(each.usage is None for each in chunks[:-1])
 
-    def test_include_usage_adds_the_chunk_without_choices(self, start_server):
+    def test_include_usage_adds_the_chunk_without_choices_and_usage_is_there_alone(self, start_server):
         running = start_server(plugin_of(ScriptedBackend(says("Hi"))))
         body = {**BODY, "stream": True, "stream_options": {"include_usage": True}}
         *_, finish, extra, done = events(ask(running, body).text)
         counted = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
         free = {"cost_msat": 0, "cost": "0", "cost_currency": "sat"}
-        assert finish["usage"] == extra["usage"] == counted | free
+        assert finish["choices"][0]["finish_reason"] == "stop"
+        assert "usage" not in finish
+        assert extra["usage"] == counted | free
         assert extra["choices"] == []
+        assert finish["routing_info"] == extra["routing_info"]
         assert extra["routing_info"]["attempts"] == 1
         assert done == "[DONE]"
 
@@ -374,6 +377,16 @@ class TestBackendFailures:
         assert last["choices"][0]["finish_reason"] == "error"
         assert last["error"]["code"] == code
         assert ask(running, BODY).status_code == status
+
+
+def test_what_an_upstream_calls_a_time_out_says_what_to_do(start_server):
+    async def reply(job: Job) -> AsyncGenerator[bytes, None]:
+        yield event({"error": {"message": "not for clients", "code": 504}})
+
+    error = ask(start_server(plugin_of(ScriptedBackend(reply)))).json()["error"]
+    assert error["code"] == "inference_timeout"
+    assert "max_tokens" in error["message"]
+    assert "smaller model" in error["message"]
 
 
 def test_an_upstream_that_just_ends_is_an_error(start_server):

@@ -23,6 +23,8 @@ from lightphon_core import BackendError, Job, Node, Offer, Overloaded, Refused, 
 MESSAGES_AT_ONCE = 32
 """Messages of one node that are read before others have their turn: reading what has arrived does not wait."""
 
+_LATE = "The node did not finish in time. Ask for fewer tokens (max_tokens), or try a smaller model."
+
 
 class Check(Protocol):
     """Whether the node's token still holds."""
@@ -102,7 +104,7 @@ class Connection:
     def _expire(self, number: int) -> None:
         running = self._running.get(number)
         if running is not None:
-            running.answer.end(TimedOut("The node did not finish in time."))
+            running.answer.end(TimedOut(_LATE))
             self.stop(running)
 
     def close(self, code: CloseCode | None) -> None:

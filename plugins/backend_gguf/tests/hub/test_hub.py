@@ -243,7 +243,7 @@ async def test_failures_are_errors_of_the_core_after_the_output_before_them(hub,
 async def test_a_job_that_takes_too_long_times_out_and_is_cancelled(hub, dial):
     async with dial(hub.url) as node:
         await until(hub.backend.offers)
-        with pytest.raises(TimedOut):
+        with pytest.raises(TimedOut, match="max_tokens"):
             await hub.answer(hub.job(do="nothing", timeout_s=0.1))
         assert await node.hear(Cancel)
 

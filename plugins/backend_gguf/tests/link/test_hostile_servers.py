@@ -25,7 +25,7 @@ from lightphon_core import Refused
 from lightphon_core.openai import fields
 
 PATH = "/v1/chat/completions"
-PIXEL = "data:image/png;base64,iVBORw0KGgo="
+PIXEL = "data:image/gif;base64,R0lGODlhAQABAIAAAAUEBAAAACwAAAAAAQABAAACAkQBADs="
 TEXT = {"type": "text", "text": "What is this?"}
 
 

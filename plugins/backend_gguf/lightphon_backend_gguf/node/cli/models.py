@@ -24,6 +24,12 @@ _OPTIONS = (
         type=click.Path(path_type=Path, dir_okay=False),
         help=f"Settings file.  [default: {default_path({})}, if it exists]",
     ),
+    click.option(
+        "--mmproj",
+        metavar="FILE",
+        help="The second file of a MODEL that takes images: a path, or hf:OWNER/REPOSITORY/FILE.gguf. For one MODEL; "
+        "for several, mmproj in their [[model]] of the settings file.",
+    ),
     click.option("--name", "names", multiple=True, metavar="ID", help="Model id for clients; repeat for each MODEL."),
     click.option(
         "--price",

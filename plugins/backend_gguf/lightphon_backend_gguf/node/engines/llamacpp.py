@@ -11,6 +11,7 @@ from lightphon_backend_gguf.node.dialect import LLAMA_CPP, Dialect, Feature
 from lightphon_backend_gguf.node.engines.base import Engine, EngineError
 from lightphon_backend_gguf.node.engines.child import Child, ChildFailed
 from lightphon_backend_gguf.node.models.infill import Infill
+from lightphon_backend_gguf.node.models.projector import Projector
 from lightphon_backend_gguf.node.serving.served import Endpoint
 
 FEATURES = frozenset(Feature) - {Feature.VISION, Feature.INFILL, Feature.EMBEDDING}
@@ -44,6 +45,8 @@ class Settings(Protocol):
     def pooling(self) -> Pooling | None: ...
     @property
     def infill(self) -> Infill | None: ...
+    @property
+    def mmproj(self) -> Projector | None: ...
 
 
 @frozen
@@ -55,6 +58,7 @@ class LlamaCppSettings:
     many as fit. `batch` is how many prompt tokens are computed in one step, between which nothing can be cancelled;
     None chooses by the device. `embedding` serves vectors, and `pooling` says how those of a text's tokens become
     one; None where the file says it. With "last" the model goes on writing text. `infill` is what `read_infill` found.
+    With `mmproj` the model takes images.
     """
 
     path: Path
@@ -67,6 +71,7 @@ class LlamaCppSettings:
     embedding: bool = False
     pooling: Pooling | None = None
     infill: Infill | None = None
+    mmproj: Projector | None = None
 
 
 class LlamaCpp(Engine):
@@ -83,10 +88,13 @@ class LlamaCpp(Engine):
         return self._child.pid
 
     async def start(self) -> Endpoint:
-        key = secrets.token_urlsafe(32)
-        settings = self.settings
+        settings, key = self.settings, secrets.token_urlsafe(32)
         rules = {"undivided": is_undivided(settings), "places": places(settings)}
-        spec = {**asdict(settings), **rules, "path": str(settings.path), "key": key}
+        parts = {"path": str(settings.path), "infill": None, "mmproj": None}
+        spec = {**asdict(settings, recurse=False), **parts, **rules, "key": key}
+        if settings.mmproj is not None:
+            spec |= {"mmproj": str(settings.mmproj.path), "image_tokens": settings.mmproj.most_tokens}
+            spec["batch"] = settings.batch or settings.mmproj.batch
         try:
             ready = await self._child.launch(spec)
         except ChildFailed as failed:
@@ -121,7 +129,11 @@ def dialect_for(settings: Settings) -> Dialect:
     """What llama.cpp's server may be asked. It takes no notice of `suffix`, so only what has `infill` fills in."""
     if is_undivided(settings):
         return Dialect(frozenset({Feature.EMBEDDING}), LLAMA_CPP)
-    has = {Feature.EMBEDDING: settings.embedding, Feature.INFILL: settings.infill is not None}
+    has = {
+        Feature.EMBEDDING: settings.embedding,
+        Feature.INFILL: settings.infill is not None,
+        Feature.VISION: settings.mmproj is not None,
+    }
     features = FEATURES | {feature for feature in has if has[feature]}
     return Dialect.of_slots(features, LLAMA_CPP, settings.slots, settings.infill)
 

@@ -7,6 +7,7 @@ the parent. With `--devices`, what it can compute with as JSON, and the end.
 """
 
 import json
+import os
 import sys
 import time
 from typing import Any
@@ -54,6 +55,11 @@ def _parameters(spec: dict[str, Any]) -> Any:
     if spec["undivided"]:
         # The text of an embedding is computed in one step, or refused.
         params.n_batch = params.n_ubatch = spec["context"]
+    if spec["mmproj"]:
+        params.mmproj.path = spec["mmproj"]
+        params.image_max_tokens = spec["image_tokens"] or params.image_max_tokens
+        # What it cannot read as an image it would hand to ffmpeg: here is none.
+        params.video_ffmpeg_bin_dir = os.devnull
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = spec["threads"]
     params.n_gpu_layers = spec["gpu_layers"]
     # Finds how many layers a GPU can hold, by a trial load that a CPU does not need.

@@ -1,10 +1,12 @@
 """A user's own llama-server, named by the operator: llama.cpp as built for that machine, run with our arguments."""
 
 import asyncio
+import os
 import re
 import secrets
 import socket
 from pathlib import Path
+from typing import Any
 
 from attrs import frozen
 
@@ -12,6 +14,7 @@ from lightphon_backend_gguf.node.engines.base import Engine, EngineError
 from lightphon_backend_gguf.node.engines.child import Child, ChildFailed
 from lightphon_backend_gguf.node.engines.llamacpp import Pooling, dialect_for, is_undivided, load_error, places
 from lightphon_backend_gguf.node.models.infill import Infill
+from lightphon_backend_gguf.node.models.projector import Projector
 from lightphon_backend_gguf.node.serving.served import Endpoint
 from lightphon_backend_gguf.node.serving.upstream import Upstream
 
@@ -26,6 +29,7 @@ _UNKNOWN_TO_OLD = {
     "LLAMA_ARG_CORS_ORIGINS": "null",
     "LLAMA_ARG_UI": "false",
     "LLAMA_ARG_WEBUI": "false",
+    "LLAMA_ARG_VIDEO_FFMPEG_DIR": os.devnull,
 }
 """By way of the environment, where a llama-server that has not heard of them passes them over."""
 
@@ -49,6 +53,7 @@ class LlamaServerSettings:
     embedding: bool = False
     pooling: Pooling | None = None
     infill: Infill | None = None
+    mmproj: Projector | None = None
 
 
 class LlamaServer(Engine):
@@ -70,7 +75,7 @@ class LlamaServer(Engine):
             raise EngineError(f"{settings.binary} cannot load {settings.path}: there is no such file")
         port = _free_port()
         url = f"http://127.0.0.1:{port}"
-        spec = {
+        spec: dict[str, Any] = {
             "url": url,
             "binary": str(settings.binary.absolute()),
             "arguments": arguments(settings, port),
@@ -80,6 +85,8 @@ class LlamaServer(Engine):
                 "LLAMA_API_KEY": key,
             },
         }
+        if settings.mmproj is not None and settings.mmproj.most_tokens is not None:
+            spec["environ"]["LLAMA_ARG_IMAGE_MAX_TOKENS"] = str(settings.mmproj.most_tokens)
         endpoint = Endpoint(url=url, key=key, model=settings.alias, dialect=self.dialect)
         try:
             await self._child.launch(spec)
@@ -120,7 +127,7 @@ class LlamaServer(Engine):
 
 def arguments(settings: LlamaServerSettings, port: int) -> list[str]:
     """The command line, without the program: nothing secret, and nothing that anybody but the operator said."""
-    given: dict[str, object] = {
+    given: dict[str, Path | str | int] = {
         "--model": settings.path.absolute(),
         "--alias": settings.alias,
         "--host": "127.0.0.1",
@@ -133,6 +140,9 @@ def arguments(settings: LlamaServerSettings, port: int) -> list[str]:
     if settings.gpu_layers is not None:
         given["--n-gpu-layers"] = settings.gpu_layers
     batch = settings.batch or (_CPU_BATCH if settings.gpu_layers == 0 else None)
+    if (mmproj := settings.mmproj) is not None:
+        given["--mmproj"] = mmproj.path.absolute()
+        batch = settings.batch or mmproj.batch or batch
     if is_undivided(settings):
         # The text of an embedding is computed in one step, or refused.
         batch = settings.context

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from lightphon_backend_gguf.node.models.file_names import stem
@@ -151,18 +151,16 @@ def facts(
     model_id: str | None = None,
     context: int | None = None,
     file_bytes: int | None = None,
-    besides: Iterable[str] = (),
 ) -> ModelFacts:
     """The facts of one model.
 
     `model_id` is the operator's own name for it. `context` is how many tokens the operator grants one request; what
-    is offered is never more than the length the model was trained for. `besides` are capabilities that its header
-    does not tell.
+    is offered is never more than the length the model was trained for.
     """
     architecture = _text(header, "general.architecture")
     return ModelFacts(
         id=model_id or identifier(header, file_name),
-        capabilities=tuple(sorted({*capabilities(header, file_name), *besides})),
+        capabilities=capabilities(header, file_name),
         context_length=served_context(header, context),
         maker=maker(header, file_name),
         params_b=params_b(header),

@@ -27,7 +27,8 @@ class ModelReport:
     """One model: what clients will call it, where it is, and what is known of it before it is loaded.
 
     `weights` and `cache` are bytes, the cache for all slots together; None where they are not known. `memory_limit` is
-    the operator's, in bytes. `problem` is why it cannot be served, as a sentence; `note` what else there is to know.
+    the operator's, in bytes; `mmproj` where its projector for images is. `problem` is why it cannot be served, as a
+    sentence; `note` what else there is to know.
     """
 
     id: str
@@ -39,6 +40,7 @@ class ModelReport:
     cache: int | None = None
     memory_limit: int | None = None
     price: PriceMessage | None = None
+    mmproj: str | None = None
     problem: str | None = None
     note: str | None = None
 
@@ -174,6 +176,8 @@ def _engine_line(engine: Installed) -> str:
 
 def _model_lines(model: ModelReport) -> list[str]:
     said = [f"  {model.id}", f"    from    {model.place}"]
+    if model.mmproj is not None:
+        said.append(f"    images  {model.mmproj}")
     if model.facts is not None:
         facts = model.facts
         size = None if facts.params_b is None else f"{facts.params_b:.3g} billion parameters"

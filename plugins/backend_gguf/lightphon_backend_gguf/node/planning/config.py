@@ -32,10 +32,12 @@ def _between(low: float, high: float) -> Any:
 
 @frozen
 class ModelTable:
-    """One `[[model]]`. What is left out is as `[node]` says. `memory_limit` is in GiB. With `embedding` a model that
-    writes text makes vectors too."""
+    """One `[[model]]`. What is left out is as `[node]` says. `memory_limit` is in GiB. `mmproj` is the model's second
+    file, for images: a path, or hf:OWNER/REPOSITORY/FILE.gguf. With `embedding` a model that writes text makes vectors
+    too."""
 
     model: str
+    mmproj: str | None = None
     name: str | None = None
     price: str | None = None
     engine: str | None = None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from attrs import evolve, frozen
 
+from lightphon_backend_gguf.node.dialect import Feature
 from lightphon_backend_gguf.node.engines.attached import AttachedSettings, base_url, dialect_of, discover
 from lightphon_backend_gguf.node.engines.base import Engine, offered
 from lightphon_backend_gguf.node.engines.ctransformers import CTransformersSettings
@@ -27,6 +28,7 @@ from lightphon_backend_gguf.node.models.file_names import parts_of
 from lightphon_backend_gguf.node.models.gguf import Header
 from lightphon_backend_gguf.node.models.infill import Infill, read_infill
 from lightphon_backend_gguf.node.models.memory import cache_bytes, memory_limit
+from lightphon_backend_gguf.node.models.projector import Projector, is_projector, read_projector
 from lightphon_backend_gguf.node.models.sources import ServerSource
 from lightphon_backend_gguf.node.planning.locate import Located
 from lightphon_backend_gguf.node.planning.wishes import Wish
@@ -47,8 +49,9 @@ class Planned:
 
     `engine` makes an engine, one for each start. `path` is the file, of which the node tells the sha256; None where
     there is none, or where it is one of several parts. `weights` and `cache` are bytes of memory: all files of the
-    model, and the key-value cache of all slots, where they are known. `memory_limit` is the operator's, in bytes,
-    `memory_estimate` the default without one; an engine that holds more is restarted. `attempts`: see `Restarts`.
+    model and its projector, and the key-value cache of all slots, where they are known. `memory_limit` is the
+    operator's, in bytes, `memory_estimate` the default without one; an engine that holds more is restarted. `attempts`:
+    see `Restarts`.
     """
 
     offer: OfferMessage
@@ -91,40 +94,53 @@ async def plan_model(located: Located, *, threads: int, server_key: str = "") ->
 def _plan_file(located: Located, path: Path, threads: int) -> Planned:
     wish = located.wish
     header = read_model(path)
+    if is_projector(header):
+        raise PlanError(f"{path}: this is no model, but a projector for images: name it as mmproj, beside its model.")
+    mmproj = None if located.mmproj is None else read_projector(located.mmproj)
     parts = [path.with_name(part) for part in parts_of(path.name)]
     if missing := [part for part in parts if not part.is_file()]:
         raise PlanError(f"{path}: its part {missing[0].name} is not in the same folder.")
     size = sum(part.stat().st_size for part in parts)
     context = _granted_context(header, wish.context)
     infill = None if is_embedding(header) else read_infill(path, header)
-    model = facts(
-        header,
-        file_name=path.name,
-        model_id=located.model_id,
-        context=context,
-        file_bytes=size,
-        besides=[word for word, there in (("infill", infill is not None), ("embedding", wish.embedding)) if there],
-    )
-    name, settings = _settings(wish, path, header, infill, alias=model.id, context=context, threads=threads)
+    model = facts(header, file_name=path.name, model_id=located.model_id, context=context, file_bytes=size)
+    name, settings = _settings(wish, path, header, infill, mmproj, alias=model.id, context=context, threads=threads)
+    weights = size + (0 if mmproj is None else mmproj.size)
     slots = getattr(settings, "slots", 1)
     cache = cache_bytes(header, slots * context)
-    model = evolve(model, capabilities=offered(model.capabilities, engine_for(settings).dialect.features))
+    besides = {
+        Feature.VISION: mmproj is not None,
+        Feature.INFILL: infill is not None,
+        Feature.EMBEDDING: wish.embedding,
+    }
+    able = {*model.capabilities, *(feature for feature in besides if besides[feature])}
+    model = evolve(model, capabilities=offered(able, engine_for(settings).dialect.features))
     return Planned(
         OfferMessage(id=model.id, model=model, slots=slots, price=wish.price, engine=name),
         partial(engine_for, settings),
         path=path if len(parts) == 1 else None,
-        weights=size,
+        weights=weights,
         cache=cache,
         memory_limit=wish.memory_limit,
-        memory_estimate=memory_limit(size, cache),
+        memory_estimate=memory_limit(weights, cache),
     )
 
 
 def _settings(
-    wish: Wish, path: Path, header: Header, infill: Infill | None, *, alias: str, context: int, threads: int
+    wish: Wish,
+    path: Path,
+    header: Header,
+    infill: Infill | None,
+    mmproj: Projector | None,
+    *,
+    alias: str,
+    context: int,
+    threads: int,
 ) -> tuple[str, EngineSettings]:
     """The engine that is wished for: its name and its settings. `llama-server=PATH` names the program as well."""
     kind, _, program = (wish.engine or ENGINES[0]).partition("=")
+    if mmproj is not None and is_embedding(header):
+        raise PlanError(f"{path}: this model makes embeddings, and takes no images: leave mmproj out.")
     embedding = wish.embedding or is_embedding(header)
     pooling = _pooling(header) if embedding else None
     match kind, program:
@@ -138,8 +154,11 @@ def _settings(
                 embedding=embedding,
                 pooling=pooling,
                 infill=infill,
+                mmproj=mmproj,
             )
         case "ctransformers", "":
+            if mmproj is not None:
+                raise PlanError("ctransformers takes no images: leave mmproj out, or take llama.cpp.")
             if wish.embedding:
                 raise PlanError(f"{path}: ctransformers makes no embeddings; leave embedding out, or take llama.cpp.")
             return kind, CTransformersSettings(path, alias, context, threads)
@@ -157,6 +176,7 @@ def _settings(
                 embedding=embedding,
                 pooling=pooling,
                 infill=infill,
+                mmproj=mmproj,
             )
     raise PlanError(f"--engine: {wish.engine} is not one of {', '.join(ENGINES)}.")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from attrs import frozen
 
 from lightphon_backend_gguf.node.engines.base import EngineError
+from lightphon_backend_gguf.node.models.file_names import is_projector, models_among
 from lightphon_backend_gguf.node.models.gguf import GgufError
 from lightphon_backend_gguf.node.models.sources import HubSource, LocalSource, ServerSource, Source
 from lightphon_backend_gguf.node.planning.check import ModelReport, gib
@@ -47,17 +48,22 @@ async def _reports(
     planned: list[Planned],
 ) -> list[ModelReport]:
     """The reports of one wish; what can be served is added to `planned`."""
-    source, asked = wish.source, wish.name or "?"
+    asked = wish.name or "?"
+    here: dict[HubSource, Path] = {}
+    missing: list[NotHere] = []
     try:
-        if isinstance(source, HubSource):
-            found = look(source)
-            if isinstance(found, NotHere):
-                return [_to_download(wish, source, found)]
-            located = [Located(wish, found, wish.name or source.repository)]
-        else:
-            located = locate([wish], _never)
+        for source in (wish.source, wish.mmproj):
+            if isinstance(source, HubSource):
+                found = look(source)
+                if isinstance(found, NotHere):
+                    missing.append(found)
+                else:
+                    here[source] = found
+        if missing:
+            return [_to_download(wish, missing, whole=not here and isinstance(wish.source, HubSource))]
+        located = locate([wish], here.__getitem__)
     except (WishError, LookFailed) as error:
-        return [ModelReport(asked, place(source), problem=str(error))]
+        return [ModelReport(asked, place(wish.source), problem=str(error))]
     reports = []
     for item in located:
         try:
@@ -97,20 +103,34 @@ def _report(located: Located, model: Planned) -> ModelReport:
         cache=model.cache,
         memory_limit=model.memory_limit,
         price=offer.price,
+        mmproj=None if located.mmproj is None else str(located.mmproj),
+        note=_unused(located),
     )
 
 
-def _to_download(wish: Wish, source: HubSource, found: NotHere) -> ModelReport:
+def _unused(located: Located) -> str | None:
+    """That a model could take images, where a projector lies beside it and beside no other model. The operator decides:
+    it takes memory, and images take longer than text."""
+    if located.mmproj is not None or not isinstance(located.place, Path):
+        return None
+    names = [file.name for file in located.place.parent.iterdir()]
+    projectors = sorted(filter(is_projector, names))
+    if not projectors or len(models_among(names)) > 1:
+        return None
+    return f"{projectors[0]} lies beside it, and is not used; with it as mmproj the model takes images."
+
+
+def _to_download(wish: Wish, missing: Sequence[NotHere], *, whole: bool) -> ModelReport:
+    """`whole`: nothing of it is here yet."""
+    source, size = wish.source, sum(file.size for file in missing)
+    names = " and ".join(file.name for file in missing)
     return ModelReport(
-        wish.name or source.repository,
+        wish.name or (source.repository if isinstance(source, HubSource) else "?"),
         place(source),
         slots=wish.slots,
-        weights=found.size,
+        weights=size if whole else None,
         memory_limit=wish.memory_limit,
         price=wish.price,
-        note=f"`run` downloads {found.name} first, {gib(found.size)}; its facts are known then.",
+        mmproj=None if wish.mmproj is None else place(wish.mmproj),
+        note=f"`run` downloads {names} first, {gib(size)}; its facts are known then.",
     )
-
-
-def _never(source: HubSource) -> Path:
-    raise AssertionError(source)

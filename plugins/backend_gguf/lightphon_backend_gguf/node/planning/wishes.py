@@ -2,15 +2,26 @@
 
 from collections.abc import Sequence
 from itertools import zip_longest
+from pathlib import Path
+from typing import TypeAlias
 
 from attrs import evolve, frozen
 
 from lightphon_backend_gguf.node.models.memory import GIB
-from lightphon_backend_gguf.node.models.sources import ServerSource, Source, SourceError, parse_source
+from lightphon_backend_gguf.node.models.sources import (
+    HubSource,
+    LocalSource,
+    ServerSource,
+    Source,
+    SourceError,
+    parse_source,
+)
 from lightphon_backend_gguf.node.operator.price import parse_price
 from lightphon_backend_gguf.node.planning.config import ModelTable, NodeConfig
 from lightphon_backend_gguf.protocol.account import PriceMessage
 from lightphon_backend_gguf.protocol.fields import is_model_id
+
+FileSource: TypeAlias = LocalSource | HubSource
 
 DEFAULT_SLOTS = 2
 
@@ -24,6 +35,7 @@ class Given:
     """What the command line says of models. None, or nothing, where it is silent. `memory_limit` is in GiB."""
 
     models: Sequence[str] = ()
+    mmproj: str | None = None
     names: Sequence[str] = ()
     price: str | None = None
     engine: str | None = None
@@ -37,8 +49,8 @@ class Given:
 class Wish:
     """One MODEL, and how it is to be served. `slots` jobs at once, of no more than the node runs in all; `context` in
     tokens for each, None for the usual; without an `engine` the default, without a `price` the server's. An engine of
-    the node's own that holds more than `memory_limit` bytes is started again; None: what fits the model. `embedding`
-    wants vectors of a model that writes text."""
+    the node's own that holds more than `memory_limit` bytes is started again; None: what fits the model. With `mmproj`,
+    one file, the model takes images; with `embedding`, one that writes text makes vectors too."""
 
     source: Source
     name: str | None = None
@@ -47,6 +59,7 @@ class Wish:
     slots: int = DEFAULT_SLOTS
     context: int | None = None
     memory_limit: int | None = None
+    mmproj: FileSource | None = None
     embedding: bool = False
 
 
@@ -55,6 +68,8 @@ def wishes(given: Given, config: NodeConfig) -> list[Wish]:
     tables = [ModelTable(model) for model in given.models] or list(config.models)
     if len(given.names) > len(tables):
         raise WishError("There are more --name than models.")
+    if given.mmproj is not None and len(tables) > 1:
+        raise WishError("--mmproj is for one MODEL. For several, write mmproj in their [[model]] of the settings file.")
     folder = None if given.models else config.folder
     most = given.max_jobs or config.node.max_jobs
     found = []
@@ -64,6 +79,9 @@ def wishes(given: Given, config: NodeConfig) -> list[Wish]:
             source = parse_source(told.model, folder=folder)
         except SourceError as error:
             raise WishError(f"{error}.") from None
+        mmproj = _mmproj(given.mmproj, None, "--mmproj") or _mmproj(told.mmproj, folder, "mmproj")
+        if mmproj is not None and isinstance(source, ServerSource):
+            raise WishError(f"{told.model}: a server that runs already has its own mmproj; leave it out here.")
         slots = given.slots or told.slots or config.node.slots or DEFAULT_SLOTS
         found.append(
             Wish(
@@ -74,6 +92,7 @@ def wishes(given: Given, config: NodeConfig) -> list[Wish]:
                 slots=slots if most is None else min(slots, most),
                 context=given.context or told.context or config.node.context,
                 memory_limit=_bytes(given.memory_limit or told.memory_limit or config.node.memory_limit),
+                mmproj=mmproj,
                 embedding=bool(told.embedding),
             )
         )
@@ -87,6 +106,20 @@ def engines_of(wanted: Sequence[Wish], default: str) -> list[str]:
         return [default]
     own = (wish.engine or default for wish in wanted if not isinstance(wish.source, ServerSource))
     return list(dict.fromkeys(own))
+
+
+def _mmproj(text: str | None, folder: Path | None, where: str) -> FileSource | None:
+    """The one file that a text names. A relative path starts at `folder`, by default where the program runs."""
+    if text is None:
+        return None
+    try:
+        source = parse_source(text, folder=folder)
+    except SourceError as error:
+        raise WishError(f"{where}: {error}.") from None
+    match source:
+        case LocalSource() | HubSource(file=str()):
+            return source
+    raise WishError(f"{where}: {text!r} is no file: give a path, or hf:OWNER/REPOSITORY/FILE.gguf.")
 
 
 def _bytes(gib: float | None) -> int | None:

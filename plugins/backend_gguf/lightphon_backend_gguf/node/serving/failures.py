@@ -15,6 +15,8 @@ _QUOTED = 16
 _REFUSALS = (400, 404, 413, 415, 422, 501)
 """Statuses that blame the request. llama.cpp answers some such faults with 500; those are told by their text."""
 
+UNREADABLE = "An image cannot be read: it is damaged, or this model's engine does not take its kind. Send PNG or JPEG."
+
 READ = {"/v1/completions": "prompt", "/v1/embeddings": "input"}
 """The parameter that a model reads, by path; elsewhere it is "messages"."""
 
@@ -40,6 +42,8 @@ def failure(
         return JobFailed("overloaded", "The engine is busy.", retry_after=_seconds(retry_after))
     if "input is not supported" in message:
         return JobFailed("refused", "This model takes text only.", param=param)
+    if "Failed to load image" in message:
+        return JobFailed("refused", UNREADABLE, param=param)
     if status in _REFUSALS or "Failed to parse" in message:
         return JobFailed("refused", _presentable(message, request))
     return JobFailed("unavailable", f"The engine failed with status {status}.")

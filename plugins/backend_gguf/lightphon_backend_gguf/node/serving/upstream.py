@@ -24,6 +24,7 @@ ASK_TIMEOUT_S = 5.0
 _CONNECT_TIMEOUT_S = 5.0
 _MAX_TOLD = 4 * 2**20
 _MAX_ERROR_BODY = 64 * 1024
+_ADVICE = "Ask for fewer tokens (max_tokens), or try a smaller model."
 
 
 class Upstream:
@@ -94,7 +95,7 @@ class Upstream:
         except BrokenStream as broken:
             raise failure(broken.status, broken.answer, body, param=param) from None
         except TimeoutError:
-            raise JobFailed("timed_out", f"The model did not finish within {timeout_s:g} seconds.") from None
+            raise JobFailed("timed_out", f"The model did not finish within {timeout_s:g} seconds. {_ADVICE}") from None
         except aiohttp.ClientError:
             raise JobFailed("unavailable", "The engine is gone or broke off its answer.") from None
 
