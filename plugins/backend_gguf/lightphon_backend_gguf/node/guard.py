@@ -45,7 +45,7 @@ MAX_IMAGES = 64
 """In a request. Each is worth hundreds of tokens, and megabytes before they are counted."""
 
 TEXTS = ("prompt", "input")
-"""Where these are there, they are text or tokens, one or several. llama.cpp knows objects with media as well."""
+"""Where these are there, they are a text or several. llama.cpp knows tokens and objects with media as well."""
 
 _IMAGE = re.compile(r"data:image/[a-z0-9.+-]{1,40};base64,([A-Za-z0-9+/]*)={0,2}")
 
@@ -60,21 +60,17 @@ def guarded(body: bytes) -> Guarded:
     if not isinstance(request, dict):
         raise _refused("The request is not a JSON object.")
     for name in TEXTS:
-        if not _is_text(request.get(name)):
+        value = request.get(name)
+        if not (value is None or isinstance(value, str) or _is_texts(value)):
             raise _refused(f"'{name}' is no text, and no list of texts.", name)
+    if not isinstance(request.get("suffix"), str | None):
+        raise _refused("'suffix' is no text.", "suffix")
     messages = request.get("messages")
     if messages is not None:
         if not isinstance(messages, list):
             raise _refused("The messages are not a list.", "messages")
         images = _Images()
         request["messages"] = [_message(message, images) for message in messages]
-    for name in ("prompt", "input"):
-        value = request.get(name)
-        if not (value is None or isinstance(value, str) or _is_texts(value)):
-            # Token ids could be any tokens; objects name pictures and sounds.
-            raise _refused(f"'{name}' is neither a text nor a list of texts.", name)
-    if not isinstance(request.get("suffix"), str | None):
-        raise _refused("'suffix' is not a text.", "suffix")
     return Guarded(request)
 
 
@@ -138,14 +134,6 @@ def _part(part: Any, images: _Images) -> dict[str, Any]:
     elif not isinstance(value, str):
         raise _refused("A text is not one.", "messages")
     return {"type": kind, kind: value}
-
-
-def _is_text(value: Any) -> bool:
-    def plain(each: Any) -> bool:
-        return isinstance(each, str | int)
-
-    items = value if isinstance(value, list) else [value]
-    return value is None or all(plain(item) or (isinstance(item, list) and all(map(plain, item))) for item in items)
 
 
 def _url(value: Any) -> str:

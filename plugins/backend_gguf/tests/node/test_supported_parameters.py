@@ -29,5 +29,5 @@ def test_what_is_listed_reaches_the_engine(dialect):
     listed = supported_parameters([Capability(feature) for feature in dialect.features])
     assert {"temperature", "max_tokens", "stop"} <= set(listed)
     sent = {WRITTEN_BY_THE_GATEWAY.get(name, name) for name in listed} - {"dimensions", "encoding_format"}
-    body = dict.fromkeys(sent, 1)
-    assert set(json.loads(dialect.prepare(guarded(json.dumps(body).encode()), "m"))) == sent | {"model"}
+    body = dict.fromkeys(sent, 1) | ({"prompt": "a", "suffix": "b"} if "suffix" in sent else {})
+    assert set(json.loads(dialect.prepare(guarded(json.dumps(body).encode()), "m"))) == {*body, "model"}

@@ -108,13 +108,10 @@ def _plan_file(located: Located, path: Path, threads: int) -> Planned:
     weights = size + (0 if mmproj is None else mmproj.size)
     slots = getattr(settings, "slots", 1)
     cache = cache_bytes(header, slots * context)
-    besides = {
-        Feature.VISION: mmproj is not None,
-        Feature.INFILL: infill is not None,
-        Feature.EMBEDDING: wish.embedding,
-    }
-    able = {*model.capabilities, *(feature for feature in besides if besides[feature])}
-    model = evolve(model, capabilities=offered(able, engine_for(settings).dialect.features))
+    features = engine_for(settings).dialect.features
+    # What a model's header does not tell of it, its engine's settings do.
+    able = {*model.capabilities, *(features & {Feature.VISION, Feature.INFILL, Feature.EMBEDDING})}
+    model = evolve(model, capabilities=offered(able, features))
     return Planned(
         OfferMessage(id=model.id, model=model, slots=slots, price=wish.price, engine=name),
         partial(engine_for, settings),
