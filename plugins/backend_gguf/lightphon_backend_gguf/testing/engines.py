@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lightphon_backend_gguf.testing import engine_answers, engine_limits
+from lightphon_backend_gguf.testing import engine_answers, engine_limits, engine_texts
 from lightphon_backend_gguf.testing.engine_rig import Bench, Check, Rig
 
-CHECKS: list[Check] = [*engine_answers.CHECKS, *engine_limits.CHECKS]
+CHECKS: list[Check] = [*engine_answers.CHECKS, *engine_texts.CHECKS, *engine_limits.CHECKS]
 
 
 class EngineContract:

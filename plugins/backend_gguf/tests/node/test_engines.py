@@ -24,14 +24,12 @@ from lightphon_backend_gguf.node.serving.served import Endpoint
 from lightphon_backend_gguf.testing.engine_answers import (
     check_cancel,
     check_choices,
-    check_embeddings,
     check_features,
-    check_infill,
-    check_prompts,
     check_stop,
 )
 from lightphon_backend_gguf.testing.engine_limits import check_lacking, check_parameters_off_the_list
 from lightphon_backend_gguf.testing.engine_rig import CHAT, PLAIN, Bench, Check, Rig, vectors_of
+from lightphon_backend_gguf.testing.engine_texts import check_embeddings, check_infill, check_prompts
 from lightphon_backend_gguf.testing.engines import EngineContract
 from lightphon_backend_gguf.testing.minilm import find_minilm, write_minilm
 
