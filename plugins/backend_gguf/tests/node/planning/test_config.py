@@ -77,6 +77,12 @@ def test_the_command_line_wins(tmp_path: Path) -> None:
     )
 
 
+def test_a_model_that_is_to_make_vectors_too(tmp_path: Path) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text('[[model]]\nmodel = "a"\nembedding = true\n[[model]]\nmodel = "b"')
+    assert [wish.embedding for wish in wishes(Given(), load(file))] == [True, False]
+
+
 def test_the_memory_limit_is_in_gib_and_the_nearest_word_counts(tmp_path: Path) -> None:
     file = tmp_path / "node.toml"
     file.write_text('[node]\nmemory_limit = 8\n[[model]]\nmodel = "a"\nmemory_limit = 1.5\n[[model]]\nmodel = "b"')
@@ -127,6 +133,7 @@ def test_no_model_has_more_slots_than_the_node_runs_jobs(tmp_path: Path) -> None
         ("[node]\nmemory_limit = 0.1", r"\[node\] memory_limit must be >= 0\.125: 0\.1"),
         ("[node]\nmemory_limit = nan", r"\[node\] memory_limit must be >= 0\.125: nan"),
         ("[node]\nmemory_limit = '8 GiB'", r"\[node\] memory_limit must be a number"),
+        ("[[model]]\nmodel = 'a'\nembedding = 1", r"\[\[model\]\] number 1 embedding must be true or false"),
         ("[node]\nprice = 3", r"\[node\] price must be a text"),
         ("[node", "not valid TOML"),
     ],
