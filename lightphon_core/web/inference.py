@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from litestar import Request, post
 from litestar.datastructures import State
@@ -40,53 +41,28 @@ KNOWN_S = 1.0
 """Seconds after which it is asked again whom a request acts for, where its body took as long."""
 
 
-@post(
-    with_prefixes("/chat/completions"),
-    name="chat_completions",
-    status_code=200,
-    operation_class=ChatCompletions,
-    security=KEY,
-    responses=refusals(*INFERENCE),
-)
+_inference = partial(post, status_code=200, security=KEY, responses=refusals(*INFERENCE))
+
+
+@_inference(with_prefixes("/chat/completions"), name="chat_completions", operation_class=ChatCompletions)
 async def chat_completions(request: Asked) -> ASGIApp:
     """One chat completion, streamed or whole."""
     return await _answer(request, "/v1/chat/completions")
 
 
-@post(
-    with_prefixes("/completions"),
-    name="completions",
-    status_code=200,
-    operation_class=Completions,
-    security=KEY,
-    responses=refusals(*INFERENCE),
-)
+@_inference(with_prefixes("/completions"), name="completions", operation_class=Completions)
 async def completions(request: Asked) -> ASGIApp:
     """One plain completion, streamed or whole; with a `suffix`, of the text that belongs before it."""
     return await _answer(request, "/v1/completions")
 
 
-@post(
-    with_prefixes("/fim/completions"),
-    name="fim_completions",
-    status_code=200,
-    operation_class=FimCompletions,
-    security=KEY,
-    responses=refusals(*INFERENCE),
-)
+@_inference(with_prefixes("/fim/completions"), name="fim_completions", operation_class=FimCompletions)
 async def fim_completions(request: Asked) -> ASGIApp:
     """The text between a prompt and a suffix, as Mistral's API has it: answered as a chat."""
     return await _answer(request, "/v1/fim/completions")
 
 
-@post(
-    with_prefixes("/embeddings"),
-    name="embeddings",
-    status_code=200,
-    operation_class=Embeddings,
-    security=KEY,
-    responses=refusals(*INFERENCE),
-)
+@_inference(with_prefixes("/embeddings"), name="embeddings", operation_class=Embeddings)
 async def embeddings(request: Asked) -> ASGIApp:
     """A vector for each text."""
     return await _answer(request, "/v1/embeddings")

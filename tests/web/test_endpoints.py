@@ -150,7 +150,11 @@ class TestInfill:
         assert done == "[DONE]"
         chunks = [json.loads(payload) for payload in payloads]
         assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
-        assert [chunk["choices"][0]["delta"] for chunk in chunks] == [{"content": "Hel"}, {"content": "lo"}, {}]
+        assert [chunk["choices"][0]["delta"] for chunk in chunks] == [
+            {"content": "Hel"},
+            {"content": "lo"},
+            {"content": ""},
+        ]
         assert not any("text" in chunk["choices"][0] for chunk in chunks)
 
     def test_without_a_suffix_it_goes_on_from_the_prompt(self, running, backend):
