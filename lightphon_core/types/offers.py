@@ -64,12 +64,15 @@ class Node:
     """Who serves: a GPU box, or a server reached over HTTP. `owner` is the account that earns, None for the house.
 
     `name` is what clients see in `routing_info`; it is safe in a header (printable ASCII). `facts` are of the machine.
+    `gateway` is what kind of gateway answers there that may ask us in turn: a word in lower case such as "openclaw", as
+    in `Principal.used_by`. None: it answers by itself.
     """
 
     id: str
     name: str
     owner: str | None = None
     facts: Facts = field(factory=dict, hash=False)
+    gateway: str | None = None
 
 
 class NodeState(StrEnum):
