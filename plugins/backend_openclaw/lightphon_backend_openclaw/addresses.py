@@ -18,6 +18,6 @@ def problem_of(address: str) -> str | None:
 
 
 def root_of(address: str) -> str:
-    """The address without /v1 and without a slash at its end: what OpenAI's paths, such as /v1/models, are put after."""
+    """The address without /v1 and without a slash at its end: what paths such as /v1/models are put after."""
     parts = urlsplit(address)
     return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/").removesuffix("/v1").rstrip("/"), "", ""))

@@ -55,7 +55,7 @@ def advice(condition: Condition, kind: Kind) -> str:
 
 
 def tolerated(condition: Condition) -> int:
-    """How many looks in a row may find this while the last list of models still counts: one that is busy is not gone."""
+    """How many looks in a row may find this while the last list still counts: a server that is busy is not gone."""
     return 1 if condition in (Condition.SILENT, Condition.STRANGE) else 0
 
 

@@ -19,8 +19,8 @@ def failure(status: int, answer: bytes, retry_after: str | None) -> BackendError
     """The error that an answer other than 200 is to the core.
 
     401, 402 and 403 are the administrator's to mend, and 404 is an endpoint that is off or a model that has gone: for a
-    client all of them are a server that is not there. So is 408, which OpenClaw sends once it has given its own upstream
-    up: another offer may do better.
+    client all of them are a server that is not there. So is 408, which OpenClaw sends when it has given up on its own
+    upstream: another offer may do better.
     """
     match status:
         case 400 | 413 | 415 | 422 | 501:

@@ -97,7 +97,7 @@ class VariableSettings:
     models: tuple[str, ...] | None = field(default=None, metadata={"help": _MODELS_HELP})
 
     @base_url.validator
-    def _given(self, attribute: "Attribute[str]", value: str) -> None:
+    def _given(self, _: object, value: str) -> None:
         if self.enabled and not value:
             raise ValueError("'base_url' is missing")
 
@@ -125,8 +125,6 @@ class OpenClawSettings:
         for name in instances:
             if problem := _name_problem(name):
                 raise ValueError(f"'instances' has {name!r}, which {problem}")
-        by_variables = self.openclaw
-        if by_variables is not None and by_variables.enabled and by_variables.node_name in instances:
-            raise ValueError(
-                f"'instances' has {by_variables.node_name!r}, and so has OPENCLAW_NODE_NAME: rename or remove one of them"
-            )
+        one = self.openclaw
+        if one is not None and one.enabled and one.node_name in instances:
+            raise ValueError(f"'instances' has {one.node_name!r}, and so has OPENCLAW_NODE_NAME: rename one of them")

@@ -1,5 +1,6 @@
 """One server, as the backend has it: what it offers, and its answers to jobs."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
@@ -65,4 +66,5 @@ class Source:
     async def close(self) -> None:
         """Look no more, and close every connection."""
         self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
         await self._upstream.close()

@@ -31,7 +31,7 @@ _BROKEN = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError)
 """What goes wrong on the way. The transport lets some of aiohttp's own errors through."""
 
 
-class NotWell(Exception):  # noqa: N818 - no error, but what was found
+class NotWell(Exception):
     """The server did not list its models. `status` is that of its answer, if there was one."""
 
     def __init__(self, condition: Condition, status: int | None = None) -> None:
@@ -40,7 +40,7 @@ class NotWell(Exception):  # noqa: N818 - no error, but what was found
         self.status = status
 
 
-class Answered(Exception):  # noqa: N818 - likewise
+class Answered(Exception):
     """The server answered a job with another status than 200. Holds the beginning of its body."""
 
     def __init__(self, status: int, body: bytes, retry_after: str | None) -> None:
