@@ -60,7 +60,6 @@ class Upstream:
             transport=Transport(),
             follow_redirects=False,
             trust_env=False,
-            timeout=None,
             headers={"User-Agent": f"LightPhon/{lightphon_core.__version__}", "Accept-Encoding": "identity"},
         )
 

@@ -81,6 +81,7 @@ def start_gateway(start_server: Any, fake: FakeServer) -> Callable[..., Gateway]
     `instance` has more settings of the fake's."""
 
     def start(instance: dict[str, Any] | None = None, **settings: Any) -> Gateway:
+        fake.listen()
         table = {"base_url": fake.url, "api_key": fake.key, **(instance or {})}
         tables = {"openclaw": {"instances": {"OpenClaw": table}}}
         source = Source("openclaw", "tests", "0", lambda: OpenClaw)
@@ -88,7 +89,6 @@ def start_gateway(start_server: Any, fake: FakeServer) -> Callable[..., Gateway]
         with running.server.database.transaction() as connection:
             wallet = chart.wallet(get_account(connection, "test").id, Origin.LIGHTNING)
             carry_out(connection, [Post("deposit", "test", "1", (Posting("clearing:test", wallet, FUNDS),))])
-        fake.listen()
         deadline = time.monotonic() + 10
         while not running.server.gateway.router.catalogue.entries():
             assert time.monotonic() < deadline, "the models were not found"
