@@ -196,3 +196,12 @@ def test_the_key_is_nowhere_to_be_seen(start_gateway: Start, fake: FakeServer) -
     assert fake.url not in routed.text
     (backend,) = gateway.running.server.gateway.router.catalogue.entries()[:1]
     assert (fake.key or "") not in repr(vars(backend.backend))
+
+
+def test_what_openclaw_asks_never_comes_back_to_it(start_gateway: Start, fake: FakeServer) -> None:
+    gateway = start_gateway()
+    for model in (MODEL, "auto"):
+        reply = ask(gateway, model=model, headers={"x-lightphon-client": "openclaw"})
+        assert reply.is_error
+    assert fake.chats() == []
+    assert ask(gateway).status_code == 200
