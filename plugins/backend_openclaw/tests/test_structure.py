@@ -29,9 +29,7 @@ def test_libraries_and_the_core_stay_where_they_belong() -> None:
         roots = {name.split(".")[0] for name in found}
         for library, modules in HTTP.items():
             assert library not in roots or path.name in modules, f"{path.name} imports {library}"
-        assert not any(name.startswith("lightphon_core.") for name in found), (
-            f"{path.name}: the core's public face only"
-        )
+        assert not any(name.startswith("lightphon_core.") for name in found), f"{path.name}: its public face"
         assert "lightphon_backend_gguf" not in roots
         if path.name in PURE:
             seen.add(path.name)
