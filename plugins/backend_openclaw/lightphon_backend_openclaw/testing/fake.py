@@ -190,8 +190,8 @@ class FakeServer:
             asked = await _read(reader)
             self.asked.append(asked)
             await self._respond(asked, reader, writer)
-        except (OSError, asyncio.IncompleteReadError):
-            pass
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # asyncio's own streams complain of a handler that was cancelled
         finally:
             writer.close()
 
