@@ -79,6 +79,7 @@ class OpenClaw:
     home: Path
     port: int
     environ: dict[str, str]
+    token: str = field(default=TOKEN, repr=False)
     popen: subprocess.Popen[bytes] | None = None
     http: httpx.Client = field(factory=lambda: httpx.Client(timeout=ANSWERS_WITHIN_S, trust_env=False))
 
@@ -134,7 +135,7 @@ class OpenClaw:
     def ask(self, model: str, **body: Any) -> httpx.Response:
         """A chat with an agent of its own."""
         asked = {"model": model, "messages": [{"role": "user", "content": "Hello!"}], **body}
-        headers = {"authorization": f"Bearer {TOKEN}"}
+        headers = {"authorization": f"Bearer {self.token}"}
         return self.http.post(f"{self.url}/v1/chat/completions", json=asked, headers=headers)
 
     def stop(self) -> None:
@@ -209,7 +210,7 @@ class _Recording(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(said)
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *args: Any) -> None:
         """Say nothing."""
 
 
@@ -257,6 +258,7 @@ class House:
     credentials: dict[str, str]
 
     node_price_msat = NODE_PRICE_SAT * 1000
+    slots = SLOTS
 
     def bills(self, key: str | None) -> list[Any]:
         """The rows of usage of one of KEYS, or of the client's own key, in order."""
@@ -334,6 +336,11 @@ def house(run_system: Any, new_openclaw: Any, recorder: Recorder, helper: Path, 
             yield House(system, openclaw, keys, {name: credential.id for name, (credential, _) in made.items()})
         finally:
             openclaw.stop()
+
+
+@pytest.fixture(scope="session", name="configuration")
+def _configuration() -> Callable[..., dict[str, Any]]:
+    return configuration
 
 
 @pytest.fixture(scope="session")
