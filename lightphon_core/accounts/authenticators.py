@@ -57,7 +57,14 @@ class _StoredCredentials(Authenticator):
             raise Unauthenticated(f"This {words} expired at {as_utc(ends)}. {create}", code="expired_api_key")
         scopes = found.scopes if found.admin_since is not None else found.scopes - {Scope.ADMIN}
         return Principal(
-            found.account_id, found.id, scopes, terms.models, terms.limits, terms.expires_at, terms.filters
+            account_id=found.account_id,
+            credential_id=found.id,
+            scopes=scopes,
+            models=terms.models,
+            limits=terms.limits,
+            expires_at=terms.expires_at,
+            filters=terms.filters,
+            used_by=terms.used_by,
         )
 
 

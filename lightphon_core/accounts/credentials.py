@@ -192,6 +192,7 @@ def _columns(credential: Credential) -> dict[str, Any]:
         "tokens_per_minute": terms.limits.tokens_per_minute,
         "concurrent_requests": terms.limits.concurrent_requests,
         "filters": _stored(terms.filters),
+        "used_by": terms.used_by,
     }
 
 
@@ -212,6 +213,7 @@ def _credential(row: Row[Any]) -> Credential:
             None if row.models is None else frozenset(json.loads(row.models)),
             RateLimits(row.requests_per_minute, row.tokens_per_minute, row.concurrent_requests),
             Filters() if row.filters is None else _filters.decode(row.filters),
+            row.used_by,
         ),
         row.hint,
         row.created_at,

@@ -9,7 +9,7 @@ from attrs import asdict, evolve, field, frozen
 from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.sessions import is_session
 from lightphon_core.errors import InvalidRequest, PermissionDenied
-from lightphon_core.types import Filters, Principal, RateLimits, Scope
+from lightphon_core.types import GATEWAY_WORD, Filters, Principal, RateLimits, Scope, is_gateway
 
 NAME_LENGTH = 64
 MAX_MODELS = 64
@@ -41,7 +41,7 @@ class Terms:
     `name` is a note to tell it from others. `scopes` None stands for the kind's own. `expires_at` is in microseconds
     since 1970, UTC; None is never. `models` are the ids of those it may use, None all. `limits` are its own; those of
     its account hold beside them. `filters` hold for its requests where they say nothing themselves: a default, which
-    limits nothing.
+    limits nothing. `used_by` is the kind of gateway that asks with it, as `Principal.used_by`.
     """
 
     name: str = ""
@@ -50,11 +50,12 @@ class Terms:
     models: frozenset[str] | None = None
     limits: RateLimits = field(factory=RateLimits)
     filters: Filters = field(factory=Filters)
+    used_by: str | None = None
 
 
 def valid_terms(terms: Terms, kind: Kind, *, at: int, admin: bool, before: Terms | None = None) -> Terms:
-    """`terms` with their scopes filled in. `at` is now, in microseconds; `admin`: whether the account is an
-    administrator's; `before` are the terms that these replace.
+    """`terms` with their scopes filled in, and `used_by` in lower case. `at` is now, in microseconds; `admin`: whether
+    the account is an administrator's; `before` are the terms that these replace.
 
     Raises:
         InvalidRequest: a credential of this kind cannot have them. `param` names what is at fault.
@@ -69,9 +70,11 @@ def valid_terms(terms: Terms, kind: Kind, *, at: int, admin: bool, before: Terms
     for name, limit in asdict(terms.limits).items():
         if limit is not None and not 0 < limit <= MAX_LIMIT:
             raise InvalidRequest(f"{name} is from 1 to {MAX_LIMIT}. Leave it out for no limit.", param=name)
+    if terms.used_by is not None and not is_gateway(terms.used_by):
+        raise InvalidRequest(f"What uses it is named by {GATEWAY_WORD}, such as openclaw.", param="used_by")
     if kind is Kind.NODE_TOKEN:
         _check_idle(terms)
-    return evolve(terms, scopes=scopes)
+    return evolve(terms, scopes=scopes, used_by=terms.used_by and terms.used_by.lower())
 
 
 def grantable(principal: Principal) -> frozenset[Scope]:
@@ -103,6 +106,8 @@ def check_grant(principal: Principal, kind: Kind, terms: Terms) -> None:
         raise _beyond("for models that it is not for itself")
     if principal.limits != RateLimits():
         raise _beyond("beside its own limits")
+    if principal.used_by is not None and (terms.used_by or "").lower() != principal.used_by:
+        raise _beyond(f"that is not marked as used by {principal.used_by}, as it is itself")
 
 
 def as_utc(microseconds: int) -> str:
@@ -138,6 +143,8 @@ def _check_idle(terms: Terms) -> None:
         raise InvalidRequest("A node token has no models and no limits: it asks for nothing.", param="kind")
     if terms.filters != Filters():
         raise InvalidRequest("A node token has no filters: it asks for nothing.", param="route")
+    if terms.used_by is not None:
+        raise InvalidRequest("A node token is used by nodes alone: it asks for nothing.", param="used_by")
 
 
 def _words(scopes: frozenset[Scope]) -> str:

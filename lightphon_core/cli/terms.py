@@ -63,6 +63,7 @@ def terms_options(kind: Kind) -> Callable[[Command], Command]:
             tokens_per_minute: int | None = None,
             concurrent: int | None = None,
             filters: Filters | None = None,
+            used_by: str | None = None,
             **others: Any,
         ) -> Any:
             terms = Terms(
@@ -72,6 +73,7 @@ def terms_options(kind: Kind) -> Callable[[Command], Command]:
                 frozenset(models) or None,
                 RateLimits(requests_per_minute, tokens_per_minute, concurrent),
                 filters or Filters(),
+                used_by,
             )
             return command(*args, terms=terms, budgets=dict(budgets), **others)
 
@@ -95,6 +97,7 @@ def terms_as_json(credential: Credential, budgets: Sequence[Budget]) -> dict[str
         "limits": asdict(terms.limits),
         "budgets": {period.value: _as_json(states.get(period)) for period in Period},
         "route": msgspec.to_builtins(route_of(terms.filters)),
+        "used_by": terms.used_by,
     }
 
 
@@ -112,6 +115,8 @@ def terms_in_words(credential: Credential, budgets: Sequence[Budget]) -> str:
         said.append(f"{limits.concurrent_requests} at once")
     if (route := route_of(terms.filters)) is not None:
         said.append(f"route {msgspec.json.encode(route).decode()}")
+    if terms.used_by is not None:
+        said.append(f"used by {terms.used_by}")
     for budget in budgets:
         when = "in all" if budget.period is Period.TOTAL else f"a {budget.period}"
         said.append(f"{sats(budget.spent)} of {sats(budget.amount)} sats {when}")
@@ -162,6 +167,12 @@ def _options(kind: Kind) -> Sequence[Callable[[Command], Command]]:
                 callback=_route,
                 help="Filters for requests that say nothing themselves, such as "
                 '{"providers": "meta", "max_price": 0.5}. A default, which limits nothing.',
+            ),
+            click.option(
+                "--used-by",
+                metavar="GATEWAY",
+                help="The kind of gateway that asks with it, such as openclaw. Nothing behind one of that kind serves "
+                "it then, or a request could go round in a circle.",
             ),
         ]
     if len(ALLOWED_SCOPES[kind]) > 1:

@@ -71,11 +71,19 @@ class InferenceRequest:
         return bool(self.tools)
 
 
-def parse(path: str, body: bytes, *, max_output_tokens: int, session_id: str | None = None) -> InferenceRequest:
+def parse(
+    path: str,
+    body: bytes,
+    *,
+    max_output_tokens: int,
+    session_id: str | None = None,
+    via: frozenset[str] = frozenset(),
+) -> InferenceRequest:
     """Read the body of a request to `path`, an inference path of OpenAI's, in its "/v1/..." form.
 
     Fields that are null count as absent. `max_output_tokens` is the gateway's own limit, for one choice. `session_id`
-    is that of the header x-session-id, which counts where the body has none.
+    is that of the header x-session-id, which counts where the body has none; `via` are the gateways that the request
+    says it came through.
 
     Raises:
         InvalidRequest: The body is not what the endpoint takes; `param` names the field.
@@ -97,6 +105,7 @@ def parse(path: str, body: bytes, *, max_output_tokens: int, session_id: str | N
         fallbacks=facts.selection.fallbacks,
         focus=facts.selection.focus,
         filters=facts.selection.filters,
+        via=via,
     )
     kept: list[bytes] = []
     for name, raw in fields.items():

@@ -11,12 +11,14 @@ from msgspec import Meta, Struct
 
 from lightphon_core.errors import InvalidRequest
 from lightphon_core.openai.route import Name, Route, SessionName, filters_of
-from lightphon_core.types import Filters, Focus
+from lightphon_core.types import GATEWAY_WORD, Filters, Focus, is_gateway
 
 AUTO: Final = "auto"
 """The model id that leaves the choice to the router. After a colon it may say what to look for: "auto:fast"."""
 MAX_MODELS: Final = 8
 """The most that `models` may name."""
+MAX_CLIENTS: Final = 8
+"""The most gateways that a request may say it came through."""
 OPENING_CHARS: Final = 4096
 """What is looked at of the text of each message that begins a conversation, apart from how long it is."""
 
@@ -87,6 +89,26 @@ def read_model(name: str, param: str = "model") -> tuple[str | None, Focus | Non
     except ValueError:
         words = ", ".join(f"{AUTO}:{focus}" for focus in Focus)
         raise InvalidRequest(f"Invalid value for '{param}'. It must be one of: {AUTO}, {words}.", param=param) from None
+
+
+def clients_of(header: str | None) -> frozenset[str]:
+    """The kinds of gateway that a request says it came through, in lower case: the words of x-lightphon-client, with
+    commas between them.
+
+    Raises:
+        InvalidRequest: That header is something else, or has more than `MAX_CLIENTS`. What is meant to keep a request
+            from going round in a circle is not passed over in silence.
+    """
+    if not header:
+        return frozenset()
+    words = [word.strip() for word in header.split(",")]
+    if len(words) > MAX_CLIENTS or not all(map(is_gateway, words)):
+        raise InvalidRequest(
+            f"The header x-lightphon-client must be {GATEWAY_WORD}, such as openclaw; or up to {MAX_CLIENTS} of them, "
+            "with commas between.",
+            param="x-lightphon-client",
+        )
+    return frozenset(word.lower() for word in words)
 
 
 def session_of(asked: Selecting, header: str | None, opening: Sequence[Opening]) -> bytes | None:

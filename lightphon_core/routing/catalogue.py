@@ -166,6 +166,11 @@ class Catalogue:
         self.refresh()
         return self._listing.models()
 
+    def models_where(self, shows: Callable[[OfferKey, Offer], bool]) -> tuple[ListedModel, ...]:
+        """The same, as if there were only the offers that `shows` says yes to."""
+        self.refresh()
+        return self._listing.models_where(shows)
+
     def nodes(self) -> list[ConnectedNode]:
         """Every node that is connected now, also those without an offer."""
         return [connected for backend in self._backends for connected in backend.nodes()]

@@ -14,6 +14,8 @@ from lightphon_core.types import Capability, Filters, Focus, Model, Needs, Node,
 
 MODEL = "model"
 ALLOWED = "allowed"
+LOOP = "loop"
+NOT_IN_AUTO = "not_in_auto"
 CAPABILITIES = "capabilities"
 CONTEXT = "context"
 FREE = "free"
@@ -43,7 +45,10 @@ FILTERS: Mapping[str, Filter] = {
 """Those that look at the model alone, by field of `Filters`, in the order in which they are looked at. `exclude` looks
 at the node too (`spares`); `max_price` is the router's, since it depends on what was measured."""
 
-CONDITIONS: Sequence[str] = (MODEL, ALLOWED, CAPABILITIES, CONTEXT, FREE, *FILTERS, CHOICES, MAX_PRICE, FAILING)
+FOR_WHOM: Sequence[str] = (ALLOWED, LOOP, NOT_IN_AUTO)
+"""Those that look at who asks, and how, rather than at what for: what they leave out is not there for the request."""
+
+CONDITIONS: Sequence[str] = (MODEL, *FOR_WHOM, CAPABILITIES, CONTEXT, FREE, *FILTERS, CHOICES, MAX_PRICE, FAILING)
 """All that can leave an offer out, in the order in which they are looked at."""
 
 
@@ -56,37 +61,59 @@ def spares(unwanted: frozenset[str], node: Node) -> bool:
     return not (node.id in unwanted or node.name in unwanted or node.name.lower() in unwanted)
 
 
+def is_named(names: frozenset[str], backend: str, node: Node) -> bool:
+    """Whether these names, in lower case, have this backend, or the node by id or by name."""
+    return not names.isdisjoint((backend.lower(), node.id.lower(), node.name.lower()))
+
+
+@frozen
+class Kind:
+    """All that demands can tell of an offer. `gateway` is its node's; `in_auto` is whether `auto` may choose it."""
+
+    model: Model
+    price: Price
+    gateway: str | None
+    in_auto: bool
+
+
 @frozen
 class Demand:
-    """What a request asks of model and price alone. Equal for most requests, so that it is decided once.
+    """What a request asks of an offer's kind alone. Equal for most requests, so that it is decided once.
 
-    `context` is the least context on offer that holds the prompt, 0 where any does.
+    `via` are the gateways on offer that it came through; `in_auto`: it asks for `auto`, and there are offers that this
+    leaves out. `context` is the least context on offer that holds the prompt, 0 where any does.
     """
 
     model: str | None
     allowed: frozenset[str] | None
+    via: frozenset[str]
+    in_auto: bool
     capabilities: frozenset[Capability]
     context: int
     is_free: bool
     filters: Filters
 
 
-Test = Callable[[Model, Price], bool]
+Test = Callable[[Kind], bool]
 
 
 def tests(demand: Demand) -> list[tuple[str, Test]]:
     """The conditions that this demand makes at all, by name, in the order of `CONDITIONS`."""
     made: list[tuple[str, Test]] = []
     if (name := demand.model) is not None:
-        made.append((MODEL, lambda model, _: model.id == name))
+        made.append((MODEL, lambda kind: kind.model.id == name))
     if (allowed := demand.allowed) is not None:
-        made.append((ALLOWED, lambda model, _: model.id in allowed))
+        made.append((ALLOWED, lambda kind: kind.model.id in allowed))
+    if via := demand.via:
+        made.append((LOOP, lambda kind: kind.gateway not in via))
+    if demand.in_auto:
+        made.append((NOT_IN_AUTO, lambda kind: kind.in_auto))
     if capabilities := demand.capabilities:
-        made.append((CAPABILITIES, lambda model, _: capabilities <= model.capabilities))
+        made.append((CAPABILITIES, lambda kind: capabilities <= kind.model.capabilities))
     if context := demand.context:
-        made.append((CONTEXT, lambda model, _: model.context_length is None or model.context_length >= context))
+        made.append((CONTEXT, lambda kind: _holds(kind.model, context)))
     if demand.is_free:
-        made.append((FREE, lambda _, price: price.is_free))
+        made.append((FREE, lambda kind: kind.price.is_free))
     for field, will_do in FILTERS.items():
         if (wanted := getattr(demand.filters, field)) is not None:
             made.append((field, _bound(will_do, wanted)))
@@ -103,5 +130,9 @@ def is_free(needs: Needs) -> bool:
     return needs.model is None and needs.focus is Focus.FREE
 
 
+def _holds(model: Model, context: int) -> bool:
+    return model.context_length is None or model.context_length >= context
+
+
 def _bound(will_do: Filter, wanted: object) -> Test:
-    return lambda model, _: will_do(wanted, model)
+    return lambda kind: will_do(wanted, kind.model)

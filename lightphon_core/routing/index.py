@@ -13,9 +13,9 @@ from collections.abc import Callable, Collection, Sequence
 from itertools import count
 
 from lightphon_core.routing.catalogue import Entry
-from lightphon_core.routing.filters import Demand
+from lightphon_core.routing.filters import Demand, Kind
 from lightphon_core.routing.pools import Group, Order, Placed, Pool, Preference
-from lightphon_core.types import Model, Offer, OfferKey, Price, PriceInForce
+from lightphon_core.types import Node, Offer, OfferKey, Price, PriceInForce
 
 POOLS = 128
 """Demands whose groups are remembered; the one that was asked for longest ago goes first."""
@@ -27,19 +27,25 @@ FREED = 64
 
 class Index:
     """A `Watcher` of the catalogue. `price` tells what an offer costs now, `merit` how good a group is for requests of
-    a preference, all else being equal."""
+    a preference, all else being equal. `in_auto` is whether `auto` may choose this backend's offers of this node."""
 
     def __init__(
-        self, price: Callable[[Offer], PriceInForce], merit: Callable[[Preference], Callable[[Offer, Price], float]]
+        self,
+        price: Callable[[Offer], PriceInForce],
+        merit: Callable[[Preference], Callable[[Offer, Price], float]],
+        in_auto: Callable[[str, Node], bool],
     ) -> None:
         self._price = price
         self._merit = merit
+        self._in_auto = in_auto
         self._serials = count()
-        self._groups: dict[tuple[Model, Price], Group] = {}
+        self._groups: dict[Kind, Group] = {}
         self._by_model: dict[str, list[Group]] = {}
         self._placed: dict[OfferKey, tuple[Entry, Group]] = {}
         self._contexts: Counter[int] = Counter()
         self._sorted_contexts: list[int] = []
+        self._gateways: Counter[str | None] = Counter()
+        self._outside_auto = 0
         self._orders: OrderedDict[Preference, Order] = OrderedDict()
         self._pools: OrderedDict[tuple[Preference, Demand], Pool] = OrderedDict()
         self.freed: deque[OfferKey] = deque(maxlen=FREED)
@@ -80,9 +86,20 @@ class Index:
     def has_model(self, model: str) -> bool:
         return model in self._by_model
 
-    def prices(self, model: str) -> list[Price]:
-        """What offers of this model cost now."""
-        return [group.price for group in self._by_model.get(model, ())]
+    def prices(self, model: str, *, via: frozenset[str], in_auto: bool) -> list[Price]:
+        """What offers of this model cost now: not those behind a gateway of `via`, nor, with `in_auto`, those that
+        `auto` leaves out."""
+        kinds = (group.kind for group in self._by_model.get(model, ()))
+        return [kind.price for kind in kinds if kind.gateway not in via and (kind.in_auto or not in_auto)]
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether there are offers that `auto` may not choose."""
+        return self._outside_auto > 0
+
+    def gateways(self, via: frozenset[str]) -> frozenset[str]:
+        """Those of `via` that something on offer is behind."""
+        return frozenset(gateway for gateway in via if self._gateways[gateway]) if via else via
 
     def context_for(self, prompt_tokens: int) -> int:
         """The least context on offer that holds such a prompt and a token; 0 where each does, and more than anybody
@@ -126,16 +143,17 @@ class Index:
         return order
 
     def _add(self, entry: Entry, price: Price) -> None:
-        model = entry.offer.model
-        group = self._groups.get((model, price))
+        node = entry.offer.node
+        kind = Kind(entry.offer.model, price, node.gateway, self._in_auto(entry.backend.name, node))
+        group = self._groups.get(kind)
         self.revision += 1
         if group is not None:
             group.add(entry)
         else:
-            group = self._groups[model, price] = Group(model, price, next(self._serials))
+            group = self._groups[kind] = Group(kind, next(self._serials))
             group.add(entry)
-            self._by_model.setdefault(model.id, []).append(group)
-            self._count_context(model, 1)
+            self._by_model.setdefault(kind.model.id, []).append(group)
+            self._count(kind, 1)
             for order in self._orders.values():
                 order.add(group)
             for pool in self._pools.values():
@@ -144,18 +162,20 @@ class Index:
 
     def _drop(self, group: Group) -> None:
         model = group.model
-        del self._groups[model, group.price]
+        del self._groups[group.kind]
         self._by_model[model.id].remove(group)
         if not self._by_model[model.id]:
             del self._by_model[model.id]
-        self._count_context(model, -1)
+        self._count(group.kind, -1)
         for pool in self._pools.values():
             pool.remove(group)
         for order in self._orders.values():
             order.remove(group)
 
-    def _count_context(self, model: Model, number: int) -> None:
-        context = model.context_length
+    def _count(self, kind: Kind, number: int) -> None:
+        self._gateways[kind.gateway] += number
+        self._outside_auto += 0 if kind.in_auto else number
+        context = kind.model.context_length
         if context is None:
             return
         self._contexts[context] += number

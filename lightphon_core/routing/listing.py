@@ -55,6 +55,17 @@ class Listing:
             self._sorted = tuple(_listed(self._live[name]) for name in sorted(self._live))
         return self._sorted
 
+    def models_where(self, shows: Callable[[OfferKey, Offer], bool]) -> tuple[ListedModel, ...]:
+        """The same, as if there were only the offers that `shows` says yes to."""
+        return tuple(listed for each in self.models() if (listed := self._where(each, shows)) is not None)
+
+    def _where(self, listed: ListedModel, shows: Callable[[OfferKey, Offer], bool]) -> ListedModel | None:
+        live = self._live[listed.model.id]
+        shown = {key: offer for key, offer in live.offers.items() if shows(key, offer)}
+        if len(shown) == len(live.offers):
+            return listed
+        return _listed(_Live(live.created, shown)) if shown else None
+
     def was_offered(self, model: str) -> bool:
         """Whether a model of this id is on offer, or was."""
         return model in self._live or model in self._gone

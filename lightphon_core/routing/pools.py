@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from attrs import define, field, frozen
 
 from lightphon_core.routing.catalogue import Entry
-from lightphon_core.routing.filters import MODEL, Demand, Test, tests
+from lightphon_core.routing.filters import MODEL, Demand, Kind, Test, tests
 from lightphon_core.types import Focus, Model, Needs, Offer, OfferKey, Price, Size, Sort
 
 
@@ -25,14 +25,21 @@ class Preference:
 
 @define(eq=False)
 class Group:
-    """The offers of equal models at equal prices. `serial` is its own, and larger than those of earlier groups."""
+    """The offers of one kind. `serial` is its own, and larger than those of earlier groups."""
 
-    model: Model
-    price: Price
+    kind: Kind
     serial: int
     members: list[Entry] = field(factory=list)
     _places: dict[OfferKey, int] = field(factory=dict)
     _turn: int = 0
+
+    @property
+    def model(self) -> Model:
+        return self.kind.model
+
+    @property
+    def price(self) -> Price:
+        return self.kind.price
 
     def add(self, entry: Entry) -> None:
         self._places[entry.key] = len(self.members)
@@ -148,9 +155,8 @@ class Pool:
     def _takes(self, group: Group) -> bool:
         if self._model is not None and self._model != group.model.id:
             return False
-        model, price = group.model, group.price
         for condition, holds in self._tests:
-            if not holds(model, price):
+            if not holds(group.kind):
                 self._out[group] = condition
                 return False
         return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from lightphon_core.errors import (
@@ -20,8 +20,11 @@ from lightphon_core.routing.filters import (
     CONTEXT,
     EXCLUDE,
     FAILING,
+    FOR_WHOM,
     FREE,
+    LOOP,
     MAX_PRICE,
+    NOT_IN_AUTO,
     Demand,
     tests,
 )
@@ -33,9 +36,10 @@ RETRY_AFTER_S = 5.0
 """What a client is told to wait when no node is online: about one reconnect of a node."""
 
 
-def may_use(demand: Demand, group: Group) -> bool:
-    """Whether the request's key may use its model."""
-    return demand.allowed is None or group.model.id in demand.allowed
+def usable(demand: Demand, groups: Collection[Group]) -> list[Group]:
+    """Those that are there for the request at all, whatever it asks for."""
+    conditions = [holds for condition, holds in tests(demand) if condition in FOR_WHOM]
+    return [group for group in groups if all(holds(group.kind) for holds in conditions)]
 
 
 def not_allowed(model: str, allowed: frozenset[str]) -> PermissionDenied:
@@ -60,12 +64,30 @@ def missing(model: str, *, was_offered: bool) -> LightPhonError:
     )
 
 
-def nobody(allowed: frozenset[str] | None) -> NoNodesAvailable:
-    """No node is online, or none that has a model which this key may use."""
-    which = "" if allowed is None else f" that has a model which this key may use ({some(allowed)})"
-    return NoNodesAvailable(
-        f"No node is online{which}. Nodes reconnect by themselves; try again shortly.", retry_after=RETRY_AFTER_S
+def circular(model: str, via: frozenset[str]) -> ModelNotAvailable:
+    """Only gateways that the request came through have the model."""
+    return ModelNotAvailable(
+        f"Only {some(via)} has the model {model[:200]!r}, and this request comes from there: it would go round in a "
+        'circle. Name another model, or "auto". If it comes from elsewhere, use a key that is not marked so (used_by).',
+        param="model",
     )
+
+
+def nobody(demand: Demand, groups: Collection[Group]) -> NoNodesAvailable:
+    """No node is online that is there for the request; `groups` are all."""
+    left = list(groups)
+    which, advice = "", "Nodes reconnect by themselves; try again shortly."
+    if (allowed := demand.allowed) is not None:
+        which = f" that has a model which this key may use ({some(allowed)})"
+    for condition, holds in tests(demand):
+        kept = [group for group in left if holds(group.kind)]
+        if condition == LOOP and left and not kept:
+            which += f", but for {some(demand.via)}, which this request comes from: it would go round in a circle"
+        elif condition == NOT_IN_AUTO and left and not kept:
+            which += ' that "auto" may choose'
+            advice = f"Name a model ({some({group.model.id for group in left})}), or try again shortly."
+        left = kept
+    return NoNodesAvailable(f"No node is online{which}. {advice}", retry_after=RETRY_AFTER_S)
 
 
 def no_group(needs: Needs, demand: Demand, usable: Sequence[Group]) -> LightPhonError | None:
@@ -75,12 +97,11 @@ def no_group(needs: Needs, demand: Demand, usable: Sequence[Group]) -> LightPhon
     """
     left = everyone = [group for group in usable if demand.model is None or demand.model == group.model.id]
     for condition, holds in tests(demand):
-        kept = [group for group in left if holds(group.model, group.price)]
+        kept = [group for group in left if holds(group.kind)]
         if not kept:
             models = [group.model for group in left]
             if condition == CAPABILITIES and not any(needs.capabilities <= model.capabilities for model in models):
-                nobody = "No model on offer" if demand.allowed is None else "No model that this key may use"
-                return unable(needs, models, [group.model for group in usable], nobody)
+                return unable(needs, models, [group.model for group in usable], _none(demand))
             if condition == CONTEXT:
                 return too_long(needs, models, [group.model for group in usable])
             return _without(condition, needs, models, narrowed=len(left) < len(everyone))
@@ -110,6 +131,13 @@ def no_offer(
     if left_out.get(CHOICES):
         return InvalidRequest(f"'n' must be at most {most_slots} here: each choice takes a slot.", param="n")
     return _without(EXCLUDE, needs, [], narrowed=True)
+
+
+def _none(demand: Demand) -> str:
+    """What none of the models is called that are there for a request."""
+    if demand.allowed is not None or demand.via:
+        return "No model that this key may use"
+    return 'No model that "auto" may choose' if demand.in_auto else "No model on offer"
 
 
 def _without(condition: str, needs: Needs, left: Sequence[Model], *, narrowed: bool) -> LightPhonError:

@@ -10,18 +10,30 @@ from attrs import evolve, frozen
 from lightphon_core.errors import LightPhonError, TemporaryError
 from lightphon_core.routing.catalogue import Catalogue, Entry
 from lightphon_core.routing.expected import ORDINARY, cheapest, expected_msat
-from lightphon_core.routing.filters import CONDITIONS, FREE, MODEL
+from lightphon_core.routing.filters import CONDITIONS, FREE, MODEL, NOT_IN_AUTO, is_named
 from lightphon_core.routing.index import Index
 from lightphon_core.routing.observations import Observations
 from lightphon_core.routing.pools import Preference
 from lightphon_core.routing.refusals import RETRY_AFTER_S
 from lightphon_core.routing.scoring import Panel, Weighted
 from lightphon_core.routing.search import Known, Ranked, Search
-from lightphon_core.types import Filters, Load, Needs, Offer, OfferKey, Price, PriceInForce, Stats
+from lightphon_core.types import Filters, ListedModel, Load, Needs, Node, Offer, OfferKey, Price, PriceInForce, Stats
 
-__all__ = ["RETRY_AFTER_S", "Key", "Ranked", "Ranking", "Router", "Weighted"]
+__all__ = ["RETRY_AFTER_S", "WHOLE", "Key", "Ranked", "Ranking", "Router", "View", "Weighted"]
 
 Key = OfferKey
+
+
+@frozen
+class View:
+    """A part of what is on offer: without what is behind a gateway of `via`, and, with `in_auto`, what `auto` leaves
+    out."""
+
+    via: frozenset[str] = frozenset()
+    in_auto: bool = False
+
+
+WHOLE = View()
 
 
 @frozen
@@ -59,7 +71,7 @@ class Router:
 
     `price` tells what an offer costs now; `allows` whether one may be tried (no breaker is open), `load` how busy it
     is, and `holder` which one answered a session last. `rest_s` tells in how many seconds the first of some that may
-    not be tried will be; 0 where nobody knows.
+    not be tried will be; 0 where nobody knows. `not_in_auto` names backends and nodes that `auto` leaves out.
     """
 
     def __init__(
@@ -73,11 +85,13 @@ class Router:
         load: Callable[[Entry], Load] = _as_the_backend_says,
         holder: Callable[[str], OfferKey | None] = _nobody,
         rest_s: Callable[[Iterable[OfferKey]], float] = _nobody_knows,
+        not_in_auto: Iterable[str] = (),
     ) -> None:
         self.catalogue = catalogue
         self.observations = observations
         self._panel = Panel(scorers)
-        self._index = Index(price, self._merit)
+        self._outside_auto = frozenset(name.lower() for name in not_in_auto)
+        self._index = Index(price, self._merit, self._in_auto)
         self._known = Known(catalogue, self._index, self._panel, observations, allows, load, holder, rest_s)
         catalogue.watch(self._index)
         catalogue.watch(_Departures(observations))
@@ -97,9 +111,25 @@ class Router:
         self.catalogue.refresh()
         return self._index.revision
 
-    def price_of(self, model: str) -> Price | None:
+    def view(self, via: frozenset[str] = frozenset(), *, in_auto: bool = False) -> View:
+        """What somebody sees whose requests came through these gateways; with `in_auto` what `auto` may choose of it.
+        `WHOLE` where that is all there is."""
+        self.catalogue.refresh()
+        return View(self._index.gateways(via), in_auto and self._index.leaves_out)
+
+    def models(self, view: View) -> Sequence[ListedModel]:
+        """The models on offer, by id."""
+        if view == WHOLE:
+            return self.catalogue.models()
+        return self.catalogue.models_where(
+            lambda key, offer: (
+                offer.node.gateway not in view.via and (not view.in_auto or self._in_auto(key[0], offer.node))
+            )
+        )
+
+    def price_of(self, model: str, view: View) -> Price | None:
         """The price in force of the cheapest offer of this model, as `expected.cheapest` has it."""
-        return cheapest(self._index.prices(model))
+        return cheapest(self._index.prices(model, via=view.via, in_auto=view.in_auto))
 
     def freed(self, key: OfferKey) -> None:
         """A slot of this offer came free: the next requests look at it even where there are thousands of others."""
@@ -149,10 +179,19 @@ class Router:
                     unnamed += search.excluded.pop(MODEL, 0) - len(self._index)
                     excluded += search.excluded
                 else:  # "auto:free", and then a model that is not
-                    excluded[FREE] -= sum(not each.stats.price.is_free for each in ranked)
+                    chosen = [each for each in ranked if self._is_in_auto(each)]
+                    excluded[FREE] -= sum(not each.stats.price.is_free for each in chosen)
+        if None in (needs.model, *needs.fallbacks):  # and besides a model that auto leaves out
+            excluded[NOT_IN_AUTO] -= sum(not self._is_in_auto(each) for each in candidates.values())
         excluded[MODEL] += unnamed
         best = list(candidates.values())[: needs.filters.limit]
         return Ranking(best, {name: excluded[name] for name in CONDITIONS if excluded[name]}), errors
+
+    def _in_auto(self, backend: str, node: Node) -> bool:
+        return not is_named(self._outside_auto, backend, node)
+
+    def _is_in_auto(self, ranked: Ranked) -> bool:
+        return self._in_auto(ranked.entry.backend.name, ranked.entry.offer.node)
 
     def _merit(self, preference: Preference) -> Callable[[Offer, Price], float]:
         """How good an offer would be for an ordinary request if nobody used it and it had not been measured."""

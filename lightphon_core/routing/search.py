@@ -117,11 +117,14 @@ class Search:
 
     def _demand(self) -> Demand:
         needs = self._needs
+        index = self._known.index
         return Demand(
             needs.model,
             self._allowed,
+            index.gateways(needs.via),
+            needs.model is None and index.leaves_out,
             capabilities_of(needs),
-            self._known.index.context_for(needs.least_context),
+            index.context_for(needs.least_context),
             is_free(needs),
             # What does not decide about models and prices is left out, so that fewer demands differ.
             evolve(needs.filters, capabilities=None, max_price_msat=None, prefer_size=None, sort=None, limit=None),
@@ -179,9 +182,11 @@ class Search:
                 return refusals.not_allowed(needs.model, allowed)
             if not index.has_model(needs.model):
                 return refusals.missing(needs.model, was_offered=self._known.catalogue.was_offered(needs.model))
-        usable = [group for group in index.groups() if refusals.may_use(demand, group)]
+        usable = refusals.usable(demand, index.groups())
+        if needs.model is not None and not any(group.model.id == needs.model for group in usable):
+            return refusals.circular(needs.model, demand.via)
         if not usable:
-            return refusals.nobody(allowed)
+            return refusals.nobody(demand, index.groups())
         return refusals.no_group(needs, demand, usable) or refusals.no_offer(
             needs,
             left_out,

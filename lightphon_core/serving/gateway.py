@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
 
 
+def came_through(principal: Principal, said: frozenset[str]) -> frozenset[str]:
+    """The kinds of gateway that a request came through: what is `said` of it, and what the key is marked with. So
+    nobody gets rid of a mark by saying less."""
+    return said if principal.used_by is None else said | {principal.used_by}
+
+
 @define
 class Gateway:
     """One per application; handed to every request. `started_at` is in seconds since 1970; `ended` hears of every
@@ -73,9 +79,10 @@ class Gateway:
 
     def needs_of(self, principal: Principal, asked: Needs, session: bytes | None) -> Needs:
         """What was asked for, and what only the gateway knows of who asks: the filters that their key has by default,
-        and their own name of the `session`, a digest of what tells it from their others."""
+        what it is used by, and their own name of the `session`, a digest of what tells it from their others."""
         name = None if session is None else self.sessions.name(principal.account_id, session)
-        return evolve(asked, filters=asked.filters.over(principal.filters), session=name)
+        filters, via = asked.filters.over(principal.filters), came_through(principal, asked.via)
+        return evolve(asked, filters=filters, via=via, session=name)
 
     @property
     def account_limits(self) -> RateLimits:

@@ -10,21 +10,25 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import attrs
 
-from lightphon_core.settings.structuring import expanded, is_internal
+from lightphon_core.settings.structuring import expanded, is_internal, plain_prefix
 
 PREFIX = "LIGHTPHON"
 
 
 @attrs.frozen
 class Variable:
-    """One environment variable, and the setting that it sets: its path below the class, and its type."""
+    """One environment variable, and the setting that it sets: its path below the class, and its type. `is_plain`: it
+    has a name of its own, and no file sets the same."""
 
     name: str
     path: tuple[str, ...]
     type: Any
+    is_plain: bool = False
 
 
-def variables(cls: type[Any], prefix: str = PREFIX, path: tuple[str, ...] = ()) -> Iterator[Variable]:
+def variables(
+    cls: type[Any], prefix: str = PREFIX, path: tuple[str, ...] = (), *, is_plain: bool = False
+) -> Iterator[Variable]:
     """The variable of every setting of an attrs class, those of nested classes included."""
     hints = get_type_hints(cls)
     for attribute in attrs.fields(cls):
@@ -33,9 +37,10 @@ def variables(cls: type[Any], prefix: str = PREFIX, path: tuple[str, ...] = ()) 
         name, below = f"{prefix}_{attribute.name.upper()}", (*path, attribute.name)
         kind = without_none(hints[attribute.name])
         if attrs.has(kind):
-            yield from variables(kind, name, below)
+            plain = plain_prefix(attribute)
+            yield from variables(kind, plain or name, below, is_plain=is_plain or plain is not None)
         elif has_variable(kind):
-            yield Variable(name, below, kind)
+            yield Variable(name, below, kind, is_plain)
 
 
 def has_variable(kind: Any) -> bool:

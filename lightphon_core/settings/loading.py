@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from attrs import evolve, fields_dict
+from attrs import evolve, fields, fields_dict
 
 from lightphon_core.errors import SettingsError
 from lightphon_core.settings.environment import PREFIX, overlay, plugin_prefix, variables
 from lightphon_core.settings.sections import DEFAULT_DATA_DIR, PluginsSettings, Settings
-from lightphon_core.settings.structuring import expanded, structure, unknown_key
+from lightphon_core.settings.structuring import expanded, plain_prefix, structure, unknown_key
 
 T = TypeVar("T")
 
@@ -56,8 +56,14 @@ def plugin_settings(settings: Settings, name: str, cls: type[T], environ: Mappin
         SettingsError: as `load`, for the plugin's table and variables.
     """
     table = settings.plugins.tables.get(name, {})
-    merged, origins = overlay(table, list(variables(cls, plugin_prefix(name))), environ)
-    where = _where(settings.config, ("plugins", name), origins)
+    known = list(variables(cls, plugin_prefix(name)))
+    merged, origins = overlay(table, known, environ)
+    plain = {variable.path: variable.name for variable in known if variable.is_plain}
+    where = _where(settings.config, ("plugins", name), {**plain, **origins})
+    schema: type[Any] = cls
+    for field in fields(schema):
+        if field.name in table and plain_prefix(field):
+            raise SettingsError(f"{where([field.name])} is no table: set {', '.join(plain.values())} instead.")
     return structure(merged, cls, environ=environ, directory=_directory(settings.config), where=where)
 
 

@@ -15,7 +15,7 @@ import attrs
 from lightphon_core.money import Amount, sats
 from lightphon_core.settings.environment import PREFIX, has_variable, plugin_prefix, without_none
 from lightphon_core.settings.sections import Settings
-from lightphon_core.settings.structuring import Secret, is_internal
+from lightphon_core.settings.structuring import Secret, is_internal, plain_prefix
 
 _PLAIN = {
     bool: "true or false",
@@ -46,11 +46,13 @@ class Option:
 
 @attrs.frozen
 class Section:
-    """A table of the settings file, "" for what stands above the first one; and a sentence or two on it."""
+    """A table of the settings file, "" for what stands above the first one; and a sentence or two on it. None: these
+    are variables that begin with `prefix`, and nothing that a file has."""
 
-    table: str
+    table: str | None
     about: str
     options: tuple[Option, ...]
+    prefix: str
 
 
 def sections(plugins: Mapping[str, type[Any]]) -> Iterator[Section]:
@@ -83,7 +85,7 @@ def _key(key: str) -> str:
     return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
 
 
-def _sections(cls: type[Any], table: str, prefix: str) -> Iterator[Section]:
+def _sections(cls: type[Any], table: str | None, prefix: str) -> Iterator[Section]:
     hints = get_type_hints(cls)
     options: list[Option] = []
     inner: list[Section] = []
@@ -93,11 +95,13 @@ def _sections(cls: type[Any], table: str, prefix: str) -> Iterator[Section]:
         kind, name = without_none(hints[attribute.name]), attribute.name
         variable = f"{prefix}_{name.upper()}"
         if attrs.has(kind):
-            inner += _sections(kind, f"{table}.{name}".lstrip("."), variable)
+            plain = plain_prefix(attribute)
+            below = None if plain or table is None else f"{table}.{name}".lstrip(".")
+            inner += _sections(kind, below, plain or variable)
         else:
             options.append(_option(attribute, kind, variable if has_variable(kind) else None))
     if options:
-        yield Section(table, _about(cls), tuple(options))
+        yield Section(table, _about(cls), tuple(options), prefix)
     yield from inner
 
 

@@ -36,21 +36,25 @@ def markdown(plugins: Mapping[str, type[Any]]) -> str:
 
 def settings_file(plugins: Mapping[str, type[Any]], *, data_dir: str | Path) -> str:
     """A TOML file that sets `data_dir` and, once something in it is uncommented, all else."""
-    return "\n".join([_FILE_INTRODUCTION, *(_as_toml(section, data_dir) for section in sections(plugins))])
+    tables = [section for section in sections(plugins) if section.table is not None]
+    return "\n".join([_FILE_INTRODUCTION, *(_as_toml(section, data_dir) for section in tables)])
 
 
 def _as_markdown(section: Section) -> str:
     title = f"`[{section.table}]`" if section.table else "Above the first table"
+    if section.table is None:
+        title = f"Variables `{section.prefix}_...`"
     head = ("Setting", "Variable", "Type", "Default", "What it is")
-    rows: Iterable[tuple[str, ...]] = (_row(option) for option in section.options)
+    rows: Iterable[tuple[str, ...]] = (_row(option, section) for option in section.options)
     table = [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
     return "\n".join([f"## {title}", "", section.about, "", *table, ""])
 
 
-def _row(option: Option) -> tuple[str, ...]:
+def _row(option: Option, section: Section) -> tuple[str, ...]:
+    name = "" if section.table is None else f"`{option.name}`"
     default = "required" if option.required else "" if option.default is None else f"`{option.default}`"
     example = "" if option.example is None else f" Example: `{option.example}`."
-    cells = (f"`{option.name}`", f"`{option.variable}`" if option.variable else "", option.type, default)
+    cells = (name, f"`{option.variable}`" if option.variable else "", option.type, default)
     return tuple(cell.replace("|", "\\|") for cell in (*cells, option.help + example))
 
 

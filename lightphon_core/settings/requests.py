@@ -83,3 +83,10 @@ class RoutingSettings:
             "example": {"price": 2, "speed": 0.5},
         },
     )
+    not_in_auto: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "help": "Backends and nodes, by name, that `auto` leaves out: their models are to be named.",
+            "example": ("openclaw",),
+        },
+    )

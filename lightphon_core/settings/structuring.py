@@ -66,6 +66,14 @@ def is_internal(attribute: attrs.Attribute[Any]) -> bool:
     return bool(attribute.metadata.get("internal"))
 
 
+def plain_prefix(attribute: attrs.Attribute[Any]) -> str | None:
+    """What the variables of this field begin with, where they have names of their own: "OPENCLAW" for OPENCLAW_PRICE.
+    Such a field of a plugin's settings is a class of settings, or None where none of its variables is set; no file sets
+    it."""
+    prefix: str | None = attribute.metadata.get("variables")
+    return prefix
+
+
 def structure(
     values: Mapping[str, Any],
     cls: type[T],
@@ -228,7 +236,8 @@ def _first_problem(error: BaseException, path: tuple[str, ...]) -> tuple[tuple[s
         for cause in bare:  # a misspelt key first: it also explains why another one is missing
             if isinstance(cause, ForbiddenExtraKeysError):
                 key = min(cause.extra_fields)
-                return (*path, key), unknown_key(key, [a.name for a in attrs.fields(cause.cl) if not is_internal(a)])
+                known = [a.name for a in attrs.fields(cause.cl) if not is_internal(a) and not plain_prefix(a)]
+                return (*path, key), unknown_key(key, known)
         for cause, note in attributes:
             return _first_problem(cause, (*path, note.name))
         return _validator_problem(bare[0], error.cl, path)

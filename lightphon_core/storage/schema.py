@@ -89,7 +89,7 @@ places = Table(
 
 # API keys, agent tokens and node tokens. `secret_hash` is SHA-256 in hex, `hint` the secret's last four characters.
 # `scopes` are words with spaces between them, `models` the ids that may be used, as a JSON array; NULL is no limit.
-# `filters` are `types.Filters` as a JSON object, prices in msat; NULL asks for nothing.
+# `filters` are `types.Filters` as a JSON object, prices in msat; NULL asks for nothing. `used_by` is a kind of gateway.
 credentials = Table(
     "credentials",
     metadata,
@@ -108,6 +108,7 @@ credentials = Table(
     Column("tokens_per_minute", BigInteger, nullable=True),
     Column("concurrent_requests", BigInteger, nullable=True),
     Column("filters", Text, nullable=True),
+    Column("used_by", Text, nullable=True),
     CheckConstraint(f"kind IN ({', '.join(map(repr, CREDENTIAL_KINDS))})", name="kind"),
 )
 

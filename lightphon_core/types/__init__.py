@@ -1,6 +1,7 @@
 """The types every layer speaks: frozen, serialisable, free of live objects and of I/O."""
 
 from lightphon_core.types.offers import (
+    GATEWAY_WORD,
     Capability,
     ConnectedNode,
     Earnings,
@@ -12,12 +13,14 @@ from lightphon_core.types.offers import (
     NodeState,
     Offer,
     OfferKey,
+    is_gateway,
 )
 from lightphon_core.types.people import Credentials, Principal, RateLimits, Scope, Standing
 from lightphon_core.types.prices import Price, PriceInForce, PriceSource
 from lightphon_core.types.requests import Filters, Focus, Job, Needs, Size, Sort, Stats, Usage
 
 __all__ = [
+    "GATEWAY_WORD",
     "Capability",
     "ConnectedNode",
     "Credentials",
@@ -45,4 +48,5 @@ __all__ = [
     "Standing",
     "Stats",
     "Usage",
+    "is_gateway",
 ]

@@ -1,5 +1,6 @@
 """What is on offer: models, the nodes that serve them, what they cost, and how busy they are."""
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 
@@ -7,8 +8,17 @@ from attrs import field, frozen
 
 from lightphon_core.types.prices import Price
 
+GATEWAY_WORD = "a word of up to 32 letters, digits, - and _"
+
+_GATEWAY = re.compile(r"[A-Za-z0-9_-]{1,32}")
+
 Facts = Mapping[str, str | int | float]
 """What a backend tells beyond what the core acts on, by name: shown to the owner in /api/nodes, and used by nothing."""
+
+
+def is_gateway(word: str) -> bool:
+    """Whether a kind of gateway may be called so, in any case: by `GATEWAY_WORD`."""
+    return _GATEWAY.fullmatch(word) is not None
 
 
 class Capability(StrEnum):
@@ -64,12 +74,15 @@ class Node:
     """Who serves: a GPU box, or a server reached over HTTP. `owner` is the account that earns, None for the house.
 
     `name` is what clients see in `routing_info`; it is safe in a header (printable ASCII). `facts` are of the machine.
+    `gateway` is what kind of gateway answers there that may ask us in turn: a word in lower case such as "openclaw", as
+    in `Principal.used_by`. None: it answers by itself.
     """
 
     id: str
     name: str
     owner: str | None = None
     facts: Facts = field(factory=dict, hash=False)
+    gateway: str | None = None
 
 
 class NodeState(StrEnum):

@@ -71,7 +71,8 @@ class Principal:
 
     `models` are the ids of those it may use, None for all. `limits` are its own; its account's hold beside them.
     `expires_at` is when it ends, in microseconds since 1970, UTC; None: nobody has said. `filters` hold for its
-    requests where they say nothing themselves.
+    requests where they say nothing themselves. `used_by` is the kind of gateway that asks with it ("openclaw"): what is
+    behind one of that kind never serves it, or a request could go round in a circle.
     """
 
     account_id: str
@@ -81,3 +82,4 @@ class Principal:
     limits: RateLimits = field(factory=RateLimits)
     expires_at: int | None = None
     filters: Filters = field(factory=Filters)
+    used_by: str | None = None

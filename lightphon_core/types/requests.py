@@ -83,6 +83,7 @@ class Needs:
     estimate from below (see `openai/request.py`); `context_tokens` those of its longest text, where each has a context
     of its own, and None where all share one; `choices` is how many the answer shall have (`n`). `session` is the
     same for requests that go on from one another, and tells nothing of what they say; None where nobody knows.
+    `via` are the kinds of gateway that the request came through: it goes to none of these again.
     """
 
     path: str
@@ -96,6 +97,7 @@ class Needs:
     focus: Focus | None = None
     filters: Filters = field(factory=Filters)
     session: str | None = field(default=None, repr=False)
+    via: frozenset[str] = frozenset()
 
     @property
     def least_context(self) -> int:

@@ -87,6 +87,7 @@ def create_app(
         allows=places.breakers.allows,
         load=places.occupancy.load,
         rest_s=places.breakers.retry_after_s,
+        not_in_auto=settings.routing.not_in_auto,
     )
     assembly.agreed.subscribe(router.prices_changed)
     gateway = Gateway(

@@ -9,9 +9,12 @@ from litestar.connection import ASGIConnection
 
 from lightphon_core.accounts.sessions import COOKIE
 from lightphon_core.errors import PermissionDenied, Unauthenticated
+from lightphon_core.openai.selection import clients_of
 from lightphon_core.ports import Authenticator
 from lightphon_core.settings import Settings
 from lightphon_core.types import Credentials, Principal, Scope
+
+CLIENT_HEADER = "x-lightphon-client"
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -26,6 +29,11 @@ def credentials_of(connection: Connection, *, cookies: bool = False) -> Credenti
         path_token=connection.path_params.get("token"),
         client=connection.client.host if connection.client else None,
     )
+
+
+def came_via(connection: Connection) -> frozenset[str]:
+    """The kinds of gateway that a request says it came through (x-lightphon-client). Raises `InvalidRequest`."""
+    return clients_of(", ".join(connection.headers.getall(CLIENT_HEADER, [])))
 
 
 def cookies_of(connection: Connection) -> Mapping[str, str]:

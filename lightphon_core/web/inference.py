@@ -16,7 +16,7 @@ from lightphon_core.openai.ratelimits import rate_limit_headers
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.serving.serve import begin
 from lightphon_core.types import Principal, Scope
-from lightphon_core.web.authentication import authenticate, credentials_of, require
+from lightphon_core.web.authentication import authenticate, came_via, credentials_of, require
 from lightphon_core.web.edge.access_log import LOGGED, request_id
 from lightphon_core.web.inference_operations import (
     INFERENCE,
@@ -85,6 +85,7 @@ async def _answer(request: Asked, path: str) -> ASGIApp:
         body,
         max_output_tokens=gateway.limits.max_output_tokens,
         session_id=request.headers.get(SESSION_HEADER),
+        via=came_via(request),
     )
     exchange = await begin(gateway, asked, principal, request_id(request.scope), still=lambda: _who(request))
     request.scope["state"][LOGGED] = True

@@ -1,6 +1,7 @@
 """docs/plugins.md: its code is written to a package, as its reader would, and runs against a live upstream."""
 
 import asyncio
+import importlib
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import openai
 import pytest
 import uvicorn
 
+from lightphon_core.errors import SettingsError
 from lightphon_core.plugins import Source
 from lightphon_core.settings import PluginsSettings, load, plugin_settings
 
@@ -98,6 +100,7 @@ def files(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     yield written(tmp_path)
     sys.modules.pop("lightphon_http", None)
+    sys.modules.pop("acme_settings", None)
 
 
 @pytest.fixture
@@ -110,7 +113,13 @@ def plugin(files):
 
 
 def test_the_guide_has_the_blocks_that_are_tested_here(files):
-    assert sorted(files) == ["lightphon.toml", "lightphon_http.py", "pyproject.toml", "test_lightphon_http.py"]
+    assert sorted(files) == [
+        "acme_settings.py",
+        "lightphon.toml",
+        "lightphon_http.py",
+        "pyproject.toml",
+        "test_lightphon_http.py",
+    ]
 
 
 def test_the_settings_reach_the_plugin(files, plugin, tmp_path):
@@ -120,6 +129,17 @@ def test_the_settings_reach_the_plugin(files, plugin, tmp_path):
     assert own == schema(url="http://127.0.0.1:8080", models=("llama-3.2-3b",))
     variable = {"LIGHTPHON_PLUGINS_HTTP_URL": "http://127.0.0.1:1"}
     assert plugin_settings(settings, plugin.name, schema, variable).url == "http://127.0.0.1:1"
+
+
+def test_variables_of_other_names(files, tmp_path):
+    schema = importlib.import_module("acme_settings").AcmeSettings
+    (tmp_path / "acme.toml").write_text('[plugins.acme.servers.b]\nurl = "http://b"\nname = "B"\n')
+    settings = load(tmp_path / "acme.toml", {}, data_dir=tmp_path)
+    assert plugin_settings(settings, "acme", schema, {}).acme is None
+    own = plugin_settings(settings, "acme", schema, {"ACME_URL": "http://a", "ACME_KEY": "hush"})
+    assert (own.acme.url, own.acme.name, own.servers["b"].name) == ("http://a", "Acme", "B")
+    with pytest.raises(SettingsError, match="servers has 'B', and so has ACME_NAME"):
+        plugin_settings(settings, "acme", schema, {"ACME_URL": "http://a", "ACME_NAME": "B"})
 
 
 def test_it_serves(start_server, plugin, upstream, tmp_path):

@@ -26,6 +26,7 @@ class PluginSettings:
     retries: int = attrs.field(default=3, metadata={"help": "Times."})
     hosts: tuple[str, ...] = attrs.field(default=(), metadata={"help": "Hosts.", "example": ("a", "b")})
     inner: Inner = Inner()
+    plain: Inner | None = attrs.field(default=None, metadata={"variables": "BACK_END"})
 
 
 def uncommented(text):
@@ -52,6 +53,9 @@ def test_the_page_has_every_setting_and_what_it_is():
     )
     assert "## `[plugins.back-end.inner]`" in page
     assert "Whether \\| not." in page
+    assert "## Variables `BACK_END_...`" in page
+    assert "|  | `BACK_END_ON` | true or false | `true` | Whether \\| not. |" in page
+    assert "plain" not in page
     rows = [line for line in page.splitlines() if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {6}
 

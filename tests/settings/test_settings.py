@@ -278,6 +278,70 @@ def test_text_never_shows_in_a_refusal(write):
     assert caught.value.__suppress_context__
 
 
+@attrs.frozen
+class Known:
+    """The one that CLAW_... describe."""
+
+    base_url: str = attrs.field(metadata={"help": "Where it is."})
+    api_key: Secret | None = attrs.field(default=None, metadata={"help": "Its key."})
+    timeout: int = attrs.field(default=120, validator=attrs.validators.gt(0), metadata={"help": "Seconds."})
+    models: tuple[str, ...] = attrs.field(default=(), metadata={"help": "Which."})
+    name: str = attrs.field(default="Claw", metadata={"help": "Its name."})
+
+
+def _told_once(self: "Claws", _: object, names: tuple[str, ...]) -> None:
+    if self.known is not None and self.known.name in names:
+        raise ValueError(f"'names' has {self.known.name!r}, and so has CLAW_NAME: remove one of them")
+
+
+@attrs.frozen
+class Claws:
+    known: Known | None = attrs.field(default=None, metadata={"variables": "CLAW"})
+    names: tuple[str, ...] = attrs.field(default=(), validator=_told_once, metadata={"help": "The others."})
+
+
+def claws(config, environ) -> Claws:
+    return plugin_settings(load(config, environ), "claws", Claws, environ)
+
+
+def test_variables_with_names_of_their_own(write):
+    assert claws(None, {"CLAW_HOME": "/", "CLAW_BASE_URL": ""}) == Claws()
+    environ = {"CLAW_BASE_URL": "http://c", "CLAW_API_KEY": "hush", "CLAW_MODELS": "a, b", "CLAW_TIMEOUT": "5"}
+    config = write('[plugins.claws]\nnames = ["Other"]\n')
+    settings = claws(config, environ)
+    assert settings == Claws(Known("http://c", Secret("hush"), 5, ("a", "b")), ("Other",))
+    assert "hush" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("environ", "table", "message"),
+    [
+        ({"CLAW_API_KEY": "hush"}, "", "CLAW_BASE_URL is missing."),
+        ({"CLAW_BASE_URL": "hush", "CLAW_TIMEOUT": "hush"}, "", "CLAW_TIMEOUT must be a whole number, not text."),
+        ({"CLAW_BASE_URL": "hush", "CLAW_TIMEOUT": "0"}, "", "CLAW_TIMEOUT must be > 0: 0."),
+        (
+            {"CLAW_BASE_URL": "hush"},
+            "names = ['Claw']",
+            "[plugins.claws] names has 'Claw', and so has CLAW_NAME: remove one of them.",
+        ),
+        ({}, "known.base_url = 'hush'", "[plugins.claws] known is no table: set CLAW_BASE_URL, CLAW_API_KEY, "),
+        ({}, "nown = 'hush'", "[plugins.claws] nown is not a setting; there are names."),
+    ],
+)
+def test_refusals_name_the_variable_of_its_own_name(write, environ, table, message):
+    with pytest.raises(SettingsError) as caught:
+        claws(write(f"[plugins.claws]\n{table}\n"), environ)
+    assert message in caught.value.message
+    assert caught.value.message.startswith("CLAW_") == message.startswith("CLAW_")
+    assert "hush" not in caught.value.message
+
+
+def test_a_variable_of_its_own_name_has_no_other():
+    assert unknown_variables(
+        {"CLAW_NAME": "x", "CLAW_NAEM": "x", "LIGHTPHON_PLUGINS_CLAWS_KNOWN_NAME": "x"}, {"claws": Claws}
+    ) == ["LIGHTPHON_PLUGINS_CLAWS_KNOWN_NAME is not a setting; did you mean LIGHTPHON_PLUGINS_CLAWS_NAMES?"]
+
+
 def test_unknown_variables_are_reported_not_refused():
     environ = {
         "LIGHTPHON_SERVER_PRT": "1",

@@ -16,6 +16,7 @@ from lightphon_core.serving.gateway import Gateway
 from lightphon_core.settings import Settings
 from lightphon_core.storage.engine import Database
 from lightphon_core.types import Principal
+from lightphon_core.web.authentication import came_via
 from lightphon_core.web.monitoring.recent import Recent
 
 T = TypeVar("T")
@@ -26,6 +27,10 @@ Given: TypeAlias = NamedDependency[SkipValidation[T]]
 
 def _principal(request: Request[Principal, None, State]) -> Principal:
     return request.user  # set by `guards.Requires`
+
+
+def _via(request: Request[Principal, None, State]) -> frozenset[str]:
+    return came_via(request)
 
 
 def _database(state: State) -> Database:
@@ -67,6 +72,7 @@ DEPENDENCIES = {
     name: Provide(provide, sync_to_thread=False)
     for name, provide in (
         ("principal", _principal),
+        ("via", _via),
         ("database", _database),
         ("gateway", _gateway),
         ("membership", _membership),

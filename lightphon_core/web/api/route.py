@@ -66,18 +66,23 @@ class Candidates(msgspec.Struct, frozen=True):
     security=SESSION_OR_KEY,
     responses=refusals(*GUARDED, *TAKES_BODY),
 )
-async def route_models(data: JSONBody[RouteQuery], principal: Given[Principal], gateway: Given[Gateway]) -> Candidates:
+async def route_models(
+    data: JSONBody[RouteQuery],
+    principal: Given[Principal],
+    gateway: Given[Gateway],
+    via: Given[frozenset[str]],
+) -> Candidates:
     """Who would be asked to serve such a request, of the models that the key may use, and in which order."""
     session = None if data.session_id is None else session_named(data.session_id)
-    needs = gateway.needs_of(principal, needs_of(data), session)
+    needs = gateway.needs_of(principal, needs_of(data, via), session)
     ranking = gateway.router.consider(needs, allowed=principal.models)
     most = needs.filters.limit or CANDIDATES
     shown = [_candidate(each) for each in ranking.candidates[:most]]
     return Candidates(shown, dict(ranking.excluded), dict(gateway.router.faults))
 
 
-def needs_of(asked: RouteQuery) -> Needs:
-    """What the request that is asked about would need.
+def needs_of(asked: RouteQuery, via: frozenset[str]) -> Needs:
+    """What the request that is asked about would need, had it come through the gateways `via`.
 
     Raises:
         InvalidRequest: a filter is wrong, or `model` is a kind of `auto` that there is not.
@@ -93,6 +98,7 @@ def needs_of(asked: RouteQuery) -> Needs:
         max_output_tokens=asked.max_tokens,
         focus=focus,
         filters=filters,
+        via=via,
     )
 
 

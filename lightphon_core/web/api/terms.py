@@ -22,6 +22,7 @@ _SECOND_US = 1_000_000
 Name = Annotated[str, msgspec.Meta(max_length=NAME_LENGTH)]
 Models = Annotated[list[Annotated[str, msgspec.Meta(max_length=MODEL_LENGTH)]], msgspec.Meta(max_length=MAX_MODELS)]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=MAX_LIMIT)]
+Gateway = Annotated[str, msgspec.Meta(max_length=32, pattern="^[A-Za-z0-9_-]+$")]
 Msat = Annotated[int, msgspec.Meta(ge=0, le=MAX_MSAT)]
 
 
@@ -44,7 +45,8 @@ class Budgets(Body):
 class NewCredential(Body):
     """`name` is a note. `scopes` null: what its kind is for. `expires_at` is in seconds since 1970; null is never.
     `models` are the ids it may use; null is all. `route` has filters for requests that say nothing themselves: a
-    default, which limits nothing."""
+    default, which limits nothing. `used_by` is the kind of gateway that asks with it, such as openclaw: what is behind
+    one of that kind does not serve it."""
 
     name: Name = ""
     scopes: list[Scope] | None = None
@@ -53,6 +55,7 @@ class NewCredential(Body):
     limits: Limits = msgspec.field(default_factory=Limits)
     budgets: Budgets = msgspec.field(default_factory=Budgets)
     route: Route | None = None
+    used_by: Gateway | None = None
 
 
 class CredentialChange(Body):
@@ -65,6 +68,7 @@ class CredentialChange(Body):
     limits: Limits | msgspec.UnsetType = msgspec.UNSET
     budgets: Budgets | msgspec.UnsetType = msgspec.UNSET
     route: Route | msgspec.UnsetType | None = msgspec.UNSET
+    used_by: Gateway | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class BudgetState(msgspec.Struct, frozen=True):
@@ -108,6 +112,7 @@ class CredentialInfo(msgspec.Struct, frozen=True, kw_only=True):
     limits: RateLimitsInfo
     budgets: BudgetStates
     route: Route | None
+    used_by: str | None
 
 
 class MadeCredential(CredentialInfo, frozen=True, kw_only=True):
@@ -132,6 +137,7 @@ def new_terms(data: NewCredential) -> Terms:
         models=None if data.models is None else frozenset(data.models),
         limits=_rates(data.limits),
         filters=_filters(data.route),
+        used_by=data.used_by,
     )
 
 
@@ -149,6 +155,8 @@ def changed_terms(terms: Terms, data: CredentialChange) -> Terms:
         terms = attrs.evolve(terms, limits=_rates(data.limits))
     if data.route is not msgspec.UNSET:
         terms = attrs.evolve(terms, filters=_filters(data.route))
+    if data.used_by is not msgspec.UNSET:
+        terms = attrs.evolve(terms, used_by=data.used_by)
     return terms
 
 
@@ -174,6 +182,7 @@ def credential_info(credential: Credential, budgets: Mapping[str, list[Budget]])
         limits=RateLimitsInfo(**attrs.asdict(terms.limits)),
         budgets=BudgetStates(**{each.period.value: _state(each) for each in budgets[credential.id]}),
         route=route_of(terms.filters),
+        used_by=terms.used_by,
     )
 
 
