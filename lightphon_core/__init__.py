@@ -17,6 +17,7 @@ from lightphon_core.errors import (
 )
 from lightphon_core.hookspecs import hookimpl
 from lightphon_core.host import Clock, Host, Tasks
+from lightphon_core.money import Amount
 from lightphon_core.ports import Authenticator, Backend, PaymentProvider, Scorer
 from lightphon_core.settings import Secret
 from lightphon_core.types import (
@@ -46,6 +47,7 @@ from lightphon_core.types import (
 __version__ = _version("lightphon-core")
 
 __all__ = [
+    "Amount",
     "Authenticator",
     "Backend",
     "BackendError",

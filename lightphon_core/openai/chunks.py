@@ -187,6 +187,8 @@ def claimed_usage(claimed: object) -> Usage | None:
         return None
     if not (0 <= prompt <= _MAX_TOKENS and 0 <= completion <= _MAX_TOKENS):
         return None
+    if not prompt and not completion:  # nobody counted: every prompt has tokens
+        return None
     return Usage(prompt_tokens=prompt, completion_tokens=completion)
 
 

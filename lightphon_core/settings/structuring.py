@@ -116,7 +116,8 @@ def _converter(environ: Mapping[str, str], directory: Path) -> Converter:
     converter.register_structure_hook(bool, lambda value, _: _exactly(bool, value))
     converter.register_structure_hook(int, lambda value, _: _exactly(int, value))
     converter.register_structure_hook(float, lambda value, _: _number(value))
-    converter.register_structure_hook(str, lambda value, _: text(value))
+    # By identity: registered as a class it would answer for every StrEnum too.
+    converter.register_structure_hook_func(lambda cls: cls is str, lambda value, _: text(value))
     converter.register_structure_hook(Path, lambda value, _: path(value))
     converter.register_structure_hook(Secret, lambda value, _: Secret(text(value)))
     converter.register_structure_hook_func(lambda cls: cls is Amount, lambda value, _: _amount(value, text))
