@@ -78,7 +78,7 @@ class OpenClaw:
 
     home: Path
     port: int
-    environ: dict[str, str]
+    environ: dict[str, str] = field(repr=False)
     token: str = field(default=TOKEN, repr=False)
     popen: subprocess.Popen[bytes] | None = None
     http: httpx.Client = field(factory=lambda: httpx.Client(timeout=ANSWERS_WITHIN_S, trust_env=False))
@@ -347,3 +347,14 @@ def _configuration() -> Callable[..., dict[str, Any]]:
 def page() -> Callable[[str], list[str]]:
     """`page(language)` are the blocks of docs/openclaw.md."""
     return blocks
+
+
+@pytest.fixture(scope="session")
+def shape() -> Callable[[Any], Any]:
+    """`shape(value)`: JSON with the length of each text in its place, but for the words of the wire itself."""
+    return lambda value: value
+
+
+@pytest.fixture(scope="session")
+def recorded() -> Callable[[str], Any]:
+    return lambda name: name
