@@ -73,6 +73,7 @@ def test_a_key_for_admin_takes_an_administrator():
         ("requests_per_minute", Terms(limits=RateLimits(requests_per_minute=0))),
         ("tokens_per_minute", Terms(limits=RateLimits(tokens_per_minute=-1))),
         ("concurrent_requests", Terms(limits=RateLimits(concurrent_requests=MAX_LIMIT + 1))),
+        *(("used_by", Terms(used_by=word)) for word in ("", "a b", "a,b", "openclaw\n", "c\u2019law", "w" * 33)),
     ],
 )
 def test_what_terms_cannot_be(param, terms):
@@ -98,6 +99,7 @@ def test_a_node_token_asks_for_nothing():
         Terms(models=frozenset({"m"})),
         Terms(limits=RateLimits(concurrent_requests=1)),
         Terms(filters=Filters(limit=1)),
+        Terms(used_by="openclaw"),
     ):
         assert valid(terms, Kind.AGENT_TOKEN)
         with pytest.raises(InvalidRequest, match="asks for nothing"):
@@ -161,6 +163,18 @@ def test_a_limited_key_makes_none_that_ask():
     for kind in (Kind.API_KEY, Kind.AGENT_TOKEN):
         with pytest.raises(PermissionDenied, match="its own limits"):
             check_grant(limited, kind, Terms(limits=RateLimits(requests_per_minute=1)))
+
+
+def test_a_key_that_a_gateway_uses_makes_none_that_is_not_marked_so():
+    assert valid(Terms(used_by="OpenClaw")).used_by == "openclaw"
+    marked = evolve(KEY, used_by="openclaw")
+    check_grant(marked, Kind.NODE_TOKEN, Terms())
+    for kind in (Kind.API_KEY, Kind.AGENT_TOKEN):
+        check_grant(marked, kind, Terms(used_by="OpenClaw"))
+        check_grant(KEY, kind, Terms(used_by="openclaw"))
+        for used_by in (None, "", "other"):
+            with pytest.raises(PermissionDenied, match="used by openclaw"):
+                check_grant(marked, kind, Terms(used_by=used_by))
 
 
 def test_times_as_people_read_them():

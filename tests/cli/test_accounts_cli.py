@@ -77,7 +77,7 @@ TERMS = [
     *("--name", "ci", "--expires", "2031-01-01", "--model", "b/two", "--model", "a"),
     *("--requests-per-minute", "60", "--tokens-per-minute", "5000", "--concurrent", "2"),
     *("--budget", "day=0.5", "--budget", "total=5000"),
-    *("--route", '{"max_price": 0.5, "providers": "Meta"}'),
+    *("--route", '{"max_price": 0.5, "providers": "Meta"}', "--used-by", "OpenClaw"),
 ]
 
 
@@ -93,6 +93,7 @@ def test_a_key_with_terms(run, data_dir):
         "limits": {"requests_per_minute": 60, "tokens_per_minute": 5000, "concurrent_requests": 2},
     }.items() <= made.items()
     assert made["route"] == {"max_price": "0.5", "providers": ["meta"]}
+    assert made["used_by"] == "openclaw"
     assert made["budgets"]["month"] is None
     assert made["budgets"]["day"].pop("resets_at").endswith("T00:00:00Z")
     assert made["budgets"]["day"] == {"amount_msat": 500, "spent_msat": 0, "held_msat": 0}
@@ -107,7 +108,7 @@ def test_a_key_with_terms(run, data_dir):
     assert "valid until 2031-01-01T00:00:00Z" in line
     assert line.endswith(
         "inference, manage; models a, b/two; 60 requests/min; 5000 tokens/min; 2 at once;"
-        ' route {"providers":["meta"],"max_price":"0.5"};'
+        ' route {"providers":["meta"],"max_price":"0.5"}; used by openclaw;'
         " 0 of 0.5 sats a day; 0 of 5000 sats in all"
     )
     run("account", "block", "alice")
@@ -134,6 +135,7 @@ def test_when_a_credential_ends():
         ("key", ["--expires", "99999d"], "within ten years"),
         ("key", ["--route", '{"max_prize": 1}'], "Did you mean 'max_price'?"),
         ("agent-token", ["--route", "cheap"], "is not valid JSON"),
+        ("key", ["--used-by", "open claw"], "a word of up to 32 letters"),
         ("key", ["--budget", "week=5"], "one of day, month, total"),
         ("key", ["--budget", "day"], "one of day, month, total"),
         ("key", ["--budget", "day=1e3"], "is written as 12 or 0.5"),

@@ -7,6 +7,7 @@ import pytest
 
 from lightphon_core.errors import InvalidRequest
 from lightphon_core.openai.request import InferenceRequest, parse, ready_body
+from lightphon_core.openai.selection import clients_of
 from lightphon_core.types import Filters, Focus
 
 HELLO = [{"role": "user", "content": "hello"}]
@@ -34,6 +35,16 @@ def test_models_and_what_to_fall_back_on() -> None:
     assert named(models=["b", "a"]) == ("b", ("a",), None)
     assert named(models=["auto", "a"]) == (None, ("a",), None)
     assert named(model="a", models=[]) == ("a", (), None)
+
+
+def test_the_gateways_that_a_request_says_it_came_through() -> None:
+    assert clients_of(None) == clients_of("") == frozenset()
+    assert clients_of("OpenClaw") == clients_of(" openclaw ,OPENCLAW") == {"openclaw"}
+    assert clients_of("openclaw, my-bot_2") == {"openclaw", "my-bot_2"}
+    for wrong in ("openclaw/2026.9.6", "open claw", "claw;", ",", "claw,", "w" * 33, ",".join("abcdefghi"), "\xe9"):
+        with pytest.raises(InvalidRequest) as caught:
+            clients_of(wrong)
+        assert caught.value.param == "x-lightphon-client"
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,18 @@ NEEDS = st.builds(
     focus=maybe(st.sampled_from(Focus)),
     filters=FILTERS,
     session=maybe(st.just("s")),
+    via=st.sampled_from([frozenset(), frozenset(), frozenset({"openclaw"}), frozenset({"openclaw", "other"})]),
+)
+GATEWAYS = [None, None, "openclaw", "another"]
+NOT_IN_AUTO = st.sampled_from([(), (), ("n-1",), ("NAME-2", "nobody"), ("w",)])
+"""Nodes by id and by name, and the backend, which is all."""
+
+
+NODES = st.builds(
+    lambda id_, name, gateway: Node(f"n-{id_}", f"Name-{name}", gateway=gateway),
+    st.integers(0, 3),
+    st.integers(0, 3),
+    st.sampled_from(GATEWAYS),
 )
 
 
@@ -101,7 +113,7 @@ def worlds(draw, most=12):
         Offer(
             str(i),
             draw(MODELS),
-            Node(f"n-{draw(st.integers(0, 3))}", f"Name-{draw(st.integers(0, 3))}"),
+            draw(NODES),
             draw(st.integers(1, 3)),
             draw(PRICES),
         )
@@ -117,14 +129,15 @@ def worlds(draw, most=12):
     for i in range(number):
         for _ in range(draw(st.integers(0, 2))):
             seen.answered(("w", str(i)), ttft_s=draw(st.sampled_from([0.1, 3.0])), tokens=100, seconds=4.0)
-    return World(offers, loads, failing, seen)
+    return World(offers, loads, failing, seen, draw(NOT_IN_AUTO))
 
 
 class World(Backend):
     name = "w"
 
-    def __init__(self, offers, loads: Mapping[str, Load], failing, seen) -> None:
+    def __init__(self, offers, loads: Mapping[str, Load], failing, seen, not_in_auto=()) -> None:
         self.stock, self.loads, self.failing, self.seen = offers, loads, failing, seen
+        self.not_in_auto = not_in_auto
 
     def offers(self):
         return list(self.stock)
@@ -143,6 +156,7 @@ class World(Backend):
             price_of or price,
             allows=lambda key: key[1] not in self.failing,
             holder=lambda _: ("w", "0"),
+            not_in_auto=self.not_in_auto,
         )
 
     def will_do(self, offer: Offer, needs: Needs, allowed) -> bool:
@@ -165,6 +179,8 @@ class World(Backend):
         return (
             named in (None, model.id)
             and (allowed is None or model.id in allowed)
+            and not (node.gateway is not None and node.gateway in needs.via)
+            and not (named is None and {"w", node.id, node.name.lower()} & set(map(str.lower, self.not_in_auto)))
             and needs.capabilities | (f.capabilities or set()) <= model.capabilities
             and not (model.context_length is not None and model.context_length <= needs.prompt_tokens)
             and not (auto_free and priced != Price())
@@ -202,6 +218,19 @@ def test_candidates_are_exactly_the_offers_that_will_do(world, needs, allowed):
     assert sum(ranking.excluded.values()) + len(expected) == len(world.stock)
     assert all(count > 0 for count in ranking.excluded.values())
     assert list(ranking.excluded) == [name for name in CONDITIONS if name in ranking.excluded]
+
+
+@few
+@given(worlds(), NEEDS)
+def test_who_came_through_no_gateway_is_ranked_as_if_there_were_none(world, needs):
+    needs = evolve(needs, via=frozenset({"nobody has this"}))
+    ranking = world.router().consider(needs)
+    world.stock = [evolve(each, node=evolve(each.node, gateway=None)) for each in world.stock]
+    plain = world.router().consider(evolve(needs, via=frozenset()))
+    assert [(each.entry.key, each.score, each.parts) for each in ranking.candidates] == [
+        (each.entry.key, each.score, each.parts) for each in plain.candidates
+    ]
+    assert ranking.excluded == plain.excluded
 
 
 @few

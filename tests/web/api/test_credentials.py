@@ -55,6 +55,7 @@ def test_a_key_from_making_to_revoking(people, code):
             "total": {"amount_msat": 0, "spent_msat": 0, "held_msat": 0, "resets_at": None},
         },
         "route": None,
+        "used_by": None,
     }
     where = f"/api/keys/{key['id']}"
     assert secret not in alice.get("/api/keys").text

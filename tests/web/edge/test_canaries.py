@@ -30,6 +30,7 @@ HEADERS = (
         "from",
         "x-api-key",
         "x-session-id",
+        "x-lightphon-client",
         "traceparent",
     ),
     *("x-request-id", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "forwarded", "via"),
