@@ -106,6 +106,9 @@ def _converter(environ: Mapping[str, str], directory: Path) -> Converter:
     def text(value: object) -> str:
         return value if isinstance(value, str) else _referred(value, environ, directory)
 
+    def member(value: object, cls: Any) -> Any:
+        return cls(_choice(text(value) if issubclass(cls, str) else value, [each.value for each in cls]))
+
     def path(value: object) -> Path:
         return value if isinstance(value, Path) else directory / expanded(text(value))
 
@@ -116,13 +119,13 @@ def _converter(environ: Mapping[str, str], directory: Path) -> Converter:
     converter.register_structure_hook(bool, lambda value, _: _exactly(bool, value))
     converter.register_structure_hook(int, lambda value, _: _exactly(int, value))
     converter.register_structure_hook(float, lambda value, _: _number(value))
-    # By identity: registered as a class it would answer for every StrEnum too.
-    converter.register_structure_hook_func(lambda cls: cls is str, lambda value, _: text(value))
+    # cattrs looks classes up first, so a StrEnum comes here, and any other Enum to its own hook.
+    converter.register_structure_hook(str, lambda value, cls: member(value, cls) if _is_enum(cls) else text(value))
+    converter.register_structure_hook(Enum, member)
     converter.register_structure_hook(Path, lambda value, _: path(value))
     converter.register_structure_hook(Secret, lambda value, _: Secret(text(value)))
     converter.register_structure_hook_func(lambda cls: cls is Amount, lambda value, _: _amount(value, text))
     converter.register_structure_hook_func(_has_origin(Literal), lambda value, cls: _choice(value, get_args(cls)))
-    converter.register_structure_hook_func(_is_enum, lambda value, cls: cls(_choice(value, [m.value for m in cls])))
     converter.register_structure_hook_func(_has_origin(frozenset), unordered)
     converter.register_structure_hook_factory(is_mapping, _guarded(mapping_structure_factory, Mapping))
     converter.register_structure_hook_factory(attrs.has, _guarded(_class_hook, Mapping))

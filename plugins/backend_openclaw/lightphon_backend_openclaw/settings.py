@@ -86,9 +86,7 @@ class VariableSettings:
     """One OpenClaw, without a settings file."""
 
     enabled: bool = field(default=True, metadata={"help": "Whether it is used."})
-    base_url: str = field(
-        default="", validator=validators.or_(validators.in_(("",)), _address), metadata={"help": "Its address."}
-    )
+    base_url: str = field(default="", metadata={"help": "Its address, with or without /v1."})
     api_key: Secret | None = field(default=None, validator=_key, metadata={"help": _KEY_HELP})
     node_name: str = field(default=DEFAULT_NAME, validator=_name, metadata={"help": "What clients know it by."})
     price: Amount | None = field(default=None, validator=_PRICE, metadata={"help": _PRICE_HELP})
@@ -97,9 +95,11 @@ class VariableSettings:
     models: tuple[str, ...] | None = field(default=None, metadata={"help": _MODELS_HELP})
 
     @base_url.validator
-    def _given(self, _: object, value: str) -> None:
+    def _given(self, attribute: "Attribute[Any]", value: str) -> None:
         if self.enabled and not value:
             raise ValueError("'base_url' is missing")
+        if value:
+            _address(self, attribute, value)
 
 
 @frozen

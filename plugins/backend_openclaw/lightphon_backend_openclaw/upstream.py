@@ -1,34 +1,26 @@
-"""Sends requests to one server over HTTP. The plugin's only module that imports httpx, and aiohttp as its transport.
-
-httpx over aiohttp because plain httpx served fewer requests and streams by a multiple (benchmarks/http_transports.py).
-"""
+"""Sends requests to one server over HTTP. Together with its transport the plugin's only module that imports httpx."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from functools import cache
 from http import HTTPStatus
 
-import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
 
 import lightphon_core
 from lightphon_backend_openclaw.conditions import Condition, condition_of
+from lightphon_backend_openclaw.transport import Transport
 from lightphon_core import Secret, TimedOut, Unavailable
 
 ASK_TIMEOUT_S = 10.0
 """How long a server may take to say what it offers."""
-CONNECT_TIMEOUT_S = 5.0
 MAX_ANSWER = 256 * 2**20
 """Bytes of one answer. What one event of it may have is bounded by the core."""
 MAX_LISTING = 8 * 2**20
 MAX_ERROR_BODY = 64 * 2**10
 
 _SLOW = "The server did not answer in time. Ask for fewer tokens (max_tokens), or try a smaller model."
-_BROKEN = (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError)
-"""What goes wrong on the way. The transport lets some of aiohttp's own errors through."""
+_BROKEN = (httpx.HTTPError, httpx.StreamError)
 
 
 class NotWell(Exception):
@@ -58,28 +50,19 @@ class Upstream:
     """The way to one server; `url` is its address without /v1. Make it in a running event loop.
 
     Only headers of our own go there. No redirect is followed, no cookie kept, no proxy or netrc file of the environment
-    used. Each request has a connection of its own: servers hang up on idle ones without having said so, and a chat that
-    failed for that must not be sent twice. What a server compresses all the same is not unpacked.
+    used, and nothing unpacked: what a server compresses all the same cannot be read.
     """
 
     def __init__(self, url: str, key: Secret | None) -> None:
         self._url = url
         self._key = key
-        session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, force_close=True, ssl=_trusted()),
-            trust_env=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent"),
-        )
-        self._session = session
         self._client = httpx.AsyncClient(
-            transport=AiohttpTransport(verify=_trusted(), trust_env=False, client=session),
+            transport=Transport(),
             follow_redirects=False,
             trust_env=False,
-            timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
+            timeout=None,
             headers={"User-Agent": f"LightPhon/{lightphon_core.__version__}", "Accept-Encoding": "identity"},
         )
-        del self._client.headers["Connection"]
 
     async def close(self) -> None:
         """Close every connection."""
@@ -147,14 +130,6 @@ class Upstream:
             headers["Authorization"] = f"Bearer {self._key.reveal()}"
         request = self._client.build_request(method, self._url + path, content=body, headers=headers)
         return await self._client.send(request, stream=True)
-
-
-@cache
-def _trusted() -> ssl.SSLContext:
-    """Certificates that come with httpx, and those of the system: a server at home may have one of its own."""
-    context = httpx.create_ssl_context(trust_env=False)
-    context.load_default_certs()
-    return context
 
 
 async def _parts(reply: httpx.Response) -> AsyncGenerator[bytes, None]:
