@@ -216,8 +216,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def run_system(run_server: Any, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """`with run_system(gguf={...}, openclaw={...}, limits={...}, **settings) as system:` with every installed plugin, but
-    no node."""
+    """`with run_system(gguf={...}, openclaw={...}, limits={...}, **settings) as system:`, every installed plugin,
+    and no node."""
 
     @contextmanager
     def run(

@@ -6,6 +6,8 @@ import shlex
 import pytest
 from lightphon_backend_gguf.testing import scripted
 
+from lightphon_core.testing.agent import HEADERS, agent_request
+
 pytestmark = pytest.mark.openclaw
 
 SAID = scripted.GREETING.text
@@ -21,6 +23,14 @@ models:
         - name: Qwen/Qwen2.5-Coder-14B-Instruct-GGUF  # or a specific model
 """
 """As the public guide has it."""
+
+
+def test_with_tools(house):
+    """The body of an agent with its tools, through LightPhon to llama.cpp."""
+    before = house.bills("answers")
+    assert house.openclaw.ask("openclaw/main").json()["choices"][0]["message"]["content"] == SAID
+    (bill,) = house.bills("answers")[len(before) :]
+    assert bill.model == "helper"
 
 
 @pytest.mark.parametrize("agent", ["answers", "marked"])
@@ -53,13 +63,26 @@ def test_a_model_by_its_name(house):
     assert bill.model == "helper"
 
 
-def test_what_it_sends_is_what_was_recorded(house, recorder, shape, recorded):
-    """Without tools, and with those that an agent has unless told."""
-    for agent, name in (("plain", "plain"), ("hands", "tools")):
+def test_what_it_sends(house, recorder):
+    """As docs/openclaw.md says it, and as `lightphon_core.testing.agent` makes it up for all other tests."""
+    sent = []
+    for agent in ("plain", "hands"):
         assert house.openclaw.ask(f"openclaw/{agent}").status_code == 200
         headers, body = recorder.requests[-1]
         assert headers["x-lightphon-client"] == "openclaw"
-        assert shape(body) == recorded(name)
+        assert HEADERS.keys() <= headers.keys()
+        assert body["stream"] is body["stream_options"]["include_usage"] is True
+        sent.append(body)
+    plain, hands = sent
+    assert hands.keys() == plain.keys() | {"tools", "tool_choice"}
+    made = agent_request()
+    assert hands.keys() <= made.keys()
+    assert len(hands["tools"]) == len(made["tools"]) == 12
+    assert [round(len(json.dumps(body)), -4) for body in (plain, hands, made)] == [10_000, 30_000, 30_000]
+    for body in (hands, made):
+        assert {type(message["content"]) for message in body["messages"]} >= {str, list}
+        roles = [message["role"] for message in body["messages"]]
+        assert ["user", "user"] in [roles[at : at + 2] for at in range(len(roles))]
 
 
 def test_onboarding_in_one_line_writes_a_provider_that_works(new_openclaw, house, page):
