@@ -304,7 +304,7 @@ def new_openclaw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[
 @pytest.fixture(scope="session")
 def helper(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that greets, and whose template knows tools; of each it reads the name, and of each message the
-    beginning, as a prompt of 33,000 tokens, which is what OpenClaw's is to a model that knows letters alone, takes 40 s."""
+    beginning, as a prompt of 33,000 tokens, as OpenClaw's is to a model that knows letters alone, takes 40 s."""
     template = scripted.TOOL_TEMPLATE.replace("(tool | tojson)", "tool.function.name")
     template = template.replace("(message.content or '')", "(message.content or '')[:200]")
     assert len(template) < len(scripted.TOOL_TEMPLATE) + 10
