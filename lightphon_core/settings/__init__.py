@@ -2,7 +2,8 @@
 
 Every setting of a section has a variable, LIGHTPHON_<SECTION>_<FIELD>: LIGHTPHON_SERVER_PORT is `port` of `[server]`. A
 plugin's settings are the table `[plugins.<name>]` and LIGHTPHON_PLUGINS_<NAME>_<FIELD>. Wherever the file has text,
-`{env = "NAME"}` and `{file = "PATH"}` may stand for it.
+`{env = "NAME"}` and `{file = "PATH"}` may stand for it. A plugin may read variables of other names too, which its users
+know (`plain_prefix` in structuring.py).
 """
 
 from lightphon_core.errors import SettingsError

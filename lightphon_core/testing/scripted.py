@@ -78,8 +78,8 @@ def says(*pieces: str) -> Reply:
 class ScriptedBackend(Backend):
     """Serves `models` on one node. Every job runs `reply(job)`; `jobs` and `closed` hold the ids it has seen and ended.
 
-    It asks `price`, which the account `owner` earns. Change `reply`, `models`, `price` or `online` at will; call
-    `changed()` after the last three.
+    It asks `price`, which the account `owner` earns; `gateway` is its node's. Change `reply`, `models`, `price` or
+    `online` at will; call `changed()` after the last three.
     """
 
     def __init__(
@@ -91,6 +91,7 @@ class ScriptedBackend(Backend):
         slots: int = 8,
         price: Price | None = None,
         owner: str | None = None,
+        gateway: str | None = None,
     ) -> None:
         self.name = name
         self.reply = reply
@@ -98,6 +99,7 @@ class ScriptedBackend(Backend):
         self.slots = slots
         self.price = price
         self.owner = owner
+        self.gateway = gateway
         self.online = True
         self.jobs: list[Job] = []
         self.closed: list[str] = []
@@ -107,7 +109,7 @@ class ScriptedBackend(Backend):
     def offers(self) -> Sequence[Offer]:
         if not self.online:
             return ()
-        node = Node(f"{self.name}-node", f"{self.name}-node", self.owner)
+        node = Node(f"{self.name}-node", f"{self.name}-node", self.owner, gateway=self.gateway)
         return [Offer(f"{self.name}/{model.id}", model, node, self.slots, self.price) for model in self.models]
 
     def load(self) -> Mapping[str, Load]:

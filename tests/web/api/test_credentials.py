@@ -107,6 +107,25 @@ def test_a_budget_of_nothing_spends_nothing(people, code):
     assert (day["amount_msat"], day["spent_msat"]) == (1_500, 1_000)
 
 
+def test_what_a_key_is_used_by(people, code):
+    alice = people("alice")
+    made = alice.post("/api/keys", json={"used_by": "OpenClaw", "scopes": ["inference", "manage"]}).json()
+    assert made["used_by"] == "openclaw"
+    own, where = bearer(made["secret"]), f"/api/keys/{made['id']}"
+    url = people.running.url
+    # It gets rid of its mark by no other key, and not by changing itself.
+    assert code(httpx.post(f"{url}/api/keys", json={}, headers=own)) == (403, "permission_denied")
+    assert code(httpx.patch(url + where, json={"used_by": None}, headers=own)) == (403, "permission_denied")
+    assert httpx.post(f"{url}/api/keys", json={"used_by": "openclaw"}, headers=own).status_code == 201
+    assert alice.patch(where, json={"name": "x"}).json()["used_by"] == "openclaw"
+    assert alice.patch(where, json={"used_by": None}).json()["used_by"] is None
+    for wrong in ("", "open claw", "w" * 33, 5):
+        answer = alice.post("/api/agent-tokens", json={"used_by": wrong})
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, "used_by")
+    answer = alice.post("/api/node-tokens", json={"used_by": "openclaw"})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "used_by")
+
+
 def test_agent_and_node_tokens(people, code):
     alice = people("alice")
     agent = alice.post("/api/agent-tokens", json={"name": "bot"}).json()
