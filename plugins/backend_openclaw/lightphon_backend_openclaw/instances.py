@@ -36,7 +36,7 @@ class Instance:
     def node(self) -> Node:
         """The node that it is to clients: the same name is the same node."""
         digest = hashlib.sha256(self.name.encode()).hexdigest()
-        gateway = self.kind.value if self.kind is Kind.OPENCLAW else None
+        gateway = Kind.OPENCLAW.value if self.kind is Kind.OPENCLAW else None
         return Node(id=f"{self.kind}-{digest[:20]}", name=self.name, gateway=gateway)
 
 

@@ -1,8 +1,8 @@
-"""httpx over aiohttp's connections: what is understood of HTTP there is httpx's, and the bytes are aiohttp's to send.
+"""httpx over aiohttp's connections: httpx says what is sent, and aiohttp sends it.
 
-Plain httpx served a fraction of the requests and streams (benchmarks/http_transports.py). The package httpx-aiohttp does
-the same for everything that httpx can be asked; this is only what is needed here, and it tells a server that is not there
-from one that hung up.
+Plain httpx served a fraction of the requests and streams (benchmarks/http_transports.py). The package httpx-aiohttp
+does the same for all that httpx can be asked to do; this is only what is needed here, and it tells a server that is not
+there from one that hung up.
 """
 
 import ssl

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from http import HTTPStatus
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
@@ -20,7 +21,7 @@ MAX_LISTING = 8 * 2**20
 MAX_ERROR_BODY = 64 * 2**10
 
 _SLOW = "The server did not answer in time. Ask for fewer tokens (max_tokens), or try a smaller model."
-_BROKEN = (httpx.HTTPError, httpx.StreamError)
+_BROKEN = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL)
 
 
 class NotWell(Exception):
@@ -60,7 +61,8 @@ class Upstream:
             transport=Transport(),
             follow_redirects=False,
             trust_env=False,
-            timeout=None,
+            # httpx would keep what one answer sets, and send it with the next one, which is another person's.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             headers={"User-Agent": f"LightPhon/{lightphon_core.__version__}", "Accept-Encoding": "identity"},
         )
 

@@ -64,12 +64,16 @@ class Gateway:
     fake: FakeServer
 
     def wallet(self) -> int:
-        """Millisatoshi of the account, nothing of which is held."""
-        with self.running.server.database.transaction() as connection:
-            name = chart.wallet(get_account(connection, "test").id, Origin.LIGHTNING)
-            row = connection.execute(select(balances).where(balances.c.account == name)).one()
-        assert row.held == 0
-        return int(row.amount)
+        """Millisatoshi of the account, once nothing of it is held any more."""
+        deadline = time.monotonic() + 10
+        while True:
+            with self.running.server.database.transaction() as connection:
+                name = chart.wallet(get_account(connection, "test").id, Origin.LIGHTNING)
+                row = connection.execute(select(balances).where(balances.c.account == name)).one()
+            if not row.held:
+                return int(row.amount)
+            assert time.monotonic() < deadline, "the hold was not given back"
+            time.sleep(0.01)
 
     def spent(self) -> int:
         return FUNDS - self.wallet()
@@ -81,6 +85,7 @@ def start_gateway(start_server: Any, fake: FakeServer) -> Callable[..., Gateway]
     `instance` has more settings of the fake's."""
 
     def start(instance: dict[str, Any] | None = None, **settings: Any) -> Gateway:
+        fake.listen()
         table = {"base_url": fake.url, "api_key": fake.key, **(instance or {})}
         tables = {"openclaw": {"instances": {"OpenClaw": table}}}
         source = Source("openclaw", "tests", "0", lambda: OpenClaw)
@@ -88,7 +93,6 @@ def start_gateway(start_server: Any, fake: FakeServer) -> Callable[..., Gateway]
         with running.server.database.transaction() as connection:
             wallet = chart.wallet(get_account(connection, "test").id, Origin.LIGHTNING)
             carry_out(connection, [Post("deposit", "test", "1", (Posting("clearing:test", wallet, FUNDS),))])
-        fake.listen()
         deadline = time.monotonic() + 10
         while not running.server.gateway.router.catalogue.entries():
             assert time.monotonic() < deadline, "the models were not found"

@@ -118,11 +118,11 @@ def answers(status: int, *headers: str) -> Answer:
 
 
 def hangs(*pieces: str) -> Answer:
-    """Some text, and then nothing for ever."""
+    """Some text, or none, and then nothing for ever."""
 
     async def answer(asked: Asked, send: Send) -> None:
-        if pieces:
-            await send(STREAM + b"".join(chunk(asked.body["model"], {"content": piece}) for piece in pieces))
+        parts = [chunk(asked.body["model"], {"content": piece}) for piece in pieces]
+        await send(STREAM + b"".join(parts) if parts else b"")
         await asyncio.Event().wait()
 
     return answer
@@ -132,7 +132,8 @@ class FakeServer:
     """A context manager. Its port is its own from the beginning, and refuses connections until `listen()`.
 
     `answer` is what it says to a chat; `listing` is the whole HTTP answer to GET /v1/models, None for that of `models`.
-    `asked` are the requests that came; `hung_up` is set whenever a client left in the middle of an answer.
+    `asked` are the requests that came; `began` is set once a chat is
+    being answered, `hung_up` whenever a client left in the middle of it.
     """
 
     def __init__(self, *, models: Sequence[str] = AGENTS, key: str | None = KEY) -> None:
@@ -189,8 +190,8 @@ class FakeServer:
             asked = await _read(reader)
             self.asked.append(asked)
             await self._respond(asked, reader, writer)
-        except (OSError, asyncio.IncompleteReadError):
-            pass
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # asyncio's own streams complain of a handler that was cancelled
         finally:
             writer.close()
 
@@ -198,7 +199,8 @@ class FakeServer:
         async def send(data: bytes) -> None:
             writer.write(data)
             await writer.drain()
-            self.began.set()
+            if asked.method == "POST":
+                self.began.set()
 
         answering = asyncio.ensure_future(self._say(asked, send))
         # Nothing more is expected of the client, so whatever the reader says is that it has gone.
@@ -218,7 +220,6 @@ class FakeServer:
         elif asked.path == "/v1/models":
             await send(self.listing or self._list())
         else:
-            self.began.set()
             await self.answer(asked, send)
 
     def _list(self) -> bytes:
