@@ -149,6 +149,7 @@ def test_done_usage_and_errors_are_told_apart() -> None:
         {"prompt_tokens": True, "completion_tokens": 1},
         {"prompt_tokens": 1.5, "completion_tokens": 1},
         {"total_tokens": 5},
+        {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
         [1],
         "many",
     ],

@@ -1,7 +1,7 @@
 """Settings from TOML and the environment: what wins, what is refused, and that messages say where."""
 
 from collections.abc import Sequence
-from enum import Enum
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Literal
 
@@ -193,6 +193,11 @@ class Colour(Enum):
     RED = "red"
 
 
+class Shape(StrEnum):
+    ROUND = "round"
+    FLAT = "flat"
+
+
 @attrs.frozen
 class Example:
     token: Secret
@@ -203,6 +208,7 @@ class Example:
     names: list[str] = attrs.field(factory=list)
     paths: Sequence[Path] = ()
     colour: Colour = Colour.RED
+    shapes: frozenset[Shape] = frozenset()
     tls: Tls = Tls()
 
 
@@ -217,6 +223,8 @@ def test_plugin_table_and_variables(write):
     config.write_text('[plugins.back-end]\ntoken = "t"\nnames = ["a"]\npaths = ["b"]\ncolour = "red"\nhosts = ["c"]\n')
     everything = Example(Secret("t"), names=["a"], paths=(config.parent / "b",), hosts=frozenset("c"))
     assert example(config) == everything
+    config.write_text('[plugins.back-end]\ntoken = "t"\nshapes = ["flat"]\n')
+    assert [type(shape) for shape in example(config).shapes] == [Shape]
     config.write_text('[plugins]\norder = ["x"]\n[plugins.back-end]\ntoken = "t"\nretries = 2\ntls.verify = false\n')
     environ = {
         "LIGHTPHON_PLUGINS_BACK_END_TOKEN": "env",
@@ -239,6 +247,7 @@ def test_plugin_refusals(write):
         ("token = 't'\npaths = 'a'", "paths must be a list, not text."),
         ("token = 't'\npaths = [1]", "paths.0 must be text, not a whole number."),
         ("token = 't'\ncolour = 'blue'", "colour must be one of 'red'."),
+        ("token = 't'\nshapes = ['blue']", "shapes.0 must be one of 'round', 'flat'."),
     ]:
         config = write(f"[plugins.back-end]\n{text}\n")
         with pytest.raises(SettingsError) as caught:
