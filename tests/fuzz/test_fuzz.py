@@ -127,6 +127,7 @@ class Site:
             "models": None,
             "limits": {},
             "route": {"max_price": 1.5},
+            "used_by": None,
             "budgets": {},
             "model": self.model if case.operation.path.startswith("/api/nodes/") else "auto",
             "messages": [{"role": "user", "content": "Hi"}],
