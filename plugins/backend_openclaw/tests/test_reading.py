@@ -1,4 +1,4 @@
-"""Lists of models, honest ones and others."""
+"""What is read of a server: lists of models, and errors. Honest ones and others."""
 
 import json
 
@@ -9,7 +9,7 @@ from lightphon_backend_openclaw.instances import Instance
 from lightphon_backend_openclaw.listing import MOST_MODELS, NotAListing, offers_of
 from lightphon_backend_openclaw.settings import Kind
 
-from lightphon_core import Capability, Overloaded, Price, Refused
+from lightphon_core import BackendError, Capability, Overloaded, Price, Refused, TimedOut, Unavailable
 
 BOX = Instance("box", Kind.HTTP, "http://box.invalid", price=Price(per_minute=7), slots=3)
 
@@ -90,3 +90,16 @@ def test_a_refusal_names_no_more_than_a_parameter(said: object, param: str | Non
     assert isinstance(error, Refused)
     assert (error.param, error.code) == (param, code)
     assert "secret" not in error.message
+
+
+KINDS: dict[type[BackendError], tuple[int, ...]] = {
+    Refused: (400, 413, 415, 422, 501),
+    Overloaded: (429, 503),
+    TimedOut: (504,),
+    Unavailable: (204, 301, 307, 401, 402, 403, 404, 408, 409, 500, 502, 529),
+}
+
+
+def test_what_each_status_is_to_the_core() -> None:
+    for kind, statuses in KINDS.items():
+        assert {type(failure(status, b"", None)) for status in statuses} == {kind}
