@@ -66,14 +66,18 @@ def _state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def run_server() -> RunServer:
-    """`with run_server(data_dir, *plugin_sources, limits={...}, **settings) as running:`"""
+    """`with run_server(data_dir, *plugin_sources, limits={...}, environ={...}, **settings) as running:`"""
 
     @contextmanager
     def run(
-        data_dir: Path, *sources: Source, limits: dict[str, Any] | None = None, **settings: Any
+        data_dir: Path,
+        *sources: Source,
+        limits: dict[str, Any] | None = None,
+        environ: dict[str, str] | None = None,
+        **settings: Any,
     ) -> Iterator[Running]:
         made = evolve(Settings(data_dir=data_dir), limits=LimitSettings(**(limits or {})), **settings)
-        with LiveServer(made, sources=sources) as server:
+        with LiveServer(made, sources=sources, environ=environ) as server:
             with server.database.transaction() as connection:
                 account = create_account(connection, "test", now=time.time())
                 secrets = [create_credential(connection, account, kind, now=time.time())[1] for kind in Kind]

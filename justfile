@@ -23,6 +23,10 @@ test-core:
 test-npm:
     .ci/npm-tests
 
+# The real OpenClaw, both ways.
+test-openclaw:
+    .ci/openclaw-tests
+
 # Clients from PyPI: LangChain, aider.
 test-clients:
     .ci/client-tests
