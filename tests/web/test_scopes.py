@@ -144,7 +144,8 @@ PLUGIN_ROUTES = {
     "gguf": {
         ("GET", "/download"): (OPEN, 200),
         ("GET", "/download/{name:str}"): (OPEN, 404),
-    }
+    },
+    "openclaw": {},
 }
 for plugin in installed():
     ROUTES |= PLUGIN_ROUTES[plugin.name]
