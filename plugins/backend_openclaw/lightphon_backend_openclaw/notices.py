@@ -5,6 +5,7 @@ from attrs import define, field
 
 from lightphon_backend_openclaw.conditions import Condition, advice
 from lightphon_backend_openclaw.instances import Instance
+from lightphon_backend_openclaw.settings import Kind
 
 _SERIOUS = frozenset({Condition.KEY, Condition.PAYMENT, Condition.ENDPOINT_OFF})
 """Does not mend itself."""
@@ -18,6 +19,15 @@ class Notices:
     _instance: Instance
     _log: structlog.stdlib.BoundLogger
     _found: dict[str, Condition] = field(factory=dict)
+
+    def begun(self) -> None:
+        """Before the first look: what the settings let clients do that their writer may not have meant."""
+        if self._instance.kind is Kind.OPENCLAW and self._instance.models is None:
+            self._log.warning(
+                "whoever has a key here talks to every agent of this OpenClaw, with the tools that it has",
+                server=self._instance.name,
+                advice="Make an agent with tools denied, and name it in OPENCLAW_MODELS (models): docs/openclaw.md.",
+            )
 
     def note(self, asked: str, condition: Condition, *, status: int | None = None) -> None:
         """`asked` is "list" or "answer"."""

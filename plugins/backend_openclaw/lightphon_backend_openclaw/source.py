@@ -25,6 +25,7 @@ class Source:
         self.busy = 0
         self._upstream = Upstream(instance.url, instance.key)
         self._notices = Notices(instance, host.log)
+        self._notices.begun()
         self._discovery = Discovery(
             instance, self._upstream.models, self._notices, changed, host.log, refresh_s=host.settings.refresh_s
         )

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import structlog
+from attrs import evolve
 from lightphon_backend_openclaw.conditions import Condition
 from lightphon_backend_openclaw.discovery import Discovery
 from lightphon_backend_openclaw.instances import Instance
@@ -41,6 +42,20 @@ class Steps:
         self.waiting.clear()
         self._go_on.set()
         await self.waiting.wait()
+
+
+@pytest.mark.parametrize(
+    ("instance", "warned"),
+    [
+        (CLAW, True),
+        (evolve(CLAW, models=frozenset({"openclaw/answers"})), False),
+        (evolve(CLAW, kind=Kind.HTTP), False),
+    ],
+)
+def test_an_openclaw_of_which_every_agent_is_served_is_warned_of(instance, warned, caplog):
+    """An agent has a shell unless told otherwise."""
+    Notices(instance, LOG).begun()
+    assert ["OPENCLAW_MODELS" in record.getMessage() for record in caplog.records] == [True] * warned
 
 
 def listing(*names: str) -> bytes:
