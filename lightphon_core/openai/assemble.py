@@ -1,5 +1,6 @@
 """The unstreamed answer, put together from the chunks of a stream."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,7 +61,7 @@ class Assembler:
         return msgspec.json.encode(answer)[:-1] + extras(usage, routing_info) + b"}"
 
 
-class _Choice:
+class _Choice(ABC):
     """One choice so far: what every form has beside the output."""
 
     def __init__(self) -> None:
@@ -87,8 +88,9 @@ class _Choice:
             **_plain(self._extra),
         }
 
+    @abstractmethod
     def output(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """The members that have what it says."""
 
 
 class _ChatChoice(_Choice):

@@ -73,7 +73,7 @@ class Gateway:
             if not row.held:
                 return int(row.amount)
             assert time.monotonic() < deadline, "the hold was not given back"
-            time.sleep(0.01)
+            time.sleep(0.01)  # the database tells nobody when a row changes
 
     def spent(self) -> int:
         return FUNDS - self.wallet()
@@ -96,7 +96,7 @@ def start_gateway(start_server: Any, fake: FakeServer) -> Callable[..., Gateway]
         deadline = time.monotonic() + 10
         while not running.server.gateway.router.catalogue.entries():
             assert time.monotonic() < deadline, "the models were not found"
-            time.sleep(0.01)
+            time.sleep(0.01)  # the catalogue is the server's, in another thread
         return Gateway(running, fake)
 
     return start
