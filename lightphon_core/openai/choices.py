@@ -121,11 +121,15 @@ def _legacy(tokens: list[Any]) -> dict[str, Any]:
         "tokens": [each.get("token") for each in listed],
         "token_logprobs": [each.get("logprob") for each in listed],
         "top_logprobs": [
-            {top["token"]: top.get("logprob") for top in each.get("top_logprobs") or () if _is_token(top)}
+            {top["token"]: top.get("logprob") for top in _listed(each.get("top_logprobs")) if _is_token(top)}
             for each in listed
         ],
         "text_offset": [],
     }
+
+
+def _listed(value: object) -> list[Any]:
+    return value if type(value) is list else []
 
 
 def _is_token(top: object) -> bool:

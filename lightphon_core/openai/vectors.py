@@ -19,6 +19,9 @@ from lightphon_core.openai.chunks import Chunk, UpstreamError, claimed_usage, ex
 
 MAX_BYTES = 67_108_864
 """The most that the answer of a backend may have."""
+MAX_VECTOR_BYTES = 393_216
+"""The most of one vector in it: 16,384 numbers as text. Reading what is longer would only keep the gateway busy."""
+_BESIDES = 65_536
 
 
 @frozen
@@ -28,6 +31,11 @@ class Wanted:
     count: int
     base64: bool = False
     dimensions: int | None = None
+
+    @property
+    def max_bytes(self) -> int:
+        """What the answer of a backend may have."""
+        return min(MAX_BYTES, _BESIDES + self.count * MAX_VECTOR_BYTES)
 
 
 class _Vector(msgspec.Struct):

@@ -8,7 +8,7 @@ import msgspec
 
 from lightphon_core.errors import Unavailable
 from lightphon_core.openai.chunks import Chunk
-from lightphon_core.openai.forms import Form
+from lightphon_core.openai.forms import VECTORS, Form
 from lightphon_core.serving.attempt import Started
 from lightphon_core.serving.sinks import Sink
 from lightphon_core.serving.upstream import Batch
@@ -18,9 +18,10 @@ async def relay(started: Started, sink: Sink, *, n: int, form: Form, monotonic: 
     """Pass the answer, of `n` choices in this `form`, on to `sink`, and count it; only the settlement completes its
     last chunk.
 
-    No chunk is passed on that the wallet does not cover: where it covers no more, the answer ends with "length". The
-    latest chunk with a finish reason is held back until the upstream ends. What comes for a choice that has finished is
-    dropped, and not billed.
+    No chunk is passed on that the wallet does not cover: where it covers no more, the answer ends with "length". Only
+    vectors are, since they are all there or not at all: the last of a wallet pays for them. The latest chunk with a
+    finish reason is held back until the upstream ends. What comes for a choice that has finished is dropped, and not
+    billed.
 
     Raises `Unavailable` where the upstream ends before all `n` choices have finished, and what `started.work` raises.
     """
@@ -42,7 +43,7 @@ async def relay(started: Started, sink: Sink, *, n: int, form: Form, monotonic: 
             except BaseException:  # the client left meanwhile, or the hold is gone
                 meter.restore(before)
                 raise
-            if not covered and chunk.has_output:
+            if not covered and chunk.has_output and form is not VECTORS:
                 meter.restore(before)
                 if held is not None:
                     sink.put(held)

@@ -8,7 +8,7 @@ from lightphon_core.errors import Overloaded, Refused, TimedOut, Unavailable
 from lightphon_core.openai.chunks import BadChunk, Chunk, Done, UpstreamError, read
 from lightphon_core.openai.request import InferenceRequest
 from lightphon_core.openai.sse import EventTooLarge, Splitter
-from lightphon_core.openai.vectors import MAX_BYTES, Wanted, read_vectors
+from lightphon_core.openai.vectors import Wanted, read_vectors
 
 Batch = list[Chunk]
 """Chunks that were ready together."""
@@ -21,7 +21,7 @@ async def checked(raw: AsyncGenerator[bytes, None], request: InferenceRequest) -
     for the reader of the chunks to say.
     """
     if request.vectors is not None:
-        yield [_vectors(await _whole(raw), request.vectors)]
+        yield [_vectors(await _whole(raw, request.vectors.max_bytes), request.vectors)]
         return
     splitter = Splitter()
     async for data in raw:
@@ -52,11 +52,11 @@ def _read(splitter: Splitter, data: bytes | None, request: InferenceRequest) -> 
     return batch, False
 
 
-async def _whole(raw: AsyncGenerator[bytes, None]) -> bytes:
+async def _whole(raw: AsyncGenerator[bytes, None], limit: int) -> bytes:
     body = bytearray()
     async for data in raw:
         body += data
-        if len(body) > MAX_BYTES:
+        if len(body) > limit:
             raise Unavailable("The node's answer is too large.")
     return bytes(body)
 

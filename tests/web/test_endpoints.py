@@ -92,6 +92,17 @@ class TestCompletions:
         assert logprobs.token_logprobs == [-0.5, -0.5]
         assert logprobs.top_logprobs == [{"He": -0.5, "Ho": -1.5}, {"y": -0.5, "i": -1.5}]
 
+    @pytest.mark.parametrize("tops", [5, "He", {"He": 1}, [5, {"token": ["He"]}]])
+    def test_log_probabilities_of_another_shape_are_none(self, running, backend, monkeypatch, tops):
+        async def reply(job: Job):
+            del job
+            logprobs = {"content": [7, {"token": "He", "logprob": -0.5, "top_logprobs": tops}]}
+            yield event({"choices": [{"index": 0, "text": "He", "finish_reason": "stop", "logprobs": logprobs}]})
+
+        monkeypatch.setattr(backend, "reply", reply)
+        logprobs = running.openai().completions.create(model="writer", prompt="Say", logprobs=2).choices[0].logprobs
+        assert (logprobs.tokens, logprobs.top_logprobs) == (["He"], [{}])
+
     def test_a_suffix_goes_to_who_can(self, running, backend):
         answer = running.openai().completions.create(model="auto", prompt="def f(", suffix="    return x")
         assert answer.model == "coder"
@@ -258,6 +269,19 @@ class TestEmbeddings:
         answer = post(running, "/v1/embeddings", model="embedder", input="one")
         assert answer.status_code == 503
         assert "secret" not in answer.text
+
+
+    @pytest.mark.parametrize(("count", "status"), [(1, 503), (2, 200)])
+    def test_an_answer_is_no_longer_than_so_many_vectors_can_be(self, running, backend, monkeypatch, count, status):
+        texts = ["one", "two"][:count]
+
+        async def reply(job: Job):
+            del job
+            yield vectors_of(texts)
+            yield b" " * 500_000
+
+        monkeypatch.setattr(backend, "reply", reply)
+        assert post(running, "/v1/embeddings", model="embedder", input=texts).status_code == status
 
 
 def test_a_request_of_the_responses_api_is_told_what_it_is(running):
