@@ -244,44 +244,40 @@ class TestEmbeddings:
         error = refusal(running, "/v1/chat/completions", model="embedder", messages=[{"role": "user", "content": "x"}])
         assert error["code"] == "unsupported"
 
-    @pytest.mark.parametrize(
-        "body",
-        [
-            b'{"data": []}',
-            vectors_of(["one", "two"]),
-            vectors_of(["one"]).replace(b"[3.0", b"[1e999"),
-            vectors_of(["one"]).replace(b"3.0", b"null"),
-            b'{"data": [{"index": 0, "embedding": "AAAA"}]}',
-            b'{"data": [{"index": 1, "embedding": [1.0]}]}',
-            b'{"data": [{"index": 0, "embedding": []}]}',
-            b"data: {}\n\n",
-            b'{"error": {"message": "secret", "code": 500}}',
-            b"",
-        ],
-    )
-    def test_what_is_no_answer_to_it_is_not_passed_on(self, running, backend, monkeypatch, body):
-        async def reply(job: Job):
-            del job
-            for at in range(0, len(body), 7):
-                yield body[at : at + 7]
 
-        monkeypatch.setattr(backend, "reply", reply)
-        answer = post(running, "/v1/embeddings", model="embedder", input="one")
-        assert answer.status_code == 503
+class TestWrongVectors:
+    """Each on a server of its own: one that fails again and again is given a rest."""
+
+    @pytest.fixture
+    def ask(self, start_server):
+        def ask(*parts: bytes, texts=("one",)):
+            async def reply(job: Job):
+                del job
+                for part in parts:
+                    yield part
+
+            return post(
+                start_server(plugin_of(ScriptedBackend(reply, models=[EMBEDDER]))),
+                "/v1/embeddings",
+                model="embedder",
+                input=list(texts),
+            )
+
+        return ask
+
+    @pytest.mark.parametrize(
+        "body", [vectors_of(["one", "two"]), b'{"error": {"message": "secret", "code": 500}}', b""]
+    )
+    def test_what_is_no_answer_is_not_passed_on(self, ask, body):
+        answer = ask(*(body[at : at + 7] for at in range(0, len(body), 7)))
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_nodes_available")
         assert "secret" not in answer.text
 
+    def test_an_answer_is_no_longer_than_so_many_vectors_can_be(self, ask):
+        assert ask(vectors_of(["one"]), b" " * 500_000).status_code == 503
 
-    @pytest.mark.parametrize(("count", "status"), [(1, 503), (2, 200)])
-    def test_an_answer_is_no_longer_than_so_many_vectors_can_be(self, running, backend, monkeypatch, count, status):
-        texts = ["one", "two"][:count]
-
-        async def reply(job: Job):
-            del job
-            yield vectors_of(texts)
-            yield b" " * 500_000
-
-        monkeypatch.setattr(backend, "reply", reply)
-        assert post(running, "/v1/embeddings", model="embedder", input=texts).status_code == status
+    def test_one_that_is_long_for_a_single_vector_will_do_for_two(self, ask):
+        assert ask(vectors_of(["one", "two"]), b" " * 500_000, texts=["one", "two"]).status_code == 200
 
 
 def test_a_request_of_the_responses_api_is_told_what_it_is(running):
