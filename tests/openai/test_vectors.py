@@ -1,7 +1,5 @@
 """Answers of vectors, as backends send them."""
 
-import json
-
 import pytest
 
 from lightphon_core.openai.choices import BadChunk
