@@ -21,7 +21,9 @@ LightPhonError
 │   ├── BalanceOnHold          wallet or budget would cover the request, but for what is set aside for others
 │   ├── RateLimited            too often, or too much at once
 │   ├── NoNodesAvailable       a known model, whose nodes are all offline, busy or failing
-│   └── StorageUnavailable     the database does not answer
+│   ├── StorageUnavailable     the database does not answer
+│   └── ProviderUnavailable    a payment provider does not answer, or not as it should
+│       └── NotSent            ... and a payment has surely not left
 └── BackendError               raised by `Backend.serve`
     ├── Refused                the request's fault: another offer would refuse it too, so it is never retried
     ├── Overloaded             this offer is full
@@ -179,6 +181,22 @@ class StorageUnavailable(TemporaryError):
     """The database does not answer."""
 
     code = "storage_unavailable"
+
+
+class ProviderUnavailable(TemporaryError):
+    """A payment provider does not answer, or not as it should. What it was asked for may have happened all the same.
+
+    `message` reaches whoever asked, so it names no address, path or secret.
+    """
+
+    code = "payment_provider_unavailable"
+
+    def __init__(self, message: str, *, retry_after: float = 10) -> None:
+        super().__init__(message, retry_after=retry_after)
+
+
+class NotSent(ProviderUnavailable):
+    """Raised by `PayoutProvider.pay` where the wallet has surely not been asked: no connection could be made."""
 
 
 class BackendError(LightPhonError):

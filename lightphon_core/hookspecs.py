@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import click
     from litestar.types import ControllerRouterHandler
 
-    from lightphon_core.ports import Authenticator, Backend, PaymentProvider, Scorer
+    from lightphon_core.ports import Authenticator, Backend, PaymentProvider, PayoutProvider, Scorer
 
 PROJECT = "lightphon"
 
@@ -41,6 +41,10 @@ class Hooks:
     @hookspec
     def register_payment_providers(self) -> Iterable[PaymentProvider]:  # type: ignore[empty-body]
         """Payment providers, each under a name of its own."""
+
+    @hookspec
+    def register_payout_providers(self) -> Iterable[PayoutProvider]:  # type: ignore[empty-body]
+        """Payout providers, each under the name of the payment provider whose money it pays out."""
 
     @hookspec
     def register_routes(self) -> Sequence[ControllerRouterHandler]:  # type: ignore[empty-body]

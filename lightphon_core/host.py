@@ -114,7 +114,8 @@ class Host(Generic[S]):
     when the account's credentials may have ceased to hold: whoever keeps a connection open asks again then, and now and
     then in any case, since other processes revoke too. `earnings(account_id)` is what an account has earned with its
     nodes, and may raise `StorageUnavailable`; `price(offer)` is what an offer costs now. Both are to be shown to the
-    account itself; a host without a ledger knows no earnings, and the node's own prices.
+    account itself; a host without a ledger knows no earnings, and the node's own prices. `public_url` is the URL that
+    the world reaches this server by, without a slash at the end; None where the operator told none.
     """
 
     plugin: str
@@ -127,3 +128,4 @@ class Host(Generic[S]):
     on_account_change: Callable[[Callable[[str], None]], None] = field(default=_nothing_to_hear, repr=False)
     earnings: Callable[[str], Awaitable[Earnings]] = field(default=_nothing_earned, repr=False)
     price: Callable[[Offer], PriceInForce] = field(default=_as_asked, repr=False)
+    public_url: str | None = None

@@ -19,7 +19,7 @@ from attrs import define, field, frozen
 from lightphon_core.errors import LightPhonError, PluginError
 from lightphon_core.hookspecs import PROJECT, Hooks
 from lightphon_core.host import Host
-from lightphon_core.ports import Backend
+from lightphon_core.ports import Backend, PaymentProvider, PayoutProvider
 
 GROUP = "lightphon"
 COMMANDS = "register_commands"
@@ -85,7 +85,7 @@ class Plugins:
     ) -> None:
         self._manager = pluggy.PluginManager(PROJECT)
         self._manager.add_hookspecs(Hooks)
-        self._backends: list[tuple[str, Backend]] = []
+        self._started: list[tuple[str, Backend | PaymentProvider | PayoutProvider]] = []
         self.plugins: list[Plugin] = []
         place = {name: index for index, name in enumerate(order)}
         for source in sorted(sources, key=lambda source: place.get(source.name, len(place))):
@@ -171,25 +171,25 @@ class Plugins:
                     raise PluginError(plugin.name, f"{hook}: the name {name!r} is taken by plugin {names[name]!r}")
                 names[str(name)] = plugin.name
                 collected.append(each)
-                if isinstance(each, Backend):
-                    self._backends.append((plugin.name, each))
+                if isinstance(each, (Backend, PaymentProvider, PayoutProvider)):
+                    self._started.append((plugin.name, each))
         return collected
 
     async def start(self) -> None:
-        """Start the backends that were collected, in order. Raises `PluginError`."""
-        for plugin, backend in self._backends:
+        """Start the backends and providers that were collected, in order. Raises `PluginError`."""
+        for plugin, each in self._started:
             try:
-                await backend.start()
+                await each.start()
             except Exception as error:
                 raise PluginError(plugin, f"cannot be started: {_short(error)}") from error
 
     async def stop(self) -> list[PluginError]:
         """Stop them in the opposite order, each bounded in time; what went wrong comes back, and nothing is raised."""
         errors = []
-        for plugin, backend in reversed(self._backends):
+        for plugin, each in reversed(self._started):
             try:
                 async with asyncio.timeout(STOP_TIMEOUT_S):
-                    await backend.stop()
+                    await each.stop()
             except Exception as error:  # noqa: BLE001 - one plugin's failure must not keep the next from stopping
                 errors.append(_error(plugin, f"did not stop cleanly: {_short(error)}", error))
         return errors

@@ -7,7 +7,30 @@ Hooks are synchronous and only collect these objects; whatever waits, waits in a
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
-from lightphon_core.types import ConnectedNode, Credentials, Job, Load, Needs, Offer, Principal, Stats
+from lightphon_core.errors import NotFound
+from lightphon_core.types import (
+    Address,
+    ConnectedNode,
+    Credentials,
+    DepositState,
+    Destination,
+    Event,
+    Hint,
+    Invoice,
+    Job,
+    Load,
+    Needs,
+    NewDeposit,
+    Offer,
+    Opened,
+    Origin,
+    Outgoing,
+    Payment,
+    PaymentState,
+    Principal,
+    Settled,
+    Stats,
+)
 
 
 class Backend(ABC):
@@ -82,6 +105,108 @@ class Authenticator(ABC):
 
 
 class PaymentProvider(ABC):
-    """Fills wallets. Declared so that plugins can name it; its methods come with the first payment plugin."""
+    """Fills wallets. Whatever comes first of `events`, `lookup` and `webhook` credits a deposit, once.
+
+    `name` is what people say to choose it ("lightning"), and names its account in the ledger; it must never change.
+    `origin` marks its money: card money can be spent, and never withdrawn. `play_money`: what it credits is worth
+    nothing; such a provider runs beside no other. `pushes`: `events` tells of a settlement at once, so that `lookup` is
+    asked but now and then.
+    """
 
     name: str
+    origin: Origin = Origin.LIGHTNING
+    play_money: bool = False
+    pushes: bool = False
+
+    @abstractmethod
+    async def open(self, deposit: NewDeposit) -> Opened:
+        """Have a deposit opened.
+
+        Raises:
+            InvalidRequest: the provider takes no such amount.
+            ProviderUnavailable: it does not answer. The deposit may be open there; nobody will be shown it.
+        """
+
+    @abstractmethod
+    async def lookup(self, ref: str) -> DepositState:
+        """How a deposit stands. Raises `ProviderUnavailable`."""
+
+    def events(self, cursor: str | None) -> AsyncGenerator[Event, None]:
+        """What has happened after `cursor` (None: from the beginning, or from now on where the provider remembers
+        nothing), as it happens, without end. The core begins anew, after a while, when it ends or raises.
+
+        A provider that pushes nothing need not have it.
+        """
+        del cursor
+        raise NotImplementedError(f"{self.name} pushes nothing")
+
+    async def webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Settled | Hint]:
+        """What a call of `/webhooks/<name>` says. Names of headers are in small letters. Anybody may call: what is not
+        proven by a signature is a `Hint` at most.
+
+        Raises:
+            NotFound: the provider knows no webhooks.
+            InvalidRequest: this is none of its own.
+        """
+        del headers, body
+        raise NotFound(f"{self.name} takes no webhooks.")
+
+    async def start(self) -> None:  # noqa: B027 - optional
+        """Called once before the first request. Raise to stop the server from starting."""
+
+    async def stop(self) -> None:  # noqa: B027 - optional
+        """Called once when the server stops."""
+
+
+class PayoutProvider(ABC):
+    """Pays what people withdraw. `name` is that of the `PaymentProvider` through which the money came in."""
+
+    name: str
+
+    @abstractmethod
+    def read(self, destination: str) -> Destination:
+        """What somebody typed, without asking anybody.
+
+        Raises:
+            InvalidRequest: it is nothing that can be paid: misspelt, of another network. `param` is "destination".
+        """
+
+    @abstractmethod
+    async def resolve(self, address: Address, amount: int) -> Invoice:
+        """An invoice over exactly `amount` from whom the address names.
+
+        Raises:
+            InvalidRequest: there is nobody, or nobody who takes this amount. `param` is "destination".
+            ProviderUnavailable: the address's server does not answer.
+        """
+
+    def least_fee_cap(self, amount: int) -> int:
+        """The least fee cap with which this wallet can pay so much; 0 where it keeps to any."""
+        del amount
+        return 0
+
+    @abstractmethod
+    async def pay(self, payment: Payment) -> PaymentState:
+        """Pay, and say how it went; `InFlight` where that takes longer than some seconds. Never pays one ref twice.
+
+        Raises:
+            NotSent: the wallet has surely not been asked.
+            ProviderUnavailable: nobody knows whether it was.
+        """
+
+    @abstractmethod
+    async def lookup(self, ref: str) -> PaymentState:
+        """How a payment stands. Raises `ProviderUnavailable`."""
+
+    @abstractmethod
+    async def sent(self, since: float) -> Sequence[Outgoing]:
+        """Every payment that was begun after `since`, in any order, those of others who use the wallet too.
+
+        Raises `ProviderUnavailable`.
+        """
+
+    async def start(self) -> None:  # noqa: B027 - optional
+        """Called once before the first request. Raise to stop the server from starting."""
+
+    async def stop(self) -> None:  # noqa: B027 - optional
+        """Called once when the server stops."""

@@ -4,26 +4,19 @@ A balance is what was credited less what was debited. Wallets and earnings are w
 
     wallet:<account>:<origin>     a user's money, by where it came from
     earnings:<account>:<origin>   what a node's owner has earned but may not use yet, by the origin of what was spent
+    payout:<account>              what has left a user's wallet for a payout that is under way
     receivable:<account>          what a user owes after a reversal
     house                         the house's share
     adjustments                   the other side of credits and debits by hand
-    clearing:<provider>           money at a payment provider
-    fees:routing, fees:processor  what payments cost
+    clearing:<provider>           money at a payment provider: what it holds for us, below 0
+    fees:routing, fees:processor  what payments cost, and what users paid of that
 """
 
-from enum import StrEnum
-
-
-class Origin(StrEnum):
-    """Where the money in a wallet came from. It is spent in this order: what can never be withdrawn goes first."""
-
-    GRANTED = "granted"
-    CARD = "card"
-    LIGHTNING = "lightning"
-    EARNED = "earned"
-
+from lightphon_core.types import Origin as Origin  # also what others call it
 
 SPENDING_ORDER = tuple(Origin)
+WITHDRAWABLE = (Origin.LIGHTNING, Origin.EARNED)
+"""What may leave by a payout, in this order."""
 HOUSE = "house"
 ADJUSTMENTS = "adjustments"
 HOUSE_ACCOUNTS = (HOUSE, ADJUSTMENTS)
@@ -32,7 +25,9 @@ HOUSE_ACCOUNTS = (HOUSE, ADJUSTMENTS)
 EARNINGS = "earnings:"
 """What the names of pending earnings begin with."""
 
-_NEVER_NEGATIVE = ("wallet:", EARNINGS)
+ROUTING_FEES = "fees:routing"
+
+_NEVER_NEGATIVE = ("wallet:", EARNINGS, "payout:")
 
 
 def wallet(account: str, origin: Origin) -> str:
@@ -56,6 +51,16 @@ def earner(name: str) -> tuple[str, Origin]:
     return account, Origin(origin)
 
 
+def payout(account: str) -> str:
+    """What of a user's money is on its way out."""
+    return f"payout:{account}"
+
+
+def clearing(provider: str) -> str:
+    """Money at a payment provider."""
+    return f"clearing:{provider}"
+
+
 def receivable(account: str) -> str:
     """What a user owes."""
     return f"receivable:{account}"
@@ -63,7 +68,12 @@ def receivable(account: str) -> str:
 
 def personal(account: str) -> list[str]:
     """Every account of the ledger that is about one user."""
-    return [*wallets(account), *(earnings(account, origin) for origin in SPENDING_ORDER), receivable(account)]
+    return [
+        *wallets(account),
+        *(earnings(account, origin) for origin in SPENDING_ORDER),
+        payout(account),
+        receivable(account),
+    ]
 
 
 def may_be_negative(name: str) -> bool:

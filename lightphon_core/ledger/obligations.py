@@ -22,6 +22,8 @@ def obligations_of(connection: Connection, account: str) -> list[str]:
         reasons.append(f"The wallet still has {sats(left)} sats.")
     if pending := sum(amount for name, amount in amounts.items() if name.startswith(chart.EARNINGS)):
         reasons.append(f"{sats(pending)} sats of earnings are pending.")
+    if leaving := amounts.get(chart.payout(account)):
+        reasons.append(f"{sats(leaving)} sats are being paid out.")
     if owed := amounts.get(chart.receivable(account)):
         reasons.append(f"{sats(abs(owed))} sats are owed.")
     return reasons

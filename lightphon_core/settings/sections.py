@@ -12,6 +12,7 @@ from attrs.validators import and_, ge, gt, le, min_len
 
 from lightphon_core.money import MAX_PRICE_MSAT, Amount
 from lightphon_core.settings.network import MIN_TOKEN, are_hosts, are_networks, is_long, is_url
+from lightphon_core.settings.payments import DepositSettings, PayoutSettings
 from lightphon_core.settings.requests import LimitSettings, RoutingSettings
 from lightphon_core.settings.structuring import Secret
 from lightphon_core.types import Price
@@ -238,6 +239,8 @@ class Settings:
     routing: RoutingSettings = field(factory=RoutingSettings)
     pricing: PricingSettings = field(factory=PricingSettings)
     ledger: LedgerSettings = field(factory=LedgerSettings)
+    deposits: DepositSettings = field(factory=DepositSettings)
+    payouts: PayoutSettings = field(factory=PayoutSettings)
     usage: UsageSettings = field(factory=UsageSettings)
     accounts: AccountSettings = field(factory=AccountSettings)
     storage: StorageSettings = field(factory=StorageSettings)

@@ -1,4 +1,4 @@
-"""Every table, in one place, since transactions cross domains.
+"""Every table, in one place, since transactions cross domains; those of payments are in `payment_tables.py`.
 
 Times are whole microseconds since 1970, UTC. Ids are text, made by `accounts`: "acc_..." and "cred_...". A change here
 needs a migration in `migrations/versions`; a test compares the two.
@@ -14,27 +14,18 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     Table,
     Text,
     UniqueConstraint,
 )
 
 from lightphon_core.money import MAX_MSAT, MAX_PRICE_MSAT
+from lightphon_core.storage import payment_tables as payment_tables  # so that whoever has `metadata` from here has all
+from lightphon_core.storage.metadata import metadata as metadata
 
 CREDENTIAL_KINDS = ("api_key", "agent_token", "node_token")
 BUDGET_PERIODS = ("day", "month", "total")
 PRICE_PARTS = ("per_minute", "per_mtok_prompt", "per_mtok_completion", "per_request")
-
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_name)s",
-    }
-)
 
 accounts = Table(
     "accounts",

@@ -80,6 +80,7 @@ def assemble(
             on_account_change=account_changes.subscribe,
             earnings=earnings.of,
             price=price,
+            public_url=settings.server.public_url,
         )
 
     plugins = Plugins(

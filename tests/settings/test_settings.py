@@ -109,7 +109,7 @@ def test_variables_of_every_type():
         ("[accounts]\nregistration = 'all'", "[accounts] registration must be one of 'closed', 'invite', 'open'."),
         ("[sever]\nport = 1", "sever is not a setting; did you mean server?"),
         ("server = 1", "server must be a table, not a whole number."),
-        ("config = 'x'", "config is not a setting; there are accounts, data_dir, ledger, limits,"),
+        ("config = 'x'", "config is not a setting; there are accounts, data_dir, deposits, ledger, limits,"),
         ("[limits]\nattempts = 0", "[limits] attempts must be > 0: 0."),
         ("[limits]\nkeep_alive_s = nan", "[limits] keep_alive_s must be a finite number."),
         ("[limits]\nkeep_alive_s = true", "[limits] keep_alive_s must be a number, not true or false."),
