@@ -87,7 +87,7 @@ class Payout:
 
     @property
     def demand(self) -> Invoice:
-        """The invoice that is paid. Only for one that has it: an address is asked for it when the payout is submitted."""
+        """The invoice that is paid. An address gives it when the payout is submitted; before, this is a `ValueError`."""
         if self.ref is None or self.invoice is None or self.invoice_expires_at is None:
             raise ValueError(f"The payout {self.id} has no invoice yet.")
         return Invoice(self.ref, self.invoice, self.amount, self.invoice_expires_at / 1_000_000)
