@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
 
 OPENING_TIMEOUT_S = 30.0
+FOLLOWED_AT_ONCE = 20
+"""By one account."""
 NEWS_FROM_ELSEWHERE_S = 2.0
 """How often a follower looks into the database for what another server has recorded."""
 
@@ -61,6 +64,7 @@ class Deposits:
         self.opened: Callable[[Deposit], object] = lambda _: None
         self.hinted: Callable[[Deposit], object] = lambda _: None
         self._followers: dict[str, _Followers] = {}
+        self._following: Counter[str] = Counter()
 
     def provider(self, name: str | None) -> PaymentProvider:
         """The provider of this name; the only one, where no name is given.
@@ -159,7 +163,18 @@ class Deposits:
 
     async def follow(self, account: str, deposit_id: str) -> AsyncGenerator[Deposit, None]:
         """A deposit as it is now, and again whenever it changes, until nothing more is to be expected soon: it is
-        settled, or has failed. Raises as `get`."""
+        settled, has failed or is over.
+
+        Raises:
+            NotFound: the account has no such deposit.
+            RateLimited: the account follows too many at once.
+            StorageUnavailable: the database does not answer.
+        """
+        if self._following[account] >= FOLLOWED_AT_ONCE:
+            raise RateLimited(
+                f"This account follows {FOLLOWED_AT_ONCE} deposits already. Close one of those streams.", retry_after=1
+            )
+        self._following[account] += 1
         followers = self._followers.setdefault(deposit_id, _Followers())
         followers.count += 1
         try:
@@ -172,12 +187,13 @@ class Deposits:
                 if deposit != shown:
                     yield deposit
                     shown = deposit
-                if deposit.status in (Status.SETTLED, Status.FAILED):
+                if deposit.status not in (Status.CREATING, Status.OPEN):
                     return
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(NEWS_FROM_ELSEWHERE_S):
                         await followers.news.wait()
         finally:
+            self._following -= Counter([account])
             followers.count -= 1
             if not followers.count:
                 self._followers.pop(deposit_id, None)
