@@ -4,6 +4,7 @@ after every test."""
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -13,9 +14,11 @@ from typing import Any
 import pytest
 import structlog
 from attrs import define
+from click.testing import CliRunner
 from sqlalchemy import select
 
 from lightphon_core.accounts.people import create_account
+from lightphon_core.cli import build
 from lightphon_core.ledger import audit, chart
 from lightphon_core.ledger.chart import Origin
 from lightphon_core.ledger.commands import Post, Posting
@@ -166,3 +169,24 @@ def file_database(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     path.parent.mkdir(mode=0o700)
     shutil.copyfile(request.getfixturevalue("_migrated_file"), path)
     return path
+
+
+@pytest.fixture
+def till_maker() -> MakeTill:
+    """Makes a server over a database of the test's own."""
+    return make_till
+
+
+@pytest.fixture
+def run_cli(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Runs a command line; its output. Raises `SystemExit` where it fails."""
+    for name in [name for name in os.environ if name.startswith("LIGHTPHON_")]:
+        monkeypatch.delenv(name)
+
+    def run(*arguments: str) -> str:
+        result = CliRunner().invoke(build(), arguments)
+        if result.exit_code:
+            raise SystemExit(result.exit_code)
+        return result.stdout
+
+    return run
