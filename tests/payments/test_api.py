@@ -166,7 +166,7 @@ class TestCommand:
         assert done.exit_code == 0, done.output
         assert "scripted:" in done.output
         assert done.output.endswith("Paid: 7 sats are in the wallet.\n")
-        listed = json.loads(run("list", "--json").output)["deposits"]
+        listed = json.loads(run("list", "--json").stdout)["deposits"]
         assert [each["status"] for each in listed] == ["settled"]
         assert "settled" in run("list").output
         assert "settled" in run("show", listed[0]["id"]).output
