@@ -95,6 +95,8 @@ class Site:
         (offer,) = backend.offers()
         self.model = offer.model.id
         self.ids = {
+            "/api/admin/payouts/": "pay_" + "0" * 32,
+            "/api/payouts/": "pay_" + "0" * 32,
             "/api/admin": victim.id,
             "/api/agent/": made[Kind.AGENT_TOKEN][1],
             "/api/nodes/": offer.node.id,
