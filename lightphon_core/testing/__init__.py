@@ -6,6 +6,8 @@ from lightphon_core.testing.host import host_for
 from lightphon_core.testing.live import LiveServer
 from lightphon_core.testing.scorer import ScorerContract
 from lightphon_core.testing.scripted import ScriptedBackend, plugin_of
+from lightphon_core.testing.scripted_payments import ScriptedPayments
+from lightphon_core.testing.scripted_payouts import ScriptedPayouts
 
 __all__ = [
     "AuthenticatorContract",
@@ -13,6 +15,8 @@ __all__ = [
     "LiveServer",
     "ScorerContract",
     "ScriptedBackend",
+    "ScriptedPayments",
+    "ScriptedPayouts",
     "host_for",
     "plugin_of",
 ]

@@ -10,7 +10,7 @@ from lightphon_core.errors import Overloaded, Unavailable
 from lightphon_core.hookspecs import hookimpl
 from lightphon_core.host import Host
 from lightphon_core.plugins import Source
-from lightphon_core.ports import Authenticator, Backend, Scorer
+from lightphon_core.ports import Authenticator, Backend, PaymentProvider, PayoutProvider, Scorer
 from lightphon_core.types import Capability, Job, Load, Model, Node, Offer, Price
 
 Reply = Callable[[Job], AsyncGenerator[bytes, None]]
@@ -132,7 +132,9 @@ class ScriptedBackend(Backend):
             await reply.aclose()
 
 
-def plugin_of(*objects: Backend | Scorer | Authenticator, name: str = "scripted") -> Source:
+def plugin_of(
+    *objects: Backend | Scorer | Authenticator | PaymentProvider | PayoutProvider, name: str = "scripted"
+) -> Source:
     """A plugin named `name` that registers the objects given, as if it were installed."""
 
     class Given:
@@ -152,6 +154,14 @@ def plugin_of(*objects: Backend | Scorer | Authenticator, name: str = "scripted"
         @hookimpl
         def register_authenticators(self) -> list[Authenticator]:
             return [each for each in objects if isinstance(each, Authenticator)]
+
+        @hookimpl
+        def register_payment_providers(self) -> list[PaymentProvider]:
+            return [each for each in objects if isinstance(each, PaymentProvider)]
+
+        @hookimpl
+        def register_payout_providers(self) -> list[PayoutProvider]:
+            return [each for each in objects if isinstance(each, PayoutProvider)]
 
     return Source(name, "tests", "0", lambda: Given)
 

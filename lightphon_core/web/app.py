@@ -45,6 +45,8 @@ from lightphon_core.web.model_list import ModelList
 from lightphon_core.web.monitoring import health, metrics
 from lightphon_core.web.monitoring.recent import Recent
 from lightphon_core.web.openapi import openapi_config
+from lightphon_core.web.payments import assemble_payments
+from lightphon_core.web.webhooks import webhook
 
 log = structlog.stdlib.get_logger("lightphon")
 
@@ -66,6 +68,7 @@ def create_app(
     assembly.authenticators.extend(plugins.collect("register_authenticators", Authenticator))
     scorers: list[Scorer] = plugins.collect("register_scorers", Scorer)
     routes: list[Any] = plugins.collect("register_routes", object)
+    payments = assemble_payments(plugins, database, settings, clock)
     ledger = Ledger(database)
     counted, recent = metrics.Metrics(), Recent(clock.monotonic)
 
@@ -127,6 +130,7 @@ def create_app(
         background.spawn(gateway.keeper.prune(), name="remove old usage")
         background.spawn(limiter.keep(), name="keep limits")
         background.spawn(gateway.revocation.keep(), name="look at credentials")
+        payments.run(background)
         try:
             yield
         finally:
@@ -150,6 +154,7 @@ def create_app(
             models.get_model,
             *inference.ROUTES,
             api(),
+            webhook,
             *routes,
         ],
         lifespan=[running],
@@ -162,6 +167,7 @@ def create_app(
                 ),
                 "database": database,
                 "membership": membership,
+                "deposits": payments.deposits,
                 "passwords": passwords,
                 "settings": settings,
                 "account_changes": assembly.account_changes,

@@ -12,6 +12,7 @@ from litestar.params import SkipValidation
 from lightphon_core.accounts.membership import Membership
 from lightphon_core.accounts.passwords import Passwords
 from lightphon_core.host import AccountChanges
+from lightphon_core.payments.deposits import Deposits
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.settings import Settings
 from lightphon_core.storage.engine import Database
@@ -48,6 +49,11 @@ def _membership(state: State) -> Membership:
     return membership
 
 
+def _deposits(state: State) -> Deposits:
+    deposits: Deposits = state.deposits
+    return deposits
+
+
 def _passwords(state: State) -> Passwords:
     passwords: Passwords = state.passwords
     return passwords
@@ -76,6 +82,7 @@ DEPENDENCIES = {
         ("database", _database),
         ("gateway", _gateway),
         ("membership", _membership),
+        ("deposits", _deposits),
         ("passwords", _passwords),
         ("settings", _settings),
         ("account_changes", _account_changes),

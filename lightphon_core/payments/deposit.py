@@ -1,0 +1,86 @@
+"""One deposit: the states that it passes through, and when to ask its provider about it. No I/O here.
+
+creating ──> open ──> settled
+    │         │          ^
+    v         v          │
+  failed   expired ──────┘   a payment that comes late is credited too
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from enum import StrEnum
+
+from attrs import frozen
+
+from lightphon_core.errors import InvalidRequest
+from lightphon_core.money import sats
+from lightphon_core.settings import DepositSettings
+
+LATE_S = 14 * 86_400.0
+"""How long an expired deposit is still asked about: nothing that pushes needs it, and few wallets that do not let
+anybody pay so late."""
+
+_EAGER_S = 0.5
+_CALM_S = 15.0
+_LONGEST_S = 3_600.0
+
+
+class Status(StrEnum):
+    """CREATING: stored, and its provider is being asked. OPEN: it can be paid. EXPIRED: not paid in time. FAILED:
+    the provider did not open it, or its reply was lost, so nobody was ever shown it. SETTLED: paid and credited."""
+
+    CREATING = "creating"
+    OPEN = "open"
+    EXPIRED = "expired"
+    FAILED = "failed"
+    SETTLED = "settled"
+
+
+@frozen
+class Deposit:
+    """`amount` msat were asked for, and `received` came. `pay` is what the payer needs. Times are microseconds since
+    1970; `ref` is the provider's."""
+
+    id: str
+    account: str
+    provider: str
+    status: Status
+    amount: int
+    received: int | None
+    ref: str | None
+    pay: Mapping[str, str]
+    created_at: int
+    expires_at: int
+    settled_at: int | None
+
+    @property
+    def may_settle(self) -> bool:
+        """Whether its provider may still report money for it."""
+        return self.ref is not None and self.status in (Status.OPEN, Status.EXPIRED)
+
+
+def new_id() -> str:
+    """An id that nobody can guess: providers use it as a label."""
+    return f"dep_{secrets.token_hex(12)}"
+
+
+def check_amount(amount: int, settings: DepositSettings) -> None:
+    """Raises `InvalidRequest` for more or less than the operator takes."""
+    if not settings.least <= amount <= settings.most:
+        raise InvalidRequest(
+            f"A deposit is from {sats(settings.least)} to {sats(settings.most)} sats here, not {sats(amount)}.",
+            param="amount_sats",
+        )
+
+
+def look_again_s(age_s: float, *, pushes: bool, watched: bool) -> float:
+    """In how many seconds to ask about a deposit that was opened `age_s` ago.
+
+    Where the provider pushes, asking only catches what was missed. Otherwise most people pay within minutes, and those
+    are waiting: then, and while somebody watches, every half second.
+    """
+    if pushes:
+        return min(max(_CALM_S, age_s / 10), _LONGEST_S)
+    return _EAGER_S if watched else min(max(_EAGER_S, age_s / 120), _LONGEST_S)

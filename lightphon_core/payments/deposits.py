@@ -1,0 +1,239 @@
+"""Deposits as the rest of the gateway uses them: opened, shown, followed, and credited by whatever says first that they
+were paid."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from lightphon_core.errors import InvalidRequest, NotFound, ProviderUnavailable, RateLimited
+from lightphon_core.host import Clock
+from lightphon_core.money import sats
+from lightphon_core.payments import deposit_store as store
+from lightphon_core.payments.deposit import Deposit, Status, check_amount, new_id
+from lightphon_core.payments.record import Recorded, record
+from lightphon_core.ports import PaymentProvider
+from lightphon_core.settings import DepositSettings
+from lightphon_core.storage.engine import Database
+from lightphon_core.storage.schema import microseconds
+from lightphon_core.types import Event, Hint, NewDeposit, Opened
+
+if TYPE_CHECKING:
+    from structlog.stdlib import BoundLogger
+
+OPENING_TIMEOUT_S = 30.0
+FOLLOWED_AT_ONCE = 20
+"""By one account."""
+NEWS_FROM_ELSEWHERE_S = 2.0
+"""How often a follower looks into the database for what another server has recorded."""
+
+
+@define
+class _Followers:
+    """Who follows one deposit."""
+
+    count: int = 0
+    news: asyncio.Event = field(factory=asyncio.Event)
+
+
+class Deposits:
+    """One per application, used on one event loop. `providers` are by name. `opened` is called with each deposit that
+    somebody should watch from now on."""
+
+    def __init__(
+        self,
+        database: Database,
+        providers: Sequence[PaymentProvider],
+        settings: DepositSettings,
+        clock: Clock,
+        log: BoundLogger,
+    ) -> None:
+        self.providers: Mapping[str, PaymentProvider] = {provider.name: provider for provider in providers}
+        self.database = database
+        self.settings = settings
+        self.clock = clock
+        self.log = log
+        self.opened: Callable[[Deposit], object] = lambda _: None
+        self.hinted: Callable[[Deposit], object] = lambda _: None
+        self._followers: dict[str, _Followers] = {}
+        self._following: Counter[str] = Counter()
+
+    def provider(self, name: str | None) -> PaymentProvider:
+        """The provider of this name; the only one, where no name is given.
+
+        Raises:
+            InvalidRequest: there is none of this name, or several to choose from.
+        """
+        if not self.providers:
+            raise InvalidRequest(
+                "This server takes no deposits: its operator has set up no payment provider.", param="provider"
+            )
+        if name is None and len(self.providers) == 1:
+            return next(iter(self.providers.values()))
+        if name is None or name not in self.providers:
+            known = ", ".join(sorted(self.providers))
+            asked = "Name a provider" if name is None else f"There is no provider {name[:64]!r}"
+            raise InvalidRequest(f"{asked}; there are: {known}.", param="provider")
+        return self.providers[name]
+
+    async def open(self, account: str, provider_name: str | None, amount: int) -> Deposit:
+        """Have a deposit of `amount` msat opened for an account. It is stored before its provider is asked.
+
+        Raises:
+            InvalidRequest: there is no such provider, or it or the operator takes no such amount.
+            RateLimited: the account has too many that are open.
+            ProviderUnavailable: the provider does not answer. Nothing is to be paid then.
+            StorageUnavailable: the database does not answer.
+        """
+        provider = self.provider(provider_name)
+        check_amount(amount, self.settings)
+        now, expiry_s = self.clock.now(), self.settings.expiry_s
+        deposit = Deposit(
+            new_id(),
+            account,
+            provider.name,
+            Status.CREATING,
+            amount,
+            None,
+            None,
+            {},
+            microseconds(now),
+            microseconds(now + expiry_s),
+            None,
+        )
+        await self.database.write(partial(self._add, deposit=deposit))
+        try:
+            opened = await self._ask(provider, NewDeposit(deposit.id, amount, f"Deposit {deposit.id}", expiry_s))
+            deposit = await self._mark_open(provider, deposit, opened)
+        except BaseException:
+            # Whatever the provider has of it, nobody was shown it. Done even for a client that has gone meanwhile.
+            failing = asyncio.ensure_future(self.database.write(partial(store.mark_failed, deposit_id=deposit.id)))
+            failing.add_done_callback(lambda done: done.cancelled() or done.exception())
+            raise
+        self.opened(deposit)
+        return deposit
+
+    async def get(self, account: str, deposit_id: str) -> Deposit:
+        """A deposit of an account. Raises `NotFound` and `StorageUnavailable`."""
+        return await self.database.read(partial(store.get_deposit, deposit_id=deposit_id, account=account))
+
+    async def list(self, account: str, *, limit: int, before: str | None = None) -> list[Deposit]:
+        """An account's deposits, the latest first. Raises `NotFound` where there is no `before`."""
+        return await self.database.read(partial(store.deposits_of, account=account, limit=limit, before=before))
+
+    async def tell(self, provider: PaymentProvider, event: Event) -> Recorded:
+        """Record what a provider says, and tell those who follow. Raises `StorageUnavailable`."""
+        recorded = await self.database.write(
+            partial(record, provider=provider.name, origin=provider.origin, event=event)
+        )
+        deposit = recorded.deposit
+        if deposit is not None and recorded.fault is not None:
+            self.log.error("a provider says what cannot be", deposit=deposit.id, fault=recorded.fault)
+        if deposit is not None and recorded.new:
+            self.log.info("deposit settled", deposit=deposit.id, sats=sats(deposit.received or 0))
+            self.changed(deposit)
+        return recorded
+
+    async def webhook(self, provider_name: str, headers: Mapping[str, str], body: bytes) -> None:
+        """Take a call of a provider's webhook. What it only hints at is asked about; refs that are not ours are not.
+
+        Raises:
+            NotFound: there is no such provider, or it takes no webhooks.
+            InvalidRequest: the call is none of the provider's.
+            StorageUnavailable: it could not be recorded; whoever called should call again.
+        """
+        provider = self.providers.get(provider_name)
+        if provider is None:
+            raise NotFound("There is no such webhook.")
+        for said in await provider.webhook(headers, body):
+            if not isinstance(said, Hint):
+                await self.tell(provider, Event(said, None))
+                continue
+            deposit = await self.database.read(partial(store.deposit_by_ref, provider=provider.name, ref=said.ref))
+            if deposit is not None and deposit.may_settle:
+                self.hinted(deposit)
+
+    async def follow(self, account: str, deposit_id: str) -> AsyncGenerator[Deposit, None]:
+        """A deposit as it is now, and again whenever it changes, until nothing more is to be expected soon: it is
+        settled, has failed or is over.
+
+        Raises:
+            NotFound: the account has no such deposit.
+            RateLimited: the account follows too many at once.
+            StorageUnavailable: the database does not answer.
+        """
+        if self._following[account] >= FOLLOWED_AT_ONCE:
+            raise RateLimited(
+                f"This account follows {FOLLOWED_AT_ONCE} deposits already. Close one of those streams.", retry_after=1
+            )
+        self._following[account] += 1
+        followers = self._followers.setdefault(deposit_id, _Followers())
+        followers.count += 1
+        try:
+            shown: Deposit | None = None
+            while True:
+                followers.news.clear()
+                deposit = await self.get(account, deposit_id)
+                if shown is None and deposit.may_settle:
+                    self.opened(deposit)  # it is asked about more often now
+                if deposit != shown:
+                    yield deposit
+                    shown = deposit
+                if deposit.status not in (Status.CREATING, Status.OPEN):
+                    return
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(NEWS_FROM_ELSEWHERE_S):
+                        await followers.news.wait()
+        finally:
+            self._following -= Counter([account])
+            followers.count -= 1
+            if not followers.count:
+                self._followers.pop(deposit_id, None)
+
+    def is_followed(self, deposit_id: str) -> bool:
+        """Whether somebody is waiting for it."""
+        return deposit_id in self._followers
+
+    def changed(self, deposit: Deposit) -> None:
+        """Wake those who follow it."""
+        followers = self._followers.get(deposit.id)
+        if followers is not None:
+            followers.news.set()
+
+    def _add(self, connection: Connection, deposit: Deposit) -> None:
+        open_until = store.unpaid_since(connection, deposit.account, deposit.created_at)
+        if len(open_until) >= self.settings.most_open:
+            raise RateLimited(
+                f"{len(open_until)} deposits of this account are open. Pay one of them, or wait until one expires.",
+                retry_after=(open_until[0] - deposit.created_at) / 1_000_000,
+            )
+        store.add_deposit(connection, deposit)
+
+    async def _mark_open(self, provider: PaymentProvider, deposit: Deposit, opened: Opened) -> Deposit:
+        expires_at = microseconds(opened.expires_at)
+        mark = partial(store.mark_open, deposit_id=deposit.id, opened=opened, expires_at=expires_at)
+        try:
+            return await self.database.write(mark)
+        except IntegrityError as error:
+            self.log.error("a provider gave one ref to two deposits", provider=provider.name, deposit=deposit.id)
+            raise ProviderUnavailable("The payment provider failed. Try again later.") from error
+
+    async def _ask(self, provider: PaymentProvider, asked: NewDeposit) -> Opened:
+        try:
+            async with asyncio.timeout(OPENING_TIMEOUT_S):
+                return await provider.open(asked)
+        except (InvalidRequest, ProviderUnavailable):
+            raise
+        except TimeoutError as error:
+            raise ProviderUnavailable("The payment provider does not answer. Try again later.") from error
+        except Exception as error:
+            self.log.error("a fault of the payment plugin", provider=provider.name, exc_info=error)
+            raise ProviderUnavailable("The payment provider failed. Try again later.") from error
