@@ -17,7 +17,7 @@ from lightphon_core import LightPhonError, NotSent, ProviderUnavailable
 TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
 MAX_ANSWER_BYTES = 4_000_000
-# A stream may be silent for days, and its other end gone for as long: the system asks. Linux' options are the finer ones.
+# A stream may be silent for days, and its other end gone for as long: the system asks, where it can how often.
 _KEPT_ALIVE = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     *(
@@ -29,8 +29,8 @@ _KEPT_ALIVE = [
 
 
 class Rejected(LightPhonError):
-    """The daemon answered with an HTTP error. `status` is its code, `answer` the JSON it sent, or the text where that is
-    no JSON.
+    """The daemon answered with an HTTP error. `status` is its code, `answer` the JSON that it sent, or
+    the text where that is no JSON.
 
     Nothing of `answer` may be shown or logged as it is: daemons quote what they were sent.
     """

@@ -1,6 +1,6 @@
 """Core Lightning, over its plugin clnrest.
 
-Read in its own schemas, clnrest and xpay (release 25.12): every method is a POST with its parameters as a JSON object,
+Read in its own schemas, clnrest and xpay (August 2026): every method is a POST with its parameters as a JSON object,
 amounts are whole millisatoshi (in old releases text that ends with "msat"), and an error of a method is HTTP 500 with
 {"code", "message"}.
 """
@@ -182,7 +182,7 @@ class Cln(Wallet):
                 return Paid(max(number(each, "amount_sent_msat") - number(each, "amount_msat"), 0))
         if not entries:
             return NotKnown()
-        # Where all attempts of an xpay have failed, older releases say "failed", and xpay may be about to begin another.
+        # Between two attempts of one xpay older releases say "failed", though another may be about to begin.
         begun = max(number(each, "created_at") for each in entries)
         if any(text(each, "status") != "failed" for each in entries) or (
             self._clock.now() < begun + SEARCH_S + SLACK_S

@@ -1,6 +1,6 @@
 """phoenixd, over its HTTP API.
 
-Read in its own source (release 0.7): forms in, JSON out, amounts are whole sats, only fees are millisatoshi. A payment
+Read in its own source (0.8.0): forms in, JSON out, amounts are whole sats, only fees are millisatoshi. A payment
 that failed is HTTP 200 with a `reason`; the fee is phoenixd's own, 0.4 % and 4 sat, and cannot be limited. An automatic
 channel or splice is paid for out of what comes in: a deposit is credited with what is left of it.
 """
@@ -153,7 +153,7 @@ class Phoenixd(Wallet):
 
     async def pay(self, payment: Payment) -> PaymentState:
         if payment.fee_cap < self.least_fee_cap(payment.amount):
-            raise NotSent("This wallet's fee is above the fee cap of the payment.")
+            return Failed("The fee of this wallet, 0.4 % and 4 sat, is above the fee cap of the payment.")
         return await patiently(self, payment.ref, self._send(payment), self.patience_s)
 
     async def payment(self, payment_hash: str) -> PaymentState:
@@ -177,11 +177,16 @@ class Phoenixd(Wallet):
                 raise NotSent(
                     "The Lightning wallet does not let LightPhon pay: its operator has to allow it."
                 ) from error
+            if error.status == 400:
+                return await self._given_up(payment)
             raise unexpected() from error
         if isinstance(answer, dict) and "reason" not in answer:
             return await self._paid(payment, number(answer, "routingFeeSat") * MSAT)
+        return await self._given_up(payment)
+
+    async def _given_up(self, payment: Payment) -> PaymentState:
+        """How a payment stands that phoenixd has answered not to make: it may be under way, or paid, from before."""
         state = await afterwards(self.payment(payment.ref))
-        # It has answered that it gave up, and has no record of having begun.
         return Failed("The payment failed.") if isinstance(state, NotKnown) else state
 
     async def _paid(self, payment: Payment, fee: int) -> PaymentState:
