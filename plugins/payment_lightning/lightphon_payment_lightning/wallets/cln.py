@@ -78,9 +78,11 @@ class Cln(Wallet):
 
     pushes = True
     patience_s = PATIENCE_S
+    poll_s = POLL_S
 
     def __init__(self, settings: ClnSettings, host: Host[Any]) -> None:
         self._clock = host.clock
+        self._asked: dict[str, float] = {}
         self._daemon = Daemon(settings.url, headers={"Rune": settings.rune.reveal()}, ca=settings.certificate)
 
     async def stop(self) -> None:
@@ -122,14 +124,27 @@ class Cln(Wallet):
             last = await self._latest()
             yield Event(None, f"{_CURSOR}{last}")
         while True:
-            invoice = await self._paid_after(last, wait_s=POLL_S)
+            invoice = await self._paid_after(last, wait_s=self.poll_s)
             if invoice is not None:
                 last = number(invoice, "pay_index")
                 change = Settled(hexadecimal(invoice, "payment_hash"), number(invoice, "amount_received_msat"))
                 yield Event(change, f"{_CURSOR}{last}")
 
     async def pay(self, payment: Payment) -> PaymentState:
-        return await patiently(self, payment.ref, self._send(payment), self.patience_s)
+        # xpay itself refuses what was paid before, and not what is under way.
+        entries = await self._pays(payment.ref)
+        state = self._state(entries)
+        begun = self._asked.get(payment.ref)
+        if begun is not None and not entries and self._clock.now() < begun + SEARCH_S + SLACK_S:
+            return InFlight()
+        if isinstance(state, Paid | InFlight):
+            return state
+        self._asked[payment.ref] = self._clock.now()
+        try:
+            return await patiently(self, payment.ref, self._send(payment), self.patience_s)
+        except NotSent:
+            del self._asked[payment.ref]
+            raise
 
     async def payment(self, payment_hash: str) -> PaymentState:
         return self._state(await self._pays(payment_hash))
