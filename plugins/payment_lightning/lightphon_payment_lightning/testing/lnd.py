@@ -21,7 +21,8 @@ _REFUSED = {
 
 
 class LndServer(LoopbackServer):
-    """`served`: what it was asked. `subscribed`: somebody reads the stream. `refuses_to_pay`: what POST /v2/router/send says instead, "locked" or "expired"."""
+    """`served`: what it was asked. `subscribed`: somebody reads the stream. `refuses_to_pay`: the word for what it
+    answers instead of paying, "locked" or "expired"."""
 
     changing = frozenset({"/v1/invoices", "/v2/router/send"})
 

@@ -1,6 +1,6 @@
 """A small HTTP server on loopback, for servers that speak as a daemon does.
 
-Just what the daemons' APIs need, each request on a connection of its own: JSON, text, a stream of JSON lines, WebSockets.
+Just what the daemons' APIs need, each request on a connection of its own: JSON, text, JSON lines, WebSockets.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ class Wire:
 
 
 class LoopbackServer(ABC):
-    """`async with`: it listens on a free port. `changing`: the paths that change something. What a client does that the daemon would not take, or that it must not
-    rely on, is an `AssertionError` in `handle`, and raised again at the end."""
+    """`async with`: it listens on a free port. `changing`: the paths that change something. What a client does that the
+    daemon would not take, or that it must not rely on, is an `AssertionError` in `handle`, and raised at the end."""
 
     changing: frozenset[str] = frozenset()
 
@@ -158,7 +158,7 @@ class LoopbackServer(ABC):
                     await self._answer(request, reader, writer)
         except (ConnectionError, asyncio.CancelledError):
             pass
-        except Exception as error:
+        except (AssertionError, ArithmeticError, LookupError, TypeError, ValueError) as error:
             self._mistakes.append(error)
         finally:
             self._connections.discard(task)

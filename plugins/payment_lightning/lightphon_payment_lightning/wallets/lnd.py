@@ -1,7 +1,7 @@
 """LND, over its REST API.
 
 Read in LND's own lightning.proto and router.proto (August 2026): 64-bit numbers are strings, bytes are base64, in a
-path the URL-safe one. A stream is JSON lines, {"result": ...} or {"error": ...}, and its head comes with its first line.
+path the URL-safe one. A stream is JSON lines, {"result": ...} or {"error": ...}; its head comes with its first line.
 """
 
 from __future__ import annotations
