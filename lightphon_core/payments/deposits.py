@@ -14,7 +14,7 @@ from attrs import define, field
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from lightphon_core.errors import InvalidRequest, NotFound, ProviderUnavailable, RateLimited
+from lightphon_core.errors import InvalidRequest, NotFound, ProviderUnavailable, RateLimited, StorageUnavailable
 from lightphon_core.host import Clock
 from lightphon_core.money import sats
 from lightphon_core.payments import deposit_store as store
@@ -114,9 +114,9 @@ class Deposits:
             opened = await self._ask(provider, NewDeposit(deposit.id, amount, f"Deposit {deposit.id}", expiry_s))
             deposit = await self._mark_open(provider, deposit, opened)
         except BaseException:
-            # Whatever the provider has of it, nobody was shown it. Done even for a client that has gone meanwhile.
-            failing = asyncio.ensure_future(self.database.write(partial(store.mark_failed, deposit_id=deposit.id)))
-            failing.add_done_callback(lambda done: done.cancelled() or done.exception())
+            # Whatever the provider has of it, nobody was shown it.
+            with contextlib.suppress(StorageUnavailable):
+                await asyncio.shield(self.database.write(partial(store.mark_failed, deposit_id=deposit.id)))
             raise
         self.opened(deposit)
         return deposit

@@ -168,7 +168,7 @@ async def get_deposit(deposit_id: DepositId, principal: Given[Principal], deposi
 async def deposit_events(
     deposit_id: DepositId, principal: Given[Principal], deposits: Given[Deposits], settings: Given[Settings]
 ) -> ASGIApp:
-    """One deposit as it changes, until it is settled or over. Connect anew at will: the first event is how it stands."""
+    """One deposit as it changes, until it is settled or over. The first event is how it stands, so connect at will."""
 
     def abandon() -> None:
         following.cancel()

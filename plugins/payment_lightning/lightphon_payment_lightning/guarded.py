@@ -52,17 +52,18 @@ class SystemResolver:
 
 class GuardedClient:
     """Asks for small JSON objects. No redirect is followed, no proxy of the environment used, no cookie kept, no
-    connection kept open. `allow_private` lets addresses pass that are not public; for tests on one machine alone."""
+    connection kept open. `permits` says to which IP addresses one may lead; all but `is_public` is for trials on one
+    machine."""
 
     def __init__(
         self,
         *,
-        allow_private: bool = False,
+        permits: Callable[[str], bool] = is_public,
         resolver: Resolver | None = None,
         context: ssl.SSLContext | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
-        self._allow_private = allow_private
+        self._permits = permits
         self._resolver = resolver or SystemResolver()
         self._context = context or ssl.create_default_context()
         self._timeout_s = timeout_s
@@ -90,7 +91,7 @@ class GuardedClient:
     async def _address_of(self, target: Target) -> str:
         addresses = await self._resolver(target.host, target.port)
         # A name without addresses is refused in the same words, or the answers would list a private network's names.
-        if not addresses or not (self._allow_private or all(map(is_public, addresses))):
+        if not addresses or not all(map(self._permits, addresses)):
             raise AddressError(f"{target.host} is no public host.")
         return addresses[0]
 

@@ -88,7 +88,8 @@ def sign(
     expires_in_s: int,
     private_key: str,
 ) -> str:
-    """An invoice over `amount` msat, signed with `private_key`. Hash, secret and key are 64 hex digits each."""
+    """An invoice over `amount` msat, less than a thousand bitcoin, signed with `private_key`. Hash, secret and key
+    are 64 hex digits each."""
     tags = bolt11.Tags()
     tags.add(bolt11.TagChar.payment_hash, payment_hash)
     tags.add(bolt11.TagChar.payment_secret, payment_secret)

@@ -26,6 +26,7 @@ from lightphon_payment_lightning.chosen import Chosen
 from lightphon_payment_lightning.deposits import NAME
 from lightphon_payment_lightning.guarded import GuardedClient
 from lightphon_payment_lightning.invoices import MAX_TEXT, InvoiceError, checked, decode
+from lightphon_payment_lightning.public import is_public
 from lightphon_payment_lightning.settings import LightningSettings
 
 PARAM = "destination"
@@ -40,7 +41,8 @@ class LightningPayouts(PayoutProvider):
         self._wallet = chosen.wallet
         self._network = chosen.network
         self._clock = host.clock
-        self._client = client or GuardedClient(allow_private=host.settings.allow_private_addresses)
+        private = host.settings.allow_private_addresses
+        self._client = client or GuardedClient(permits=(lambda _: True) if private else is_public)
 
     def read(self, destination: str) -> Destination:
         """A BOLT 11 invoice, a Lightning address or an LNURL; the first and the last also in capitals, as QR codes
