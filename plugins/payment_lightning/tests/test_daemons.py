@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 
 import pytest
@@ -10,6 +10,9 @@ from lightphon_payment_lightning.invoices import decode
 from lightphon_payment_lightning.testing.cln import ClnServer
 from lightphon_payment_lightning.testing.node import invoice_over
 from lightphon_payment_lightning.testing.rigs import KINDS, Rig, rig_of
+from lightphon_payment_lightning.wallets.cln import Cln
+from lightphon_payment_lightning.wallets.lnd import Lnd
+from lightphon_payment_lightning.wallets.phoenixd import Phoenixd
 from lightphon_payment_lightning.wallets.wallet import Wallet
 
 from lightphon_core import (
@@ -87,67 +90,84 @@ async def test_a_deposit_waits_is_settled_with_what_came_or_is_gone(rig: Rig, wa
     assert await wallet.received(UNKNOWN) == Gone()
 
 
-async def test_what_is_paid_is_heard_at_once_and_what_was_paid_before_the_first_start_is_not(rig: Rig) -> None:
-    wallet = rig.wallet()
+async def hear(rig: Rig, events: AsyncGenerator[Event, None], act: Callable[[], object]) -> Event:
+    """The next event, which comes of what is done once somebody listens."""
+    waiting = asyncio.ensure_future(anext(events))
+    try:
+        async with asyncio.timeout(10):
+            await rig.listened_to()
+            act()
+            return await waiting
+    finally:
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def test_what_is_paid_is_heard_at_once_and_what_was_paid_before_the_first_start_is_not(
+    rig: Rig, wallet: Wallet
+) -> None:
     for number in range(3):
-        rig.node.receive(await new_ref(wallet, number))
-    rig.node.receivables[next(iter(rig.node.receivables))].paid_at -= 3_600
-    for each in rig.node.receivables.values():
-        each.paid_at -= 86_400
+        rig.node.receive(await new_ref(wallet, number)).paid_at -= 86_400
     ref = await new_ref(wallet, 9)
-    async with asyncio.timeout(10), aclosing(wallet.settlements(None)) as events:
-        start = await anext(events)
-        assert start.change is None, "the first event says where we begin"
-        waiting = asyncio.ensure_future(anext(events))
-        await rig.listened_to()
-        rig.node.receive(ref)
-        assert (await waiting).change == Settled(ref, AMOUNT)
-    await wallet.stop()
+    async with aclosing(wallet.settlements(None)) as events:
+        assert (await anext(events)).change is None, "the first event says where we begin"
+        event = await hear(rig, events, lambda: rig.node.receive(ref))
+        assert event.change == Settled(ref, AMOUNT)
 
 
-async def test_what_is_paid_while_nobody_listens_is_heard_later_in_its_order(rig: Rig, wallet: Wallet) -> None:
-    (start,) = await first(wallet, None, 1)
-    assert start.cursor is not None
-    refs = [await new_ref(wallet, number) for number in range(4)]
-    for ref in reversed(refs[1:]):
-        rig.node.receive(ref)
-    missed = await first(wallet, start.cursor, 3)
-    assert [each.change for each in missed] == [Settled(ref, AMOUNT) for ref in reversed(refs[1:])]
-    assert missed[0].cursor is not None
-    later = await first(wallet, missed[0].cursor, 2)
-    assert {Settled(refs[2], AMOUNT), Settled(refs[1], AMOUNT)} & {each.change for each in later}
-    rig.node.receive(refs[0])
-    refs_heard = {each.change for each in await first(wallet, missed[2].cursor, 1 if rig.server.url else 0)}
-    assert refs_heard <= {Settled(ref, AMOUNT) for ref in refs}
-
-
-async def test_a_cursor_of_another_wallet_begins_anew(rig: Rig, wallet: Wallet) -> None:
+@pytest.mark.parametrize("cursor", ["another:999999", None])
+async def test_the_first_payment_of_a_wallet_is_heard(rig: Rig, wallet: Wallet, cursor: str | None) -> None:
     ref = await new_ref(wallet)
-    async with asyncio.timeout(10), aclosing(wallet.settlements("another:999999")) as events:
+    async with aclosing(wallet.settlements(cursor)) as events:
         assert (await anext(events)).change is None
-        waiting = asyncio.ensure_future(anext(events))
-        await rig.listened_to()
+        event = await hear(rig, events, lambda: rig.node.receive(ref))
+        assert event.change == Settled(ref, AMOUNT)
+
+
+@pytest.mark.parametrize("before", [0, 2])
+async def test_what_is_paid_while_nobody_listens_is_heard_later_in_its_order(
+    rig: Rig, wallet: Wallet, before: int
+) -> None:
+    for number in range(before):
+        rig.node.receive(await new_ref(wallet, number)).paid_at -= 86_400
+    (start,) = await first(wallet, None, 1)
+    refs = [await new_ref(wallet, 10 + number) for number in range(150)]
+    for ref in reversed(refs):
         rig.node.receive(ref)
-        assert (await waiting).change == Settled(ref, AMOUNT)
+    missed = await first(wallet, start.cursor, 150)
+    assert [each.change for each in missed] == [Settled(ref, AMOUNT) for ref in reversed(refs)]
 
 
-async def test_a_stream_that_breaks_off_is_an_error_and_goes_on_where_it_was(rig: Rig, wallet: Wallet) -> None:
-    rig.node.receive(await new_ref(wallet))
+async def test_whoever_begins_at_a_cursor_misses_nothing_that_came_after_it(rig: Rig, wallet: Wallet) -> None:
+    refs = [await new_ref(wallet, number) for number in range(5)]
+    (start,) = await first(wallet, None, 1)
+    for ref in refs[:3]:
+        rig.node.receive(ref)
+    heard = await first(wallet, start.cursor, 3)
+    rig.node.receive(refs[3])
+    seen: set[object] = set()
+    async with aclosing(wallet.settlements(heard[1].cursor)) as events, asyncio.timeout(10):
+        while not {Settled(ref, AMOUNT) for ref in refs[2:4]} <= seen:
+            seen.add((await anext(events)).change)
+        event = await hear(rig, events, lambda: rig.node.receive(refs[4]))
+        assert event.change == Settled(refs[4], AMOUNT)
+
+
+async def test_a_stream_that_breaks_off_ends_and_goes_on_where_it_was(rig: Rig, wallet: Wallet) -> None:
+    rig.node.receive(await new_ref(wallet)).paid_at -= 86_400
     (start,) = await first(wallet, None, 1)
     ref = await new_ref(wallet, 2)
-    async with asyncio.timeout(10), aclosing(wallet.settlements(start.cursor)) as events:
+    async with aclosing(wallet.settlements(start.cursor)) as events:
         waiting = asyncio.ensure_future(anext(events))
-        await rig.listened_to()
-        await rig.server.refuse()
-        with pytest.raises((ProviderUnavailable, StopAsyncIteration)):
-            # What was heard shortly before may be told again first.
-            while await waiting:
-                waiting = asyncio.ensure_future(anext(events))
+        async with asyncio.timeout(10):
+            await rig.listened_to()
+            await rig.server.refuse()
+            with pytest.raises((ProviderUnavailable, StopAsyncIteration)):
+                await waiting
     rig.node.receive(ref)
     await rig.server.listen()
-    async with asyncio.timeout(10), aclosing(wallet.settlements(start.cursor)) as events:
-        while (await anext(events)).change != Settled(ref, AMOUNT):
-            pass
+    (missed,) = await first(wallet, start.cursor, 1)
+    assert missed.change == Settled(ref, AMOUNT)
 
 
 async def test_a_payment_is_paid_and_costs_its_fee_to_the_msat(rig: Rig, wallet: Wallet) -> None:
@@ -218,7 +238,8 @@ async def test_a_refused_connection_is_not_sent_and_says_no_address(rig: Rig, wa
 async def test_a_wallet_that_goes_away_while_it_is_asked_was_asked(rig: Rig, wallet: Wallet) -> None:
     rig.node.holds = True
     asked = payment()
-    wallet.patience_s = 10  # type: ignore[attr-defined]
+    assert isinstance(wallet, Lnd | Cln | Phoenixd)
+    wallet.patience_s = 10
     paying = asyncio.ensure_future(wallet.pay(asked))
     async with asyncio.timeout(10):
         while asked.ref not in rig.node.sent:

@@ -21,7 +21,8 @@ _REFUSED = {
 
 
 class LndServer(LoopbackServer):
-    """`served`: what it was asked. `subscribed`: somebody reads the stream. `refuses_to_pay`: the word for what it
+    """`served`: what it was asked. `subscribed`: somebody reads the stream, or, as
+    long as nothing was paid, the list. `refuses_to_pay`: the word for what it
     answers instead of paying, "locked" or "expired"."""
 
     changing = frozenset({"/v1/invoices", "/v2/router/send"})
@@ -40,7 +41,8 @@ class LndServer(LoopbackServer):
             case ["POST", "v1", "invoices"]:
                 return self._add(request)
             case ["GET", "v1", "invoices", "subscribe"]:
-                return await self._subscribe(request, wire)
+                await self._subscribe(request, wire)
+                return None
             case ["GET", "v1", "invoices"]:
                 return self._list_invoices(request)
             case ["GET", "v1", "invoice", payment_hash]:
@@ -67,6 +69,8 @@ class LndServer(LoopbackServer):
     def _list_invoices(self, request: Request) -> Answer:
         assert set(request.query) <= {"reversed", "num_max_invoices", "index_offset"}
         assert request.query["reversed"] == "true", "the other way begins with the oldest"
+        if not self.node.paid_after(0):
+            self.subscribed.set()
         offset, most = int(request.query["index_offset"]), int(request.query["num_max_invoices"])
         before = [each for each in self.node.receivables.values() if not offset or each.index < offset]
         page = before[-most:]

@@ -56,7 +56,8 @@ class PhoenixdServer(LoopbackServer):
             case ["GET", "payments", "outgoing"]:
                 return self._list_outgoing(request)
             case ["GET", "websocket"]:
-                return await self._websocket(request, wire)
+                await self._websocket(request, wire)
+                return None
         return Answer("Unknown endpoint (check api doc)", 404)
 
     def webhook(self, payment_hash: str) -> tuple[Mapping[str, str], bytes]:
