@@ -49,7 +49,8 @@ class Answer:
 class Wire:
     """The connection that a request came on."""
 
-    def __init__(self, writer: asyncio.StreamWriter, *, lost: bool) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, lost: bool) -> None:
+        self._reader = reader
         self._writer = writer
         self._lost = lost
         self._begun = False
@@ -80,6 +81,14 @@ class Wire:
         protocol.send_response(protocol.accept(handshake))
         await self.flush(protocol)
         return protocol
+
+    async def drain(self, protocol: ServerProtocol) -> None:
+        """Read what the client sends on a WebSocket, and answer as the protocol asks, until it has gone."""
+        while data := await self._reader.read(65_536):
+            protocol.receive_data(data)
+            await self.flush(protocol)
+            if protocol.close_expected():
+                return
 
     async def flush(self, protocol: ServerProtocol) -> None:
         for data in protocol.data_to_send():
@@ -166,14 +175,16 @@ class LoopbackServer(ABC):
     async def _answer(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         lost = self.loses_reply and request.path in self.changing
         self.loses_reply = self.loses_reply and not lost
-        wire = Wire(writer, lost=lost)
+        wire = Wire(reader, writer, lost=lost)
         handling = asyncio.ensure_future(self.handle(request, wire))
+        if "upgrade" in request.headers:
+            await handling
+            return
         gone = asyncio.ensure_future(reader.read(1))
         try:
-            if "upgrade" not in request.headers:
-                await asyncio.wait([handling, gone], return_when=asyncio.FIRST_COMPLETED)
-                if not handling.done():
-                    return
+            await asyncio.wait([handling, gone], return_when=asyncio.FIRST_COMPLETED)
+            if not handling.done():
+                return
             answer = await handling
             if answer is not None:
                 await wire.answer(answer)

@@ -110,9 +110,17 @@ class PhoenixdServer(LoopbackServer):
         with self.node.listen() as news:
             protocol = await wire.websocket(request)
             self.subscribed.set()
-            while True:
-                protocol.send_text(json.dumps(self._event(await news.get())).encode())
-                await wire.flush(protocol)
+            draining = asyncio.ensure_future(wire.drain(protocol))
+            try:
+                while not draining.done():
+                    heard = asyncio.ensure_future(news.get())
+                    await asyncio.wait([heard, draining], return_when=asyncio.FIRST_COMPLETED)
+                    if heard.done():
+                        protocol.send_text(json.dumps(self._event(heard.result())).encode())
+                        await wire.flush(protocol)
+                    heard.cancel()
+            finally:
+                draining.cancel()
 
     def _list_incoming(self, request: Request) -> Answer:
         assert set(request.query) == {"from", "limit", "offset"}

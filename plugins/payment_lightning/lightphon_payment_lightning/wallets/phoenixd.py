@@ -122,7 +122,7 @@ class Phoenixd(Wallet):
             yield Event(None, f"{_CURSOR}{since}")
         headers = {"Authorization": self._authorization}
         try:
-            async with connect(self._socket_url, additional_headers=headers, proxy=None) as socket:
+            async with connect(self._socket_url, additional_headers=headers, proxy=None, close_timeout=1) as socket:
                 # First the socket, then what came before it: so nothing falls between the two.
                 for payment in await self._received_since(since - OVERLAP_MS):
                     since = max(since, number(payment, "completedAt"))
