@@ -199,7 +199,7 @@ class Phoenixd(Wallet):
 
     async def _received_since(self, since: int) -> Sequence[Mapping[str, Any]]:
         found = await self._listed("/payments/incoming", since, {})
-        return sorted(reversed(found), key=lambda payment: number(payment, "completedAt"))
+        return sorted(found[::-1], key=lambda payment: number(payment, "completedAt"))
 
     async def _listed(self, path: str, since: int, more: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
         """All that its list has from `since` on, in milliseconds."""
