@@ -1,12 +1,15 @@
-"""What every `PaymentProvider` must do, by itself; `deposits.py` beside this has what must come of it in the books."""
+"""What every `PaymentProvider` must do, by itself and in the core's books."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
-from lightphon_core.testing import payment_news, payment_states
+from lightphon_core.testing import deposits, payment_news, payment_states
+from lightphon_core.testing.deposits import InBooks
+from lightphon_core.testing.gateway import books_in
 from lightphon_core.testing.sides import Payer
 
 Check = Callable[[Payer], Awaitable[None]]
@@ -34,3 +37,8 @@ class PaymentProviderContract:
     async def test_contract(self, check: Check, payer: Payer) -> None:
         """One promise of the port."""
         await check(payer)
+
+    @pytest.mark.parametrize("check", deposits.CHECKS, ids=lambda check: check.__name__)
+    async def test_books(self, check: InBooks, payer: Payer, tmp_path: Path) -> None:
+        """One promise of what comes of it in the ledger."""
+        await check(payer, books_in(tmp_path))

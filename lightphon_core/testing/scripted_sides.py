@@ -18,12 +18,14 @@ class ScriptedPayer(Payer):
     def __init__(self, payments: ScriptedPayments) -> None:
         self._payments = payments
         self.secrets = [payments.secret.hex()]
+        self._paid: dict[str, Settled] = {}
 
     def provider(self) -> ScriptedPayments:
         return self._payments
 
     async def pay(self, opened: Opened, amount: int | None = None) -> int:
-        return self._payments.pay(opened.ref, amount).amount
+        self._paid[opened.ref] = self._payments.pay(opened.ref, amount)
+        return self._paid[opened.ref].amount
 
     async def cut(self) -> None:
         self._payments.line.up = False
@@ -39,17 +41,13 @@ class ScriptedPayer(Payer):
         self._payments.expire(opened.ref)
 
     async def repeat(self, opened: Opened) -> None:
-        self._payments.tell(next(each.change for each in self._payments.told if _about(each.change, opened)))
+        self._payments.tell(self._paid[opened.ref])
 
     async def pay_stranger(self) -> None:
         self._payments.tell(Settled("f" * 64, 1_000))
 
     def webhook(self, opened: Opened) -> tuple[Mapping[str, str], bytes]:
         return self._payments.called_back(opened.ref)
-
-
-def _about(change: Settled | None, opened: Opened) -> bool:
-    return change is not None and change.ref == opened.ref
 
 
 class ScriptedPayee(Payee):
