@@ -6,12 +6,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from lightphon_core.errors import InvalidRequest, NotFound, ProviderUnavailable
+from lightphon_core.errors import ProviderUnavailable
 from lightphon_core.payments.deposit import Status
 from lightphon_core.testing.gateway import Books, running
 from lightphon_core.testing.payment_news import GARBAGE
 from lightphon_core.testing.payment_steps import AMOUNT, EXPIRY_S
-from lightphon_core.testing.promises import answer
 from lightphon_core.testing.sides import Can, Payer
 from lightphon_core.types import Opened
 
@@ -26,7 +25,7 @@ async def books_once(payer: Payer, books: Books) -> None:
             await payer.repeat(opened)
         if Can.WEBHOOK in payer.can:
             for _ in range(2):
-                await gateway.deposits.webhook(gateway.provider.name, *payer.webhook(opened))
+                await gateway.called(*payer.webhook(opened))
         gateway.watch.look_soon(deposit)
         await gateway.watch.look()
         other, opened = await gateway.open(AMOUNT)
@@ -112,8 +111,8 @@ async def books_lost_reply(payer: Payer, books: Books) -> None:
         return
     async with running(books, payer) as gateway:
         await payer.lose_reply()
-        first = await answer(gateway.open(AMOUNT), "a deposit whose opening had no reply", ProviderUnavailable)
-        deposit, opened = await gateway.open(AMOUNT) if isinstance(first, Exception) else first
+        made = await gateway.try_to_open(AMOUNT)
+        deposit, opened = await gateway.open(AMOUNT) if isinstance(made, ProviderUnavailable) else made
         received = await payer.pay(opened)
         await gateway.is_settled(deposit, received)
     books.hold(received)
@@ -129,7 +128,7 @@ async def books_cut(payer: Payer, books: Books) -> None:
         received = await payer.pay(opened)
         await payer.cut()
         await gateway.is_left_alone(unpaid)
-        error = await answer(gateway.open(AMOUNT), "a wallet that cannot be reached", ProviderUnavailable)
+        error = await gateway.try_to_open(AMOUNT)
         assert isinstance(error, ProviderUnavailable), "a wallet that cannot be reached opens nothing"
         await payer.mend()
         await gateway.is_settled(deposit, received)
@@ -150,8 +149,7 @@ async def books_lies(payer: Payer, books: Books) -> None:
             foreign = Opened(f"{'0' * 8}{opened.ref[8:]}", opened.expires_at, opened.pay)
             calls += [({}, body), ({}, payer.webhook(foreign)[1]), ({}, body[:-1]), (dict(headers), body + b" ")]
         for call in calls:
-            work = gateway.deposits.webhook(gateway.provider.name, *call)
-            await answer(work, f"a webhook with {call[1][:20]!r}", NotFound, InvalidRequest)
+            await gateway.called(*call)
         if Can.STRANGER in payer.can:
             await payer.pay_stranger()
         await gateway.is_left_alone(deposit)

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import tempfile
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import structlog
 from attrs import frozen
 
 from lightphon_core.accounts.people import create_account
+from lightphon_core.errors import InvalidRequest, NotFound, ProviderUnavailable
 from lightphon_core.host import SystemClock
 from lightphon_core.ledger import audit, chart
 from lightphon_core.money import Amount
@@ -26,7 +27,7 @@ from lightphon_core.storage.engine import Database
 from lightphon_core.storage.migrate import migrate
 from lightphon_core.storage.schema import balances
 from lightphon_core.testing.payment_steps import EXPIRY_S
-from lightphon_core.testing.promises import until, within
+from lightphon_core.testing.promises import answer, until, within
 from lightphon_core.testing.sides import Payer
 from lightphon_core.types import Opened
 
@@ -96,9 +97,25 @@ class Gateway:
 
     async def open(self, amount: int) -> tuple[Deposit, Opened]:
         """A deposit as its payer gets it."""
-        deposit = await self.deposits.open(self.account, None, amount)
-        assert deposit.ref is not None, "a deposit that was opened has a ref"
-        return deposit, Opened(deposit.ref, deposit.expires_at / 1_000_000, deposit.pay)
+        made = await self.try_to_open(amount)
+        assert not isinstance(made, ProviderUnavailable), f"a wallet that is there opens deposits: {made!r}"
+        return made
+
+    async def try_to_open(self, amount: int) -> tuple[Deposit, Opened] | ProviderUnavailable:
+        """The same, from a wallet that need not be there."""
+        deposit = await answer(
+            self.deposits.open(self.account, None, amount), "a deposit is opened", ProviderUnavailable
+        )
+        if isinstance(deposit, Deposit):
+            assert deposit.ref is not None, "a deposit that was opened has a ref"
+            return deposit, Opened(deposit.ref, deposit.expires_at / 1_000_000, deposit.pay)
+        assert isinstance(deposit, ProviderUnavailable)
+        return deposit
+
+    async def called(self, headers: Mapping[str, str], body: bytes) -> None:
+        """Somebody calls the webhook."""
+        work = self.deposits.webhook(self.provider.name, headers, body)
+        await answer(work, f"a webhook with {body[:20]!r}", NotFound, InvalidRequest)
 
     async def status(self, deposit: Deposit) -> Deposit:
         """How it stands in the books."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from lightphon_core.errors import InvalidRequest, ProviderUnavailable
 from lightphon_core.money import MAX_MSAT
@@ -15,13 +15,18 @@ from lightphon_core.testing.sides import Can, Payer
 from lightphon_core.types import DepositState, Gone, Opened, Origin, Settled, Waiting
 
 
+def is_a_word(name: str, again: str) -> None:
+    """It is, and the same for each provider over the wallet."""
+    assert isinstance(name, str), "a provider's name is a string"
+    assert name.isascii(), f"a provider's name is one plain word, not {name!r}"
+    assert name.isidentifier(), f"a provider's name is one plain word, not {name!r}"
+    assert again == name, "a provider's name never changes"
+
+
 async def check_name(payer: Payer) -> None:
     """A name that can stand in a URL and in the ledger, the same for good; and what kind of money it is."""
     provider = payer.provider()
-    assert isinstance(provider.name, str), "a provider's name is a string"
-    assert provider.name.isascii(), f"a provider's name is one plain word, not {provider.name!r}"
-    assert provider.name.isidentifier(), f"a provider's name is one plain word, not {provider.name!r}"
-    assert payer.provider().name == provider.name, "a provider's name never changes"
+    is_a_word(provider.name, payer.provider().name)
     assert provider.origin in (Origin.CARD, Origin.LIGHTNING), "what is paid in comes by card or by Lightning"
     assert isinstance(provider.play_money, bool), "money is play money, or is not"
     assert isinstance(provider.pushes, bool), "a provider pushes, or does not"
@@ -112,9 +117,12 @@ async def check_cut(payer: Payer) -> None:
         received = await payer.pay(paid)
         await settled(provider, paid.ref, received)
         await payer.cut()
-        calls: list[Awaitable[object]] = [provider.open(new_deposit()), provider.lookup(opened.ref)]
+        calls: list[Callable[[], Awaitable[object]]] = [
+            lambda: provider.open(new_deposit()),
+            lambda: provider.lookup(opened.ref),
+        ]
         for call in calls:
-            error = await answer(call, "a wallet that cannot be reached is ProviderUnavailable", ProviderUnavailable)
+            error = await answer(call(), "a wallet that cannot be reached is ProviderUnavailable", ProviderUnavailable)
             assert isinstance(error, ProviderUnavailable), (
                 f"a wallet that cannot be reached is ProviderUnavailable, not {error!r}"
             )
@@ -143,4 +151,6 @@ async def check_lost_reply(payer: Payer) -> None:
         opened = await answer(provider.open(new_deposit()), "open() without a reply", ProviderUnavailable)
         if not isinstance(opened, Opened):
             opened = await provider.open(new_deposit())
-        await settled(provider, opened.ref, await payer.pay(opened))
+        received = await answer(payer.pay(opened), "what open() returned can be paid")
+        assert isinstance(received, int)
+        await settled(provider, opened.ref, received)

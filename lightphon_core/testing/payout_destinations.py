@@ -6,6 +6,7 @@ import time
 
 from lightphon_core.errors import InvalidRequest, ProviderUnavailable
 from lightphon_core.ports import PayoutProvider
+from lightphon_core.testing.payment_states import is_a_word
 from lightphon_core.testing.payout_steps import staged
 from lightphon_core.testing.promises import answer
 from lightphon_core.testing.sides import Can, Payee
@@ -36,10 +37,7 @@ GARBAGE = [
 async def check_name(payee: Payee) -> None:
     """A name, the same for good, and a least fee cap that makes sense."""
     provider = payee.provider()
-    assert isinstance(provider.name, str), "a provider's name is a string"
-    assert provider.name.isascii(), f"a provider's name is one plain word, not {provider.name!r}"
-    assert provider.name.isidentifier(), f"a provider's name is one plain word, not {provider.name!r}"
-    assert payee.provider().name == provider.name, "a provider's name never changes"
+    is_a_word(provider.name, payee.provider().name)
     least = provider.least_fee_cap(payee.amount)
     assert type(least) is int, f"a fee cap is a whole number of msat, not {least!r}"
     assert 0 <= least <= payee.amount, f"a fee cap is in msat, and {least} for {payee.amount} is more than the payment"
