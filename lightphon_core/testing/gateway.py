@@ -145,10 +145,16 @@ class Gateway:
 
         nudging = asyncio.create_task(nudge())
         try:
-            return await until(lambda: self.status(deposit), good, promise)
+            found = await until(lambda: self.status(deposit), lambda found: good(found) or _is_final(found), promise)
         finally:
             nudging.cancel()
             await asyncio.wait({nudging})
+        assert good(found), f"{promise}; it is {found.status}"
+        return found
+
+
+def _is_final(deposit: Deposit) -> bool:
+    return deposit.status in (Status.SETTLED, Status.FAILED)
 
 
 @asynccontextmanager
