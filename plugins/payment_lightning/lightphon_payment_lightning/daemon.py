@@ -92,7 +92,7 @@ class Daemon:
             raise Rejected(response.status_code, _json_or_text(body))
         try:
             return json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ProviderUnavailable("The Lightning wallet did not answer with JSON.") from error
 
     async def lines(
@@ -152,14 +152,14 @@ def _failure(error: Exception) -> ProviderUnavailable:
 def _parsed(line: str) -> Any:
     try:
         return json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProviderUnavailable("The Lightning wallet sent a line that is not JSON.") from error
 
 
 def _json_or_text(body: bytes) -> Any:
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return body.decode(errors="replace")
 
 

@@ -70,8 +70,7 @@ async def test_webhooks_are_asked_for_signed_and_believed_then() -> None:
         await wallet.invoice(NewDeposit("dep_1", AMOUNT, "m" * 200, 600))
         assert server.webhook_urls == ["https://lightphon.example/webhooks/lightning"]
         (ref,) = server.node.receivables
-        server.node.receive(ref)
-        headers, body = server.webhook(ref)
+        headers, body = server.webhook(server.node.receive(ref))
         assert await wallet.webhook(headers, body) == [Settled(ref, AMOUNT)]
         for wrong in ({}, {"x-phoenix-signature": "00"}, {"x-phoenix-signature": "\u00e9"}):
             with pytest.raises(InvalidRequest):

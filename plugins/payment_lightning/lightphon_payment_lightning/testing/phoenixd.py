@@ -60,9 +60,9 @@ class PhoenixdServer(LoopbackServer):
                 return None
         return Answer("Unknown endpoint (check api doc)", 404)
 
-    def webhook(self, payment_hash: str) -> tuple[Mapping[str, str], bytes]:
+    def webhook(self, paid: Receivable) -> tuple[Mapping[str, str], bytes]:
         """Headers and body of what it would send to a webhook."""
-        body = json.dumps(self._event(self.node.receivables[payment_hash])).encode()
+        body = json.dumps(self._event(paid)).encode()
         signature = hmac.new(WEBHOOK_SECRET.encode(), body, hashlib.sha256).hexdigest()
         return {"content-type": "application/json", "x-phoenix-signature": signature}, body
 

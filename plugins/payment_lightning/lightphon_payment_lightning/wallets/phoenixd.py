@@ -130,8 +130,10 @@ class Phoenixd(Wallet):
                     change = Settled(hexadecimal(payment, "paymentHash"), amount)
                     yield Event(change if amount else None, f"{_CURSOR}{since}")
                 async for message in socket:
-                    since = max(since, int(self._clock.now() * 1_000))
-                    yield Event(_received(_parsed(message)), f"{_CURSOR}{since}")
+                    said = _parsed(message)
+                    if "timestamp" in said:
+                        since = max(since, number(said, "timestamp"))
+                    yield Event(_received(said), f"{_CURSOR}{since}")
         except (OSError, TimeoutError, WebSocketException) as error:
             raise ProviderUnavailable("The Lightning wallet does not answer at the moment.") from error
 
@@ -238,7 +240,7 @@ def _sent(payment: Mapping[str, Any]) -> int:
     return (number(payment, "sent") - number(payment, "fees") // MSAT) * MSAT
 
 
-def _received(message: Any) -> Settled | None:
+def _received(message: Mapping[str, Any]) -> Settled | None:
     """What a message of phoenixd's says that has arrived, whatever it is about."""
     if text(message, "type") != "payment_received":
         return None
@@ -246,8 +248,9 @@ def _received(message: Any) -> Settled | None:
     return Settled(ref, amount) if amount else None
 
 
-def _parsed(message: str | bytes) -> Any:
+def _parsed(message: str | bytes) -> Mapping[str, Any]:
     try:
-        return json.loads(message)
-    except ValueError:
+        (said,) = objects([json.loads(message)])
+    except (ValueError, RecursionError):
         raise unexpected() from None
+    return said
