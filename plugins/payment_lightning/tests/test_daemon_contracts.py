@@ -23,7 +23,7 @@ from lightphon_core.testing.sides import Can, Payee, Payer
 
 
 class HourAhead(SystemClock):
-    """To Core Lightning's wallet what failed is final only once xpay's time is over; the suites do not wait for that."""
+    """To Core Lightning's wallet what failed is final once xpay's time is over: the suites do not wait for that."""
 
     def now(self) -> float:
         return super().now() + 3_600

@@ -200,8 +200,8 @@ class Phoenixd(Wallet):
         return state if isinstance(state, Paid) else Paid(fee)
 
     async def _received_since(self, since: int) -> Sequence[Mapping[str, Any]]:
-        found = await self._listed("/payments/incoming", since, {})
-        return sorted(found[::-1], key=lambda payment: number(payment, "completedAt"))
+        # The latest comes first; a page that is asked for while another payment comes in may repeat some.
+        return list(reversed(await self._listed("/payments/incoming", since, {})))
 
     async def _listed(self, path: str, since: int, more: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:
         """All that its list has from `since` on, in milliseconds."""
