@@ -43,7 +43,8 @@ class Rejected(LightPhonError):
 
 class Daemon:
     """One daemon at `base_url`, asked with these headers. `ca` is a file with the certificate that it shows, where no
-    public authority has signed it. Proxies of the environment are not used, redirects not followed, cookies not kept.
+    public authority has signed it. An answer of more bytes than `longest_answer` is refused. Proxies of the environment
+    are not used, redirects not followed, cookies not kept.
     """
 
     def __init__(
@@ -54,9 +55,11 @@ class Daemon:
         auth: tuple[str, str] | None = None,
         ca: Path | None = None,
         timeout_s: float = TIMEOUT_S,
+        longest_answer: int = MAX_ANSWER_BYTES,
     ) -> None:
+        self._longest_answer = longest_answer
         # To read all authorities takes 30 ms, which is wasted where nobody shows a certificate.
-        has_tls = base_url.startswith("https:")
+        has_tls = base_url.lower().startswith("https:")
         context = ssl.create_default_context(cafile=None if ca is None else str(ca)) if has_tls else _no_tls()
         self._client = httpx.AsyncClient(
             base_url=base_url,
@@ -87,7 +90,7 @@ class Daemon:
         """
         try:
             async with self._request(method, path, params, content, form, timeout_s) as response:
-                body = await _body(response)
+                body = await self._body(response)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _failure(error) from error
         if response.is_error:
@@ -109,7 +112,7 @@ class Daemon:
         try:
             async with self._request(method, path, params, content, None, None, endless=True) as response:
                 if response.is_error:
-                    raise Rejected(response.status_code, _json_or_text(await _body(response)))
+                    raise Rejected(response.status_code, _json_or_text(await self._body(response)))
                 async for line in response.aiter_lines():
                     if line.strip():
                         yield _parsed(line)
@@ -119,6 +122,14 @@ class Daemon:
     async def close(self) -> None:
         """Let go of its connections."""
         await self._client.aclose()
+
+    async def _body(self, response: httpx.Response) -> bytes:
+        body = bytearray()
+        async for part in response.aiter_bytes():
+            body += part
+            if len(body) > self._longest_answer:
+                raise ProviderUnavailable("The Lightning wallet sent an answer that is too long.")
+        return bytes(body)
 
     @asynccontextmanager
     async def _request(
@@ -168,12 +179,3 @@ def _json_or_text(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         return body.decode(errors="replace")
-
-
-async def _body(response: httpx.Response) -> bytes:
-    body = b""
-    async for part in response.aiter_bytes():
-        body += part
-        if len(body) > MAX_ANSWER_BYTES:
-            raise ProviderUnavailable("The Lightning wallet sent an answer that is too long.")
-    return body

@@ -134,12 +134,13 @@ class Cln(Wallet):
         # xpay itself refuses what was paid before, and not what is under way.
         entries = await self._pays(payment.ref)
         state = self._state(entries)
-        begun = self._asked.get(payment.ref)
-        if begun is not None and not entries and self._clock.now() < begun + SEARCH_S + SLACK_S:
+        now = self._clock.now()
+        self._asked = {ref: at for ref, at in self._asked.items() if now < at + SEARCH_S + SLACK_S}
+        if payment.ref in self._asked and not entries:
             return InFlight()
         if isinstance(state, Paid | InFlight):
             return state
-        self._asked[payment.ref] = self._clock.now()
+        self._asked[payment.ref] = now
         try:
             return await patiently(self, payment.ref, self._send(payment), self.patience_s)
         except NotSent:

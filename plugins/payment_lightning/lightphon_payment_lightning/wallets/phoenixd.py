@@ -80,7 +80,7 @@ class Phoenixd(Wallet):
         self._clock = host.clock
         self._webhook_url = None if host.public_url is None else f"{host.public_url}/webhooks/lightning"
         self._webhook_secret = settings.webhook_secret
-        self._socket_url = f"ws{settings.url.removeprefix('http').rstrip('/')}/websocket"
+        self._socket_url = f"ws{settings.url[len('http') :].rstrip('/')}/websocket"
         user = f":{settings.password.reveal()}"
         self._authorization = f"Basic {b64encode(user.encode()).decode()}"
         self._daemon = Daemon(settings.url, auth=("", settings.password.reveal()))
