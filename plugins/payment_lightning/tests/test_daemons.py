@@ -10,6 +10,7 @@ from lightphon_payment_lightning.invoices import decode
 from lightphon_payment_lightning.testing.cln import ClnServer
 from lightphon_payment_lightning.testing.node import invoice_over
 from lightphon_payment_lightning.testing.rigs import KINDS, Rig, rig_of
+from lightphon_payment_lightning.wallets.asking import afterwards
 from lightphon_payment_lightning.wallets.cln import Cln
 from lightphon_payment_lightning.wallets.lnd import Lnd
 from lightphon_payment_lightning.wallets.phoenixd import Phoenixd
@@ -248,6 +249,15 @@ async def test_a_wallet_that_goes_away_while_it_is_asked_was_asked(rig: Rig, wal
     with pytest.raises(ProviderUnavailable) as gone:
         await paying
     assert not isinstance(gone.value, NotSent), "it may be on its way"
+
+
+async def test_a_refused_connection_after_the_wallet_was_asked_is_not_not_sent(rig: Rig, wallet: Wallet) -> None:
+    await rig.server.refuse()
+    with pytest.raises(NotSent):
+        await wallet.payment(UNKNOWN)
+    with pytest.raises(ProviderUnavailable) as raised:
+        await afterwards(wallet.payment(UNKNOWN))
+    assert not isinstance(raised.value, NotSent)
 
 
 async def test_all_that_was_sent_since_is_listed_whoever_asked_for_it(rig: Rig, wallet: Wallet) -> None:

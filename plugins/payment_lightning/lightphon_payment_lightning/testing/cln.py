@@ -29,6 +29,8 @@ class ClnServer(LoopbackServer):
         self.served: list[str] = []
         self.waiting = asyncio.Event()
         self.fails_with: tuple[int, int] | None = None
+        self.leaves_parts = False
+        """Whether xpay begins before it fails with `fails_with`."""
         self.suffix = ""
 
     async def handle(self, request: Request, wire: Wire) -> Answer | None:
@@ -86,6 +88,8 @@ class ClnServer(LoopbackServer):
         assert retry_for > 0
         if self.fails_with is not None:
             code, status = self.fails_with
+            if self.leaves_parts:
+                self.node.begin(invstring)
             return _error(code, "xpay says no", status)
         known = next((each for each in self.node.sent.values() if each.text == invstring), None)
         if known is not None and known.state == "paid":
