@@ -454,7 +454,7 @@ BROKEN = [
     ("books_lost_reply", of(ReusesAfterLoss), "opens deposits"),
     ("books_cut", of(lambda: SaysInCut(Gone())), "takes no deposit back|is credited"),
     ("books_lies", of(BelievesAnybody), "not paid is not credited"),
-    ("books_lies", of(TrustsTheShape), "not JSONDecodeError"),
+    ("books_lies", of(TrustsTheShape), "not ProviderUnavailable"),
 ]
 CHECKS = {check.__name__: check for check in [*payments.CHECKS, *deposits.CHECKS]}
 
