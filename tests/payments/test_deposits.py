@@ -235,7 +235,7 @@ class TestSettling:
         desk.provider.pay(deposit.ref)
         async with listening(desk):
             while not desk.wallet():
-                await asyncio.sleep(0)
+                await asyncio.sleep(0)  # nobody is told of a deposit that is over; the books are
         assert desk.provider.line.calls.count("lookup") == asked
 
     async def test_two_servers_credit_once(self, make_desk):
