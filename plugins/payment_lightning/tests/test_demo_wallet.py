@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import httpx
 import pytest
@@ -12,7 +13,9 @@ from lightphon_payment_lightning.plugin import Lightning
 from lightphon_payment_lightning.wallets.demo import Demo, DemoSettings
 
 from lightphon_core import Event, Failed, Gone, InvalidRequest, NewDeposit, Paid, Payment, Settled, Waiting
-from lightphon_core.cli import main
+from lightphon_core.accounts.people import create_account
+from lightphon_core.accounts.sessions import COOKIE, open_session
+from lightphon_core.cli.group import ErrorsAsOneLine
 from lightphon_core.plugins import Source
 from lightphon_core.settings import PluginsSettings
 from lightphon_core.testing import host_for
@@ -21,9 +24,9 @@ SOURCE = Source("lightning", "lightphon-payment-lightning", "0", lambda: Lightni
 DEMO = PluginsSettings(tables={"lightning": {"wallet": "demo"}})
 
 
-@pytest.fixture
-def running(run_server, tmp_path):
-    with run_server(tmp_path, SOURCE, plugins=DEMO) as running:
+@pytest.fixture(scope="module")
+def running(run_server, tmp_path_factory):
+    with run_server(tmp_path_factory.mktemp("demo"), SOURCE, plugins=DEMO) as running:
         yield running
 
 
@@ -46,36 +49,40 @@ def until_settled(client, deposit):
     return json.loads(last.removeprefix("data:"))
 
 
-def test_a_deposit_of_play_money(client, running):
+def test_a_deposit_of_play_money(client):
+    before = client.get("/api/wallet").json()["available_msat"]
     deposit = deposited(client)
     assert deposit["invoice"].startswith("lnbcrt10u1")
     assert deposit["play_money"] is True
     paid = client.post("/api/demo-wallet/pay", json={"invoice": deposit["invoice"].upper()})
     assert paid.json() == {"status": "paid", "amount_msat": 1_000_000, "play_money": True}
     assert until_settled(client, deposit)["status"] == "settled"
-    assert client.get("/api/wallet").json()["by_origin_msat"] == {"lightning": 1_000_000}
+    assert client.get("/api/wallet").json()["by_origin_msat"] == {"lightning": before + 1_000_000}
 
     again = client.post("/api/demo-wallet/pay", json={"invoice": deposit["invoice"]})
     assert (again.status_code, again.json()["error"]["param"]) == (400, "invoice")
     assert "already" in again.json()["error"]["message"]
-    assert client.get("/api/wallet").json()["available_msat"] == 1_000_000
+    assert client.get("/api/wallet").json()["available_msat"] == before + 1_000_000
 
 
 def test_the_command_pays(client, running):
     environ = {"LIGHTPHON_URL": running.url, "LIGHTPHON_API_KEY": running.api_key}
 
+    cli = ErrorsAsOneLine("lightphon")
+    Lightning.register_commands(cli)
+
     def run(*arguments):
-        return CliRunner().invoke(main, ["demo-wallet", *arguments], env=environ)
+        return CliRunner().invoke(cli, ["demo-wallet", *arguments], env=environ)
 
     deposit = deposited(client, 7)
     done = run("pay", deposit["invoice"])
-    assert (done.exit_code, done.output) == (0, "Paid 7 sats of play money.\n"), done.output
+    assert (done.exit_code, done.stdout) == (0, "Paid 7 sats of play money.\n"), done.output
     assert until_settled(client, deposit)["received_msat"] == 7_000
     again = run("pay", deposit["invoice"])
     assert again.exit_code != 0
     assert "already" in again.output
     drawn = run("invoice", "21")
-    found = invoices.decode(drawn.output.strip())
+    found = invoices.decode(drawn.stdout.strip())
     assert (found.network, found.invoice.amount) == (Network.REGTEST, 21_000)
 
 
@@ -95,7 +102,7 @@ def test_the_command_pays(client, running):
         ("invoice", b'{"amount_sats": 100000001}'),
     ],
 )
-def test_what_the_demo_wallet_refuses(running, client, path, body):
+def test_what_the_demo_wallet_refuses(client, path, body):
     answer = client.post(f"/api/demo-wallet/{path}", content=body)
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["type"] == "invalid_request_error"
@@ -108,6 +115,23 @@ def test_strangers_do_not_pay(running, client):
     assert client.get(f"/api/deposits/{deposit['id']}").json()["status"] == "open"
     long = client.post("/api/demo-wallet/pay", content=b'{"invoice": "' + b"x" * 20_000 + b'"}')
     assert long.status_code == 413
+
+
+def test_a_page_of_ours_pays_with_its_session(client, running):
+    """A button needs no key. Another site's page has none of it."""
+    with running.server.database.transaction() as connection:
+        account = create_account(connection, "somebody", now=time.time())
+        token = open_session(connection, account.id, now=time.time(), lifetime_s=60, recent_s=60)
+    deposit = deposited(client)
+    statuses = [
+        httpx.post(
+            f"{running.url}/api/demo-wallet/pay",
+            json={"invoice": deposit["invoice"]},
+            headers={"cookie": f"{COOKIE}={token}", **({"origin": origin} if origin else {})},
+        ).status_code
+        for origin in ("https://evil.example", None, running.url)
+    ]
+    assert statuses == [403, 403, 200]
 
 
 class Clock:
