@@ -32,7 +32,7 @@ class Rejected(LightPhonError):
 
 class Daemon:
     """One daemon at `base_url`, asked with these headers. `ca` is a file with the certificate that it shows, where no
-    public authority has signed it. Proxies of the environment are not used, redirects not followed, cookies not kept.
+    public authority has signed it. An answer of more bytes than `longest_answer` is refused. Proxies of the environment are not used, redirects not followed, cookies not kept.
     """
 
     def __init__(
@@ -43,7 +43,9 @@ class Daemon:
         auth: tuple[str, str] | None = None,
         ca: Path | None = None,
         timeout_s: float = TIMEOUT_S,
+        longest_answer: int = MAX_ANSWER_BYTES,
     ) -> None:
+        self._longest_answer = longest_answer
         context = ssl.create_default_context(cafile=None if ca is None else str(ca))
         self._client = httpx.AsyncClient(
             base_url=base_url,
@@ -74,10 +76,10 @@ class Daemon:
         """
         try:
             async with self._request(method, path, params, content, form, timeout_s) as response:
-                body = b""
+                body = bytearray()
                 async for part in response.aiter_bytes():
                     body += part
-                    if len(body) > MAX_ANSWER_BYTES:
+                    if len(body) > self._longest_answer:
                         raise ProviderUnavailable("The Lightning wallet sent an answer that is too long.")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _failure(error) from error
@@ -142,7 +144,7 @@ def _parsed(line: str) -> Any:
         raise ProviderUnavailable("The Lightning wallet sent a line that is not JSON.") from error
 
 
-def _json_or_none(body: bytes) -> Any:
+def _json_or_none(body: bytes | bytearray) -> Any:
     try:
         return json.loads(body)
     except ValueError:
