@@ -32,7 +32,8 @@ class Rejected(LightPhonError):
 
 class Daemon:
     """One daemon at `base_url`, asked with these headers. `ca` is a file with the certificate that it shows, where no
-    public authority has signed it. An answer of more bytes than `longest_answer` is refused. Proxies of the environment are not used, redirects not followed, cookies not kept.
+    public authority has signed it. An answer of more bytes than `longest_answer` is refused. Proxies of the environment
+    are not used, redirects not followed, cookies not kept.
     """
 
     def __init__(

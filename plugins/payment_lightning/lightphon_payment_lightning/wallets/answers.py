@@ -1,4 +1,4 @@
-"""What a daemon's JSON must look like to be believed. What does not is `ProviderUnavailable`, and nothing is guessed."""
+"""What a daemon's JSON must look like to be believed. All else is `ProviderUnavailable`; nothing is guessed."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 All of this was measured with 1.6.2:
 
-- Amounts are asked for in sats and told in millisatoshi; what leaves is negative, and so may a fee be. What LNbits keeps
-  of a payment is a fee too, also of one that arrives.
+- Amounts are asked for in sats and told in millisatoshi. What leaves is negative, and so may a fee be. What LNbits
+  keeps of a payment is a fee too, also of one that arrives.
 - The websocket's address has the invoice key in it. Whoever knows that key may also send to it, so what it says is
   looked up. The webhook is JSON in JSON and not signed.
 - `/payments/{hash}` asks the node behind LNbits. It marks an invoice that has expired as failed, and nobody in the same
@@ -16,7 +16,6 @@ All of this was measured with 1.6.2:
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -33,13 +32,11 @@ from lightphon_core import (
     Gone,
     Hint,
     Host,
-    InFlight,
     InvalidRequest,
     NewDeposit,
     NotKnown,
     NotSent,
     Outgoing,
-    Paid,
     Payment,
     PaymentState,
     ProviderUnavailable,
@@ -50,6 +47,7 @@ from lightphon_core import (
 from lightphon_payment_lightning.daemon import Daemon, Rejected
 from lightphon_payment_lightning.wallets.access import is_one_word, is_url
 from lightphon_payment_lightning.wallets.answers import Row, integer, row, rows, text
+from lightphon_payment_lightning.wallets.lnbits_answers import arrived, named, state_of, when
 from lightphon_payment_lightning.wallets.wallet import Wallet
 
 PAGE = 500
@@ -59,7 +57,6 @@ REREAD_AFTER_S = (0.0, 0.1, 0.3, 1.0)
 _PAYMENTS = "/api/v1/payments"
 _MSAT_PER_SAT = 1_000
 _LONGEST_MESSAGE = 1_000_000
-_HEX = frozenset("0123456789abcdef")
 
 
 @frozen
@@ -123,7 +120,7 @@ class Lnbits(Wallet):
         try:
             async with connect(url, proxy=None, max_size=_LONGEST_MESSAGE, user_agent_header=None) as socket:
                 async for message in socket:
-                    if (payment_hash := _arrived(message)) and (settled := await self._settled(payment_hash)):
+                    if (payment_hash := arrived(message)) and (settled := await self._settled(payment_hash)):
                         yield Event(settled, None)
         except (OSError, TimeoutError, WebSocketException):
             # Neither the error nor where it comes from is kept: both may show the key.
@@ -131,13 +128,7 @@ class Lnbits(Wallet):
 
     async def webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Settled | Hint]:
         del headers
-        try:
-            said = json.loads(body)
-            said = json.loads(said) if isinstance(said, str) else said
-        except (ValueError, RecursionError):
-            said = None
-        payment_hash = said.get("payment_hash") if isinstance(said, dict) else None
-        if not _is_hash(payment_hash):
+        if (payment_hash := named(body)) is None:
             raise InvalidRequest("This is no webhook of LNbits.")
         return [Hint(payment_hash)]
 
@@ -149,8 +140,8 @@ class Lnbits(Wallet):
         reserve = await self._reserve(payment.invoice)
         if reserve > payment.fee_cap:
             return Failed(
-                f"LNbits may spend {reserve} msat on fees, and no more than {payment.fee_cap} are set aside: its operator "
-                "has to tell 'fee_reserve_sats' and 'fee_reserve_bps'."
+                f"LNbits may spend {reserve} msat on fees, and {payment.fee_cap} are set aside: this server's operator "
+                "has to set 'fee_reserve_sats' and 'fee_reserve_bps' as LNbits has them."
             )
         asked = {"out": True, "bolt11": payment.invoice, "external_id": payment.payout}
         try:
@@ -160,7 +151,7 @@ class Lnbits(Wallet):
         if text(answer, "payment_hash") != payment.ref or integer(answer, "amount") >= 0:
             # Somebody else's invoice in the same LNbits, which has expired: it is shown instead of being paid.
             return Failed("The invoice can no longer be paid.")
-        return _state(answer)
+        return state_of(answer)
 
     async def payment(self, payment_hash: str) -> PaymentState:
         outgoing = await self._record(payment_hash, outgoing=True)
@@ -168,19 +159,25 @@ class Lnbits(Wallet):
             return NotKnown()
         if outgoing["status"] == "pending":
             outgoing = await self._asked_anew(payment_hash, outgoing=True) or outgoing
-        return _state(outgoing)
+        return state_of(outgoing)
 
     async def payments(self, since: float) -> Sequence[Outgoing]:
         after = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%dT%H:%M:%S")
         sent: dict[str, Outgoing] = {}
         offset = 0
         while True:
-            asked = {"time[ge]": after, "sortby": "time", "direction": "asc", "limit": PAGE, "offset": offset}
+            asked: dict[str, str | int] = {
+                "time[ge]": after,
+                "sortby": "time",
+                "direction": "asc",
+                "limit": PAGE,
+                "offset": offset,
+            }
             page = await self._page(asked)
             for each in page:
                 if integer(each, "amount") < 0:
                     paid = Outgoing(
-                        text(each, "payment_hash"), -integer(each, "amount"), _when(each, "time"), _state(each)
+                        text(each, "payment_hash"), -integer(each, "amount"), when(each, "time"), state_of(each)
                     )
                     sent[text(each, "checking_id")] = paid
             if len(page) < PAGE:
@@ -239,7 +236,7 @@ class Lnbits(Wallet):
         text(details, "status")
         return details
 
-    async def _page(self, asked: Mapping[str, str | int]) -> list[Row]:
+    async def _page(self, asked: Mapping[str, Any]) -> list[Row]:
         return rows(row(await self._ask(self._reading, "GET", f"{_PAYMENTS}/paginated", params=asked)).get("data"))
 
     async def _ask(self, daemon: Daemon, method: str, path: str, **asked: Any) -> Any:
@@ -251,40 +248,4 @@ class Lnbits(Wallet):
             raise ProviderUnavailable(message) from None
 
     def _has_expired(self, incoming: Row) -> bool:
-        return incoming.get("expiry") is not None and _when(incoming, "expiry") <= self._clock.now()
-
-
-def _state(outgoing: Row) -> PaymentState:
-    match text(outgoing, "status"):
-        case "success":
-            return Paid(abs(integer(outgoing, "fee")))
-        case "failed":
-            return Failed("The Lightning wallet could not pay: there was no way to the payee, or not enough money.")
-        case _:
-            return InFlight()
-
-
-def _arrived(message: str | bytes) -> str | None:
-    """The payment hash of what a message says has come in."""
-    try:
-        said = json.loads(message)
-    except (ValueError, RecursionError):
-        return None
-    payment = said.get("payment") if isinstance(said, dict) else None
-    if not isinstance(payment, dict) or payment.get("status") != "success" or type(payment.get("amount")) is not int:
-        return None
-    payment_hash = payment.get("payment_hash")
-    return payment_hash if payment["amount"] > 0 and _is_hash(payment_hash) else None
-
-
-def _is_hash(value: object) -> bool:
-    return isinstance(value, str) and len(value) == 64 and _HEX.issuperset(value)
-
-
-def _when(of: Row, name: str) -> float:
-    """Seconds since 1970. LNbits means UTC where it names no zone."""
-    try:
-        at = datetime.fromisoformat(text(of, name))
-    except ValueError:
-        raise ProviderUnavailable("LNbits did not answer as its API says.") from None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+        return incoming.get("expiry") is not None and when(incoming, "expiry") <= self._clock.now()
