@@ -8,6 +8,7 @@ from lightphon_core import log
 from lightphon_core.cli.account import account
 from lightphon_core.cli.backup import backup, restore
 from lightphon_core.cli.credentials import agent_token, key, node_token
+from lightphon_core.cli.deposit import deposit
 from lightphon_core.cli.doctor import doctor
 from lightphon_core.cli.group import ErrorsAsOneLine
 from lightphon_core.cli.init import init
@@ -31,6 +32,7 @@ COMMANDS = (
     agent_token,
     node_token,
     ledger,
+    deposit,
 )
 
 

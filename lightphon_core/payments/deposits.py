@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from attrs import define, field
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from lightphon_core.errors import InvalidRequest, NotFound, ProviderUnavailable, RateLimited
+from lightphon_core.errors import InvalidRequest, NotFound, ProviderUnavailable, RateLimited, StorageUnavailable
 from lightphon_core.host import Clock
 from lightphon_core.money import sats
 from lightphon_core.payments import deposit_store as store
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
 
 OPENING_TIMEOUT_S = 30.0
+FOLLOWED_AT_ONCE = 20
+"""By one account."""
 NEWS_FROM_ELSEWHERE_S = 2.0
 """How often a follower looks into the database for what another server has recorded."""
 
@@ -61,6 +64,7 @@ class Deposits:
         self.opened: Callable[[Deposit], object] = lambda _: None
         self.hinted: Callable[[Deposit], object] = lambda _: None
         self._followers: dict[str, _Followers] = {}
+        self._following: Counter[str] = Counter()
 
     def provider(self, name: str | None) -> PaymentProvider:
         """The provider of this name; the only one, where no name is given.
@@ -110,9 +114,9 @@ class Deposits:
             opened = await self._ask(provider, NewDeposit(deposit.id, amount, f"Deposit {deposit.id}", expiry_s))
             deposit = await self._mark_open(provider, deposit, opened)
         except BaseException:
-            # Whatever the provider has of it, nobody was shown it. Done even for a client that has gone meanwhile.
-            failing = asyncio.ensure_future(self.database.write(partial(store.mark_failed, deposit_id=deposit.id)))
-            failing.add_done_callback(lambda done: done.cancelled() or done.exception())
+            # Whatever the provider has of it, nobody was shown it.
+            with contextlib.suppress(StorageUnavailable):
+                await asyncio.shield(self.database.write(partial(store.mark_failed, deposit_id=deposit.id)))
             raise
         self.opened(deposit)
         return deposit
@@ -159,7 +163,18 @@ class Deposits:
 
     async def follow(self, account: str, deposit_id: str) -> AsyncGenerator[Deposit, None]:
         """A deposit as it is now, and again whenever it changes, until nothing more is to be expected soon: it is
-        settled, or has failed. Raises as `get`."""
+        settled, has failed or is over.
+
+        Raises:
+            NotFound: the account has no such deposit.
+            RateLimited: the account follows too many at once.
+            StorageUnavailable: the database does not answer.
+        """
+        if self._following[account] >= FOLLOWED_AT_ONCE:
+            raise RateLimited(
+                f"This account follows {FOLLOWED_AT_ONCE} deposits already. Close one of those streams.", retry_after=1
+            )
+        self._following[account] += 1
         followers = self._followers.setdefault(deposit_id, _Followers())
         followers.count += 1
         try:
@@ -172,12 +187,13 @@ class Deposits:
                 if deposit != shown:
                     yield deposit
                     shown = deposit
-                if deposit.status in (Status.SETTLED, Status.FAILED):
+                if deposit.status not in (Status.CREATING, Status.OPEN):
                     return
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(NEWS_FROM_ELSEWHERE_S):
                         await followers.news.wait()
         finally:
+            self._following -= Counter([account])
             followers.count -= 1
             if not followers.count:
                 self._followers.pop(deposit_id, None)

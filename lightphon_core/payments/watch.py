@@ -19,6 +19,8 @@ from lightphon_core.types import Event, Gone, Settled
 
 ASKED_AT_ONCE = 8
 LOOKUP_TIMEOUT_S = 30.0
+SHORTEST_S = 0.5
+"""Between two questions about one deposit, whoever wants it looked at."""
 WATCHED_AT_MOST = 10_000
 REREAD_S = 60.0
 """How often the database is read for deposits of servers that have died."""
@@ -35,6 +37,7 @@ class Watch:
         self._log = deposits.log.bind(provider=provider.name)
         self._due: dict[str, float] = {}
         self._known: dict[str, Deposit] = {}
+        self._asked_at: dict[str, float] = {}
         self._reread_at = 0.0
         self._wake = asyncio.Event()
         self._silent = False
@@ -48,7 +51,8 @@ class Watch:
         """Ask about this one next."""
         if deposit.ref is not None and len(self._known) < WATCHED_AT_MOST:
             self._known[deposit.id] = deposit
-            self._due[deposit.id] = self._deposits.clock.now()
+            asked_at = self._asked_at.get(deposit.id, 0.0)
+            self._due[deposit.id] = max(self._deposits.clock.now(), asked_at + SHORTEST_S)  # anybody may hint
             self._wake.set()
 
     async def listen(self) -> None:
@@ -107,9 +111,10 @@ class Watch:
             return
         self._known = {deposit.id: deposit for deposit in found}
         self._due = {name: self._due.get(name, now) for name in self._known}
+        self._asked_at = {name: at for name, at in self._asked_at.items() if name in self._known}
 
     async def _look_at(self, deposit: Deposit) -> None:
-        asked_at = self._deposits.clock.now()
+        asked_at = self._asked_at[deposit.id] = self._deposits.clock.now()
         assert deposit.ref is not None, "only those that were opened are watched"
         try:
             async with asyncio.timeout(LOOKUP_TIMEOUT_S):
@@ -147,6 +152,7 @@ class Watch:
     def _forget(self, deposit: Deposit) -> None:
         self._known.pop(deposit.id, None)
         self._due.pop(deposit.id, None)
+        self._asked_at.pop(deposit.id, None)
 
     def _heard(self, *, by_lookup: bool = False) -> None:
         if self._silent and by_lookup is not self._provider.pushes:

@@ -46,6 +46,7 @@ from lightphon_core.web.monitoring import health, metrics
 from lightphon_core.web.monitoring.recent import Recent
 from lightphon_core.web.openapi import openapi_config
 from lightphon_core.web.payments import assemble_payments
+from lightphon_core.web.webhooks import webhook
 
 log = structlog.stdlib.get_logger("lightphon")
 
@@ -153,6 +154,7 @@ def create_app(
             models.get_model,
             *inference.ROUTES,
             api(),
+            webhook,
             *routes,
         ],
         lifespan=[running],

@@ -12,6 +12,7 @@ from lightphon_core.web.api import (
     adjustments,
     admin,
     credentials,
+    deposits,
     node_prices,
     nodes,
     route,
@@ -38,6 +39,7 @@ def api() -> Router:
         route_handlers=[
             *account.ROUTES,
             wallet.wallet,
+            *deposits.ROUTES,
             usage.usage,
             route.route_models,
             nodes.nodes,

@@ -1,0 +1,221 @@
+"""/api/deposits: wallets are filled. What a deposit's owner sees of it, and how it is followed until it is paid."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import Annotated
+
+import msgspec
+from litestar import get, post
+from litestar.openapi import ResponseSpec
+from litestar.params import JSONBody, PathParameter, QueryParameter
+from litestar.types import ASGIApp
+
+from lightphon_core.errors import LightPhonError
+from lightphon_core.money import MAX_MSAT, MSAT_PER_SAT
+from lightphon_core.openai.errors import error_body
+from lightphon_core.payments.deposit import Deposit
+from lightphon_core.payments.deposits import Deposits
+from lightphon_core.serving.outlet import Outlet
+from lightphon_core.settings import Settings
+from lightphon_core.types import Principal, Scope
+from lightphon_core.web.api.body import Body
+from lightphon_core.web.api.dependencies import Given
+from lightphon_core.web.api.guards import Requires
+from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, TAKES_BODY, refusals
+from lightphon_core.web.stream import EventStream
+
+MOST_DEPOSITS = 100
+_UNREAD_BYTES = 65_536
+
+DepositId = Annotated[str, PathParameter(pattern="^dep_[0-9a-f]{24}$", description="A deposit's id.")]
+_GUARDS = [Requires(Scope.INFERENCE, Scope.ACCOUNT)]
+
+
+class NewDeposit(Body):
+    """Whole sats. `provider` may be left out where the server has only one."""
+
+    amount_sats: Annotated[int, msgspec.Meta(ge=1, le=MAX_MSAT // MSAT_PER_SAT)]
+    provider: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
+
+
+class DepositShown(msgspec.Struct, frozen=True):
+    """`status`: "creating", "open", "expired", "failed" or "settled". Pay `invoice` (Lightning) or open `checkout_url`
+    (card) until `expires_at`. `received_msat` is what came, and was credited at `settled_at`. Where `play_money` is
+    true, nothing of this is worth anything."""
+
+    id: str
+    status: str
+    provider: str
+    amount_sats: int
+    amount_msat: int
+    received_msat: int | None
+    invoice: str | None
+    checkout_url: str | None
+    created_at: int
+    expires_at: int
+    settled_at: int | None
+    play_money: bool
+
+
+class DepositList(msgspec.Struct, frozen=True):
+    """The latest first; `next` is the `before` of the next page, null on the last one."""
+
+    deposits: list[DepositShown]
+    next: str | None
+
+
+class ProviderShown(msgspec.Struct, frozen=True):
+    """A way to pay: `name` is the `provider` of a new deposit, which takes from `least_sats` to `most_sats`."""
+
+    name: str
+    least_sats: int
+    most_sats: int
+    play_money: bool
+
+
+class ProviderList(msgspec.Struct, frozen=True):
+    """Empty where this server takes no deposits."""
+
+    providers: list[ProviderShown]
+
+
+@get(
+    "/deposits/providers",
+    name="deposit_providers",
+    tags=["payments"],
+    guards=_GUARDS,
+    security=SESSION_OR_KEY,
+    responses=refusals(*GUARDED),
+)
+async def deposit_providers(deposits: Given[Deposits], settings: Given[Settings]) -> ProviderList:
+    """The ways to pay in."""
+    least, most = -(-settings.deposits.least // MSAT_PER_SAT), settings.deposits.most // MSAT_PER_SAT
+    return ProviderList(
+        [ProviderShown(name, least, most, each.play_money) for name, each in sorted(deposits.providers.items())]
+    )
+
+
+@post(
+    "/deposits",
+    name="open_deposit",
+    tags=["payments"],
+    guards=_GUARDS,
+    security=SESSION_OR_KEY,
+    responses=refusals(*GUARDED, *TAKES_BODY),
+)
+async def open_deposit(
+    data: JSONBody[NewDeposit], principal: Given[Principal], deposits: Given[Deposits]
+) -> DepositShown:
+    """Ask for something to pay, such as a Lightning invoice. What is paid is credited by itself."""
+    opened = await deposits.open(principal.account_id, data.provider, data.amount_sats * MSAT_PER_SAT)
+    return shown(opened, deposits)
+
+
+@get(
+    "/deposits",
+    name="deposits",
+    tags=["payments"],
+    guards=_GUARDS,
+    security=SESSION_OR_KEY,
+    responses=refusals(*GUARDED, 404),
+)
+async def list_deposits(
+    principal: Given[Principal],
+    deposits: Given[Deposits],
+    limit: Annotated[int, QueryParameter(ge=1, le=MOST_DEPOSITS, description="Deposits on a page.")] = 20,
+    before: Annotated[
+        str | None, QueryParameter(pattern="^dep_[0-9a-f]{24}$", description="Only deposits before this one.")
+    ] = None,
+) -> DepositList:
+    """The account's deposits."""
+    found = await deposits.list(principal.account_id, limit=limit + 1, before=before)
+    page, more = found[:limit], len(found) > limit
+    return DepositList([shown(each, deposits) for each in page], page[-1].id if more else None)
+
+
+@get(
+    "/deposits/{deposit_id:str}",
+    name="deposit",
+    tags=["payments"],
+    guards=_GUARDS,
+    security=SESSION_OR_KEY,
+    responses=refusals(*GUARDED, 404),
+)
+async def get_deposit(deposit_id: DepositId, principal: Given[Principal], deposits: Given[Deposits]) -> DepositShown:
+    """One deposit, as it stands."""
+    return shown(await deposits.get(principal.account_id, deposit_id), deposits)
+
+
+@get(
+    "/deposits/{deposit_id:str}/events",
+    name="deposit_events",
+    tags=["payments"],
+    guards=_GUARDS,
+    security=SESSION_OR_KEY,
+    responses={
+        200: ResponseSpec(
+            str,
+            generate_examples=False,
+            description='Server-sent events named "deposit"; the data of each is the deposit. The last one says how it '
+            "ended.",
+            media_type="text/event-stream",
+        ),
+        **refusals(*GUARDED, 404),
+    },
+)
+async def deposit_events(
+    deposit_id: DepositId, principal: Given[Principal], deposits: Given[Deposits], settings: Given[Settings]
+) -> ASGIApp:
+    """One deposit as it changes, until it is settled or over. The first event is how it stands, so connect at will."""
+
+    def abandon() -> None:
+        following.cancel()
+
+    outlet = Outlet(
+        limit=_UNREAD_BYTES,
+        keep_alive_s=settings.limits.keep_alive_s,
+        render=lambda error: b"event: error\ndata: " + error_body(error) + b"\n\n",
+        abandon=abandon,
+    )
+
+    async def follow() -> None:
+        try:
+            async with aclosing(deposits.follow(principal.account_id, deposit_id)) as states:
+                async for deposit in states:
+                    outlet.write(b"event: deposit\ndata: " + msgspec.json.encode(shown(deposit, deposits)) + b"\n\n")
+        except LightPhonError as error:
+            outlet.end(error)
+        else:
+            outlet.end()
+
+    following = asyncio.create_task(follow(), name="follow a deposit")
+    try:
+        await outlet.opened()
+    except BaseException:
+        following.cancel()
+        raise
+    return EventStream(outlet, {}, done=following.cancel)
+
+
+def shown(deposit: Deposit, deposits: Deposits) -> DepositShown:
+    """A deposit as JSON has it."""
+    provider = deposits.providers.get(deposit.provider)
+    return DepositShown(
+        id=deposit.id,
+        status=deposit.status.value,
+        provider=deposit.provider,
+        amount_sats=deposit.amount // MSAT_PER_SAT,
+        amount_msat=deposit.amount,
+        received_msat=deposit.received,
+        invoice=deposit.pay.get("invoice"),
+        checkout_url=deposit.pay.get("checkout_url"),
+        created_at=deposit.created_at // 1_000_000,
+        expires_at=deposit.expires_at // 1_000_000,
+        settled_at=None if deposit.settled_at is None else deposit.settled_at // 1_000_000,
+        play_money=provider is not None and provider.play_money,
+    )
+
+
+ROUTES = (deposit_providers, open_deposit, list_deposits, get_deposit, deposit_events)
