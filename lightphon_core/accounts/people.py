@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from lightphon_core.accounts.secrets import random_text
 from lightphon_core.errors import InvalidRequest
+from lightphon_core.storage.payment_tables import automatic_payouts
 from lightphon_core.storage.schema import accounts, credentials, microseconds, sessions
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
@@ -74,7 +75,7 @@ def set_admin(connection: Connection, account: Account, admin_since: int | None)
 
 def delete_account(connection: Connection, account_id: str) -> None:
     """Remove the account with its credentials and sessions. Journal and usage keep its id, which names nobody then."""
-    for table in (sessions, credentials):
+    for table in (sessions, credentials, automatic_payouts):
         connection.execute(delete(table).where(table.c.account_id == account_id))
     connection.execute(delete(accounts).where(accounts.c.id == account_id))
 

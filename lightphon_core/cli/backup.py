@@ -12,6 +12,8 @@ import click
 
 from lightphon_core.cli.group import Failure
 from lightphon_core.cli.options import json_option, print_json, settings_options
+from lightphon_core.errors import StorageError
+from lightphon_core.payments.sent_log import RestoreMark
 from lightphon_core.settings import Settings
 from lightphon_core.storage.backup import back_up
 from lightphon_core.storage.backup import restore as restore_file
@@ -52,8 +54,20 @@ def restore(file: Path, as_json: bool, settings: Settings) -> None:
     too, and keys that were revoked since work again.
     """
     database = _database_file(settings, "pg_restore --clean --if-exists --dbname={name} {file}", file)
-    with _progress_bar() as progress:
-        restored = restore_file(file, database, at=datetime.now(UTC), progress=progress)
+    # Before the restore, since an interrupted one may have happened: payouts then wait until they are reconciled.
+    mark = RestoreMark(settings.data_dir)
+    marked_before = mark.is_there
+    try:
+        mark.leave()
+    except OSError as error:
+        raise StorageError(f"{mark.path}: {error.strerror}. Nothing was restored.") from error
+    try:
+        with _progress_bar() as progress:
+            restored = restore_file(file, database, at=datetime.now(UTC), progress=progress)
+    except StorageError:
+        if not marked_before:
+            mark.remove()
+        raise
     if as_json:
         print_json(
             {
@@ -67,6 +81,7 @@ def restore(file: Path, as_json: bool, settings: Settings) -> None:
     if restored.kept is not None:
         click.echo(f"The database that it replaces is kept as {restored.kept}.")
     click.echo("Next: lightphon ledger verify, then lightphon serve.")
+    click.echo("Payouts are frozen until they are compared with the wallet: lightphon payout reconcile.")
 
 
 def _database_file(settings: Settings, instead: str, file: Path) -> Path:

@@ -168,6 +168,8 @@ def create_app(
                 "database": database,
                 "membership": membership,
                 "deposits": payments.deposits,
+                "payouts": payments.payouts,
+                "payout_administration": payments.administration,
                 "passwords": passwords,
                 "settings": settings,
                 "account_changes": assembly.account_changes,

@@ -1,4 +1,4 @@
-"""Deposits of one application, put together from what its plugins bring."""
+"""Deposits and payouts of one application, put together from what its plugins bring."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ from attrs import frozen
 from lightphon_core.errors import SettingsError
 from lightphon_core.host import Clock, Tasks
 from lightphon_core.payments.deposits import Deposits
+from lightphon_core.payments.payout_administration import PayoutAdministration
+from lightphon_core.payments.payout_runner import PayoutRunner
+from lightphon_core.payments.payouts import Payouts
+from lightphon_core.payments.reconciliation import Reconciliation
+from lightphon_core.payments.sent_log import RestoreMark, SentLog
+from lightphon_core.payments.submission import Submission
 from lightphon_core.payments.watch import Watch, watches
 from lightphon_core.plugins import Plugins
-from lightphon_core.ports import PaymentProvider
+from lightphon_core.ports import PaymentProvider, PayoutProvider
 from lightphon_core.settings import Settings
 from lightphon_core.storage.engine import Database
 
@@ -25,13 +31,19 @@ class Payments:
 
     deposits: Deposits
     watches: Sequence[Watch]
+    payouts: Payouts
+    administration: PayoutAdministration
+    runner: PayoutRunner
 
     def run(self, tasks: Tasks) -> None:
-        """Begin to listen and to look, in the background."""
+        """Begin to listen, to look and to pay, in the background."""
         for watch in self.watches:
             tasks.spawn(watch.keep(), name="look at deposits")
             if watch.pushes:
                 tasks.spawn(watch.listen(), name="listen for payments")
+        if self.payouts.providers:
+            tasks.spawn(self.runner.run(), name="pay out")
+            tasks.spawn(self.runner.run_automatic(), name="pay out automatically")
 
 
 def assemble_payments(plugins: Plugins, database: Database, settings: Settings, clock: Clock) -> Payments:
@@ -51,4 +63,16 @@ def assemble_payments(plugins: Plugins, database: Database, settings: Settings, 
             "real money. Switch one of them off."
         )
     deposits = Deposits(database, providers, settings.deposits, clock, log)
-    return Payments(deposits, watches(deposits))
+    payers: list[PayoutProvider] = plugins.collect("register_payout_providers", PayoutProvider)
+    payouts = Payouts(database, payers, settings.payouts, clock)
+    sent_log = SentLog(settings.data_dir)
+    submission = Submission(database, payouts.providers, sent_log, clock, log, deposits.changed)
+    mark = RestoreMark(settings.data_dir)
+    reconciliation = Reconciliation(database, payouts.providers, sent_log, mark, clock)
+    return Payments(
+        deposits,
+        watches(deposits),
+        payouts,
+        PayoutAdministration(payouts, submission, reconciliation),
+        PayoutRunner(payouts, submission, reconciliation, log),
+    )

@@ -13,6 +13,8 @@ from lightphon_core.accounts.membership import Membership
 from lightphon_core.accounts.passwords import Passwords
 from lightphon_core.host import AccountChanges
 from lightphon_core.payments.deposits import Deposits
+from lightphon_core.payments.payout_administration import PayoutAdministration
+from lightphon_core.payments.payouts import Payouts
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.settings import Settings
 from lightphon_core.storage.engine import Database
@@ -54,6 +56,16 @@ def _deposits(state: State) -> Deposits:
     return deposits
 
 
+def _payouts(state: State) -> Payouts:
+    payouts: Payouts = state.payouts
+    return payouts
+
+
+def _payout_administration(state: State) -> PayoutAdministration:
+    administration: PayoutAdministration = state.payout_administration
+    return administration
+
+
 def _passwords(state: State) -> Passwords:
     passwords: Passwords = state.passwords
     return passwords
@@ -83,6 +95,8 @@ DEPENDENCIES = {
         ("gateway", _gateway),
         ("membership", _membership),
         ("deposits", _deposits),
+        ("payouts", _payouts),
+        ("payout_administration", _payout_administration),
         ("passwords", _passwords),
         ("settings", _settings),
         ("account_changes", _account_changes),
