@@ -124,9 +124,7 @@ class Person:
 
     def __init__(self, name: str, url: str) -> None:
         self.name = name
-        self._http = httpx.Client(
-            base_url=url, headers={"origin": url}, timeout=PATIENCE_S, trust_env=False
-        )
+        self._http = httpx.Client(base_url=url, headers={"origin": url}, timeout=PATIENCE_S, trust_env=False)
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """The JSON of an answer. Raises `RuntimeError` with what the server said where it refused."""

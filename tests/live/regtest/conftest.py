@@ -8,25 +8,28 @@ The gateway's wallet is the house's, and what it pays to the person goes through
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from attrs import define, field
+from attrs import define, field, frozen
 
-from lightphon_core.testing.process import ServerProcess, free_port, until
+from lightphon_core.testing.process import Person, ServerProcess, free_port, until
 
 STARTS_WITHIN_S = 60.0
 CREDENTIALS = ("someone", "something")
 CHANNEL_SATS = 2_000_000
 PUSHED_SATS = 1_000_000
+EXPIRED = 1
+"""The status of a request in Electrum."""
 
 
 def eventually(condition: Callable[[], Any], what: str) -> Any:
@@ -41,7 +44,16 @@ def eventually(condition: Callable[[], Any], what: str) -> Any:
     return until(tried, what, STARTS_WITHIN_S)
 
 
-class RefusedRpcError(Exception):
+@frozen
+class HoldInvoice:
+    """An invoice whose payee decides after the payment has come: until then it is under way."""
+
+    text: str
+    payment_hash: str
+    preimage: str = field(repr=False)
+
+
+class RefusedRpcError(RuntimeError):
     """A program answered that it cannot do what it was asked to."""
 
 
@@ -50,6 +62,7 @@ class Rpc:
 
     def __init__(self, port: int, timeout_s: float = 30.0) -> None:
         self.url = f"http://127.0.0.1:{port}"
+        self.user, self.password = CREDENTIALS
         self._http = httpx.Client(auth=CREDENTIALS, timeout=timeout_s, trust_env=False)
 
     def call(self, method: str, **params: Any) -> Any:
@@ -202,6 +215,23 @@ class ElectrumNode:
         invoice: str = made["lightning_invoice"]
         return invoice
 
+    def hold_invoice(self, sats: int) -> HoldInvoice:
+        preimage = os.urandom(32)
+        payment_hash = hashlib.sha256(preimage).hexdigest()
+        made = self.call("add_hold_invoice", payment_hash=payment_hash, amount=f"{sats / 100_000_000:.8f}")
+        return HoldInvoice(made["invoice"], payment_hash, preimage.hex())
+
+    def holds(self, invoice: HoldInvoice) -> bool:
+        """Whether its money has come, and is neither taken nor refused."""
+        status: str = self.call("check_hold_invoice", payment_hash=invoice.payment_hash)["status"]
+        return status == "paid"
+
+    def settle(self, invoice: HoldInvoice) -> None:
+        self.call("settle_hold_invoice", preimage=invoice.preimage)
+
+    def cancel(self, invoice: HoldInvoice) -> None:
+        self.call("cancel_hold_invoice", payment_hash=invoice.payment_hash)
+
     def pay(self, invoice: str) -> bool:
         paid: bool = self.call("lnpay", invoice=invoice)["success"]
         return paid
@@ -222,6 +252,8 @@ class ElectrumNode:
 
 @define
 class Network:
+    """Three wallets, and the chain under them."""
+
     chain: Chain
     house: ElectrumNode
     hub: ElectrumNode
@@ -231,6 +263,27 @@ class Network:
     @property
     def nodes(self) -> tuple[ElectrumNode, ...]:
         return self.house, self.hub, self.person
+
+    @contextmanager
+    def without_the_hub(self) -> Iterator[None]:
+        """House and person are cut off from one another in this block."""
+        self.hub.stop()
+        yield
+        self.hub.start()
+        self.ready()
+
+    def until_held(self, invoice: HoldInvoice) -> None:
+        """Wait until the person has the money of an invoice in suspense."""
+        eventually(lambda: self.person.holds(invoice), "the payment is with its payee")
+
+    def wait_until_expired(self, invoice: str) -> None:
+        """Wait until the person's own wallet calls its invoice expired."""
+        eventually(lambda: self._status(invoice) == EXPIRED, "an invoice has expired")
+
+    def _status(self, invoice: str) -> int:
+        requests = self.person.call("list_requests")
+        status: int = next(each["status"] for each in requests if each["lightning_invoice"] == invoice)
+        return status
 
     def ready(self) -> None:
         """Wait until every channel can be used again."""
@@ -299,6 +352,14 @@ class Books:
     def gained(self, node: ElectrumNode) -> int:
         return node.has() - self.before[node.name]
 
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """What the wallets do in this block is none of the server's doing."""
+        before = {node.name: node.has() for node in self.network.nodes}
+        yield
+        for node in self.network.nodes:
+            self.before[node.name] += node.has() - before[node.name]
+
     def check(self) -> None:
         """The books are right, and to the millisatoshi what the wallets gained and lost. Nothing is lost on the way."""
         assert "The books are right." in self.server.command("ledger", "verify")
@@ -309,6 +370,50 @@ class Books:
         """Millisatoshi of an account of the ledger, by its name there."""
         found: int = json.loads(self.server.command("ledger", "show", account, "--json"))["balance_msat"]
         return found
+
+
+@define
+class Customer:
+    """Somebody with an account at the gateway."""
+
+    person: Person
+    network: Network
+
+    def deposits(self, sats: int) -> None:
+        """Open a deposit, and have the person's wallet pay it."""
+        opened = self.person.ask("POST", "/api/deposits", {"amount_sats": sats})
+        assert self.network.person.pay(opened["invoice"])
+        path = f"/api/deposits/{opened['id']}"
+        until(lambda: self.person.ask("GET", path)["status"] == "settled", "the deposit is settled")
+
+    def withdraws(self, invoice: str) -> str:
+        """Ask for a payout; its id."""
+        asked: str = self.person.ask("POST", "/api/payouts", {"destination": invoice})["id"]
+        return asked
+
+    def payout(self, payout: str) -> Any:
+        return self.person.ask("GET", f"/api/payouts/{payout}")
+
+    def ended(self, payout: str) -> Any:
+        """The payout, once it is paid or has failed."""
+        return self.reaches(payout, "paid", "failed")
+
+    def reaches(self, payout: str, *states: str) -> Any:
+        def there() -> Any:
+            found = self.payout(payout)
+            return found if found["state"] in states else None
+
+        return until(there, f"a payout is {' or '.join(states)}")
+
+    def has(self) -> int:
+        """Millisatoshi in the wallet here."""
+        found: int = self.person.ask("GET", "/api/wallet")["available_msat"]
+        return found
+
+
+@pytest.fixture
+def ann(server: ServerProcess, network: Network) -> Customer:
+    return Customer(server.register("ann"), network)
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ from lightphon_payment_lightning.wallets.access import is_url
 from lightphon_payment_lightning.wallets.answers import Row, integer, row, rows, text
 from lightphon_payment_lightning.wallets.wallet import Wallet
 
-PAY_TIMEOUT_S = 20.0
+PAY_TIMEOUT_S = 10.0
 """How long to wait for a payment to end; afterwards it is looked up."""
 
 _MSAT_PER_BITCOIN = Decimal(100_000_000_000)
