@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+import bolt11
 import pytest
 
 pytestmark = pytest.mark.regtest
@@ -26,7 +25,7 @@ def test_an_expired_invoice_is_refused_and_nothing_moves(ann, network, books):
     invoice = network.person.invoice(2_000, expires_in_s=1)
     network.wait_until_expired(invoice)
 
-    with pytest.raises(RuntimeError, match="400: .*expired"):
+    with pytest.raises(RuntimeError, match=r"400: .*expired"):
         ann.withdraws(invoice)
 
     assert ann.has() == 6_000_000
@@ -35,9 +34,9 @@ def test_an_expired_invoice_is_refused_and_nothing_moves(ann, network, books):
 
 def test_more_than_the_channels_hold_fails_and_all_comes_back(ann, network, books):
     ann.deposits(300_000)
+    drained = network.house.channels_hold() - 120_000
     with books.apart():
-        drained = network.house.channels_hold() - 120_000
-        assert network.house.pay(network.person.invoice(drained))
+        network.move(drained, network.house, network.person)
 
     failed = ann.ended(ann.withdraws(network.person.invoice(200_000)))
 
@@ -45,7 +44,7 @@ def test_more_than_the_channels_hold_fails_and_all_comes_back(ann, network, book
     assert ann.has() == 300_000_000
     books.check()
     with books.apart():
-        assert network.person.pay(network.house.invoice(drained))
+        network.move(drained, network.person, network.house)
     books.check()
 
 
@@ -117,21 +116,24 @@ def test_an_old_backup_pays_nothing_twice(ann, server, network, books, tmp_path,
         (server.data_dir / "payouts.jsonl").unlink()
     server.start()
 
-    # The books know nothing of the payout, and the person's old session is gone with a newer one or not at all.
+    # The books know nothing of the payout.
     assert ann.has() == 80_000_000
     waiting = ann.withdraws(network.person.invoice(5_000))
     administrator = server.administrator()
     assert [each["provider"] for each in administrator.ask("GET", "/api/admin/payouts")["freezes"]] == ["lightning"]
     found = administrator.ask("POST", "/api/admin/payouts/reconcile", {})
+    assert found["freeze"] is not None
     assert ann.payout(waiting)["state"] == "held"
-    if log_is_lost:
-        (unexplained,) = found["unexplained"]
-        assert unexplained["amount_msat"] == 30_000_000
-        assert found["freeze"] is not None
-        found = administrator.ask("POST", "/api/admin/payouts/reconcile", {"adopt": {unexplained["ref"]: "ann"}})
+    # Other tests have paid from this wallet too: these payments are explained as the operator's own.
+    unexplained = {each["ref"]: each["amount_msat"] for each in found["unexplained"]}
+    ref = bolt11.decode(invoice).payment_hash
+    assert unexplained.pop(ref, None) == (30_000_000 if log_is_lost else None)
+    restored = found["restored"]
+    explained = {"adopt": {ref: "ann"} if log_is_lost else {}, "ours": list(unexplained)}
+    found = administrator.ask("POST", "/api/admin/payouts/reconcile", explained)
     assert (found["unexplained"], found["freeze"]) == ([], None)
 
-    (again,) = found["restored"]
+    (again,) = restored + found["restored"]
     assert ann.ended(again["id"])["state"] == "paid"
     last = ann.ended(waiting)
     assert last["state"] == "paid"
@@ -139,4 +141,4 @@ def test_an_old_backup_pays_nothing_twice(ann, server, network, books, tmp_path,
     books.check()
     with pytest.raises(RuntimeError, match="400"):
         ann.withdraws(invoice)
-    assert json.loads(server.command("ledger", "verify", "--json")) is not None
+    assert "The books are right." in server.command("ledger", "verify")
