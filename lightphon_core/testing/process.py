@@ -23,12 +23,15 @@ ADMINISTRATOR = "operator"
 
 class ServerProcess:
     """A context manager. `settings` is what the settings file says beside the port, the data directory and open
-    registration; all files lie in `folder`. There is one administrator, ADMINISTRATOR.
+    registration, or a function that makes it of the server's URL; all files lie in `folder`. There is one
+    administrator, ADMINISTRATOR.
 
     `url` stays the same when it is started again.
     """
 
-    def __init__(self, folder: Path, settings: str, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, settings: str | Callable[[str], str], environ: Mapping[str, str] | None = None
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.url = f"http://127.0.0.1:{free_port()}"
         self.data_dir = folder / "data"
@@ -37,8 +40,9 @@ class ServerProcess:
         self._environ = {**os.environ, **(environ or {})}
         self._popen: subprocess.Popen[bytes] | None = None
         self._people: list[Person] = []
+        said = settings if isinstance(settings, str) else settings(self.url)
         self._config.write_text(
-            f'data_dir = "{self.data_dir}"\n{settings}\n[accounts]\nregistration = "open"\n', encoding="utf-8"
+            f'data_dir = "{self.data_dir}"\n{said}\n[accounts]\nregistration = "open"\n', encoding="utf-8"
         )
         self.command("init", "--admin", ADMINISTRATOR, "--password-stdin", stdin=f"{PASSWORD}\n")
 

@@ -73,8 +73,8 @@ class Network:
 
 @contextmanager
 def running_network(kit: Path, folder: Path) -> Iterator[Network]:
-    """The network, of the programs in `kit`, with all its files in `folder`. House and person can each pay the other about
-    a million sats."""
+    """The network, of the programs in `kit`, with all its files in `folder`. House and person can pay the other about
+    a million sats each."""
     with ExitStack() as stack:
         programs = Programs(kit, folder)
         stack.callback(programs.close)
