@@ -22,9 +22,10 @@ LATE_S = 14 * 86_400.0
 """How long an expired deposit is still asked about: nothing that pushes needs it, and few wallets that do not let
 anybody pay so late."""
 
+LONGEST_S = 3_600.0
+"""The longest rest between two questions about one deposit."""
 _EAGER_S = 0.5
 _CALM_S = 15.0
-_LONGEST_S = 3_600.0
 
 
 class Status(StrEnum):
@@ -82,5 +83,5 @@ def look_again_s(age_s: float, *, pushes: bool, watched: bool) -> float:
     are waiting: then, and while somebody watches, every half second.
     """
     if pushes:
-        return min(max(_CALM_S, age_s / 10), _LONGEST_S)
-    return _EAGER_S if watched else min(max(_EAGER_S, age_s / 120), _LONGEST_S)
+        return min(max(_CALM_S, age_s / 10), LONGEST_S)
+    return _EAGER_S if watched else min(max(_EAGER_S, age_s / 120), LONGEST_S)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, and_, func, insert, or_, select, update
 
 from lightphon_core.errors import NotFound
 from lightphon_core.payments.deposit import Deposit, Status
+from lightphon_core.storage.clock import database_now
 from lightphon_core.storage.payment_tables import deposits
 from lightphon_core.types import Opened
 
@@ -42,6 +43,12 @@ def unpaid_since(connection: Connection, account: str, now: int) -> list[int]:
         .order_by(deposits.c.expires_at)
     )
     return list(connection.scalars(query))
+
+
+def duties(connection: Connection, account: str) -> list[str]:
+    """One sentence where the account has deposits that can still be paid: nobody leaves before."""
+    open_until = unpaid_since(connection, account, database_now(connection))
+    return ["A deposit is open. Wait until it has expired."] if open_until else []
 
 
 def mark_open(connection: Connection, deposit_id: str, opened: Opened, expires_at: int) -> Deposit:

@@ -14,7 +14,14 @@ from attrs import define, field
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from lightphon_core.errors import InvalidRequest, NotFound, ProviderUnavailable, RateLimited, StorageUnavailable
+from lightphon_core.errors import (
+    InvalidRequest,
+    LightPhonError,
+    NotFound,
+    ProviderUnavailable,
+    RateLimited,
+    StorageUnavailable,
+)
 from lightphon_core.host import Clock
 from lightphon_core.money import sats
 from lightphon_core.payments import deposit_store as store
@@ -148,12 +155,20 @@ class Deposits:
         Raises:
             NotFound: there is no such provider, or it takes no webhooks.
             InvalidRequest: the call is none of the provider's.
+            ProviderUnavailable: the provider's plugin failed; whoever called should call again.
             StorageUnavailable: it could not be recorded; whoever called should call again.
         """
         provider = self.providers.get(provider_name)
         if provider is None:
             raise NotFound("There is no such webhook.")
-        for said in await provider.webhook(headers, body):
+        try:
+            all_said = await provider.webhook(headers, body)
+        except LightPhonError:
+            raise
+        except Exception as error:
+            self.log.error("a fault of the payment plugin", provider=provider.name, exc_info=error)
+            raise ProviderUnavailable("The payment plugin failed. Call again later.") from error
+        for said in all_said:
             if not isinstance(said, Hint):
                 await self.tell(provider, Event(said, None))
                 continue

@@ -10,7 +10,7 @@ from functools import partial
 
 from lightphon_core.errors import LightPhonError, ProviderUnavailable, StorageUnavailable
 from lightphon_core.payments import deposit_store as store
-from lightphon_core.payments.deposit import LATE_S, Deposit, Status, look_again_s
+from lightphon_core.payments.deposit import LATE_S, LONGEST_S, Deposit, Status, look_again_s
 from lightphon_core.payments.deposits import OPENING_TIMEOUT_S, Deposits
 from lightphon_core.payments.record import cursor_of
 from lightphon_core.ports import PaymentProvider
@@ -127,7 +127,10 @@ class Watch:
                 self._forget(deposit)
                 return
             if isinstance(state, Gone) or asked_at > deposit.expires_at / 1_000_000:
-                await self._expire(deposit, for_good=isinstance(state, Gone))
+                await self._expire(deposit)
+            if isinstance(state, Gone):
+                self._due[deposit.id] = asked_at + LONGEST_S
+                return
         except LightPhonError as error:
             self._unheard(error.message, by_lookup=True)
         except TimeoutError:
@@ -139,14 +142,14 @@ class Watch:
             watched = self._deposits.is_followed(deposit.id)
             self._due[deposit.id] = asked_at + look_again_s(age_s, pushes=self._provider.pushes, watched=watched)
 
-    async def _expire(self, deposit: Deposit, *, for_good: bool) -> None:
-        if deposit.status is Status.OPEN:
-            expired = await self._deposits.database.write(partial(store.mark_expired, deposit_id=deposit.id))
+    async def _expire(self, deposit: Deposit) -> None:
+        if deposit.status is not Status.OPEN:
+            return
+        expired = await self._deposits.database.write(partial(store.mark_expired, deposit_id=deposit.id))
+        self._deposits.changed(expired)
+        if expired.may_settle:
             self._known[deposit.id] = expired
-            self._deposits.changed(expired)
-            if expired.status is not Status.EXPIRED:
-                for_good = True
-        if for_good:
+        else:
             self._forget(deposit)
 
     def _forget(self, deposit: Deposit) -> None:

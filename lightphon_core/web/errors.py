@@ -14,6 +14,7 @@ from lightphon_core import errors
 from lightphon_core.openai.body import explained
 from lightphon_core.openai.errors import error_body
 from lightphon_core.openai.ratelimits import rate_limit_headers
+from lightphon_core.web.deposit_advice import with_advice
 from lightphon_core.web.edge.access_log import shown_path
 from lightphon_core.web.unknown_urls import instead_of, wrong_method
 
@@ -98,7 +99,8 @@ async def send_error(scope: Scope, send: Send, error: errors.LightPhonError) -> 
 
 
 def _on_lightphon_error(request: Request[Any, Any, Any], error: errors.LightPhonError) -> Response[bytes]:
-    del request
+    if type(error) is errors.InsufficientBalance:  # more money is of no use to a key that is over its budget
+        error = with_advice(error, request)
     return error_response(error)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 from litestar import Request, post
 from litestar.datastructures import State
+from litestar.params import PathParameter
 
 from lightphon_core.errors import InvalidRequest
 from lightphon_core.payments.deposits import Deposits
@@ -23,7 +26,10 @@ class Received(msgspec.Struct, frozen=True):
 @post(
     "/webhooks/{provider:str}", name="webhook", status_code=200, tags=["payments"], responses=refusals(404, *TAKES_BODY)
 )
-async def webhook(request: Request[None, None, State], provider: str) -> Received:
+async def webhook(
+    request: Request[None, None, State],
+    provider: Annotated[str, PathParameter(description="The provider's name.", min_length=1, max_length=64)],
+) -> Received:
     """For payment providers alone. Every other status than 200 asks them to call again."""
     body = await read_body(request, MAX_BODY_BYTES)
     if body is None:

@@ -18,6 +18,7 @@ from lightphon_core.accounts.terms import Terms
 from lightphon_core.settings import AccountSettings
 from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.scripted import says
+from lightphon_core.testing.scripted_payments import ScriptedPayments
 from lightphon_core.types import Scope
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
@@ -35,7 +36,8 @@ def values(start_server, monkeypatch):
     cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     monkeypatch.setattr(passwords, "_hasher", cheap)
     backend = ScriptedBackend(says("x"))
-    running = start_server(plugin_of(backend), accounts=AccountSettings(registration="open"))
+    payments = ScriptedPayments()
+    running = start_server(plugin_of(backend, payments), accounts=AccountSettings(registration="open"))
     now = time.time()
     with running.server.database.transaction() as connection:
 
@@ -46,9 +48,14 @@ def values(start_server, monkeypatch):
         root = create_account(connection, "root", now=now, admin=True)
         set_password(connection, alice.id, cheap.hash(PASSWORD))
         backend.owner = alice.id
+        made = key(alice)
+    deposit = running.server.call(running.server._app.state.deposits.open(alice.id, None, 5_000))
+    payments.pay(deposit.ref)  # or the stream of its events would not end
+    with running.server.database.transaction() as connection:
         return {
+            "DEPOSIT_ID": deposit.id,
             "URL": running.url,
-            "KEY": (made := key(alice))[1],
+            "KEY": made[1],
             "KEY_ID": key(alice)[0].id,
             "SPARE_KEY": key(spare)[1],
             "ADMIN_KEY": key(root, Scope.ADMIN)[1],
@@ -65,7 +72,7 @@ def test_the_examples_work(values, request_of):
         answer = httpx.request(method, url, headers=headers, content=body, timeout=30)
         assert answer.status_code in (200, 201), (line, answer.text)
         path = httpx.URL(url).path
-        for name in ("KEY_ID", "ACCOUNT_ID", "NODE_ID"):
+        for name in ("KEY_ID", "ACCOUNT_ID", "NODE_ID", "DEPOSIT_ID"):
             path = path.replace(values[name], "{id}")
         done.add((method, path))
     assert done >= ROUTES

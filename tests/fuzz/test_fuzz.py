@@ -25,6 +25,7 @@ from lightphon_core.ledger.store import carry_out
 from lightphon_core.settings import AccountSettings, StorageSettings
 from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.scripted import says
+from lightphon_core.testing.scripted_payments import ScriptedPayments
 from lightphon_core.types import Capability, Model
 
 pytestmark = pytest.mark.fuzz
@@ -65,9 +66,10 @@ def site(request, run_server, tmp_path, monkeypatch):
         url = request.getfixturevalue("postgres").create(request.getfixturevalue("_migrated_postgres"))
     accounts = AccountSettings(registration="open", logins_per_minute=10**6, logins_per_minute_per_address=10**6)
     backend = ScriptedBackend(says("Hello"), models=[Model("able", frozenset(Capability), context_length=4096)])
-    source = plugin_of(backend)
+    payments = ScriptedPayments()
+    source = plugin_of(backend, payments)
     with run_server(tmp_path / "data", source, accounts=accounts, storage=StorageSettings(url=url)) as running:
-        yield Site(running, backend)
+        yield Site(running, backend, payments)
     if url is not None:
         request.getfixturevalue("postgres").drop(url)
 
@@ -75,7 +77,7 @@ def site(request, run_server, tmp_path, monkeypatch):
 class Site:
     """The server, and what there is on it that a request may name."""
 
-    def __init__(self, running, backend):
+    def __init__(self, running, backend, payments):
         self.url, self.database = running.url, running.server.database
         with self.database.transaction() as connection:
             now = time.time()
@@ -87,12 +89,17 @@ class Site:
         self.key = made[Kind.API_KEY][1]
         backend.owner = self.admin.id
         running.server._app.state.gateway.catalogue.invalidate()
+        deposits = running.server._app.state.deposits
+        deposit = running.server.call(deposits.open(self.admin.id, None, 5_000))
+        payments.pay(deposit.ref)  # or its stream of events would not end
         (offer,) = backend.offers()
         self.model = offer.model.id
         self.ids = {
             "/api/admin": victim.id,
             "/api/agent/": made[Kind.AGENT_TOKEN][1],
             "/api/nodes/": offer.node.id,
+            "/api/deposits/": deposit.id,
+            "/webhooks/": payments.name,
         }
 
     def prepare(self, operation):
@@ -121,6 +128,8 @@ class Site:
             "name": f"somebody{number}",
             "password": "correct horse",
             "reason": "because",
+            "amount_sats": 1 + number % 100,
+            "provider": "scripted",
             "amount_msat": 10 ** (number % 12),
             "scopes": ["node" if "node" in case.operation.path else "inference"],
             "expires_at": None,

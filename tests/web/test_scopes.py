@@ -121,6 +121,12 @@ ROUTES = {
     ("POST", "/api/account/password"): (ACCOUNT, 400),
     ("DELETE", "/api/account"): (MANAGE, 400),
     ("GET", "/api/wallet"): (WALLET, 200),
+    ("GET", "/api/deposits"): (WALLET, 200),
+    ("POST", "/api/deposits"): (WALLET, 400),
+    ("GET", "/api/deposits/providers"): (WALLET, 200),
+    ("GET", "/api/deposits/{deposit_id:str}"): (WALLET, 404),
+    ("GET", "/api/deposits/{deposit_id:str}/events"): (WALLET, 404),
+    ("POST", "/webhooks/{provider:str}"): (OPEN, 404),
     ("GET", "/api/usage"): (ACCOUNT, 200),
     ("POST", "/api/models/route"): (WALLET, 400),
     ("GET", "/api/nodes"): (ACCOUNT, 200),
@@ -146,6 +152,7 @@ PLUGIN_ROUTES = {
         ("GET", "/download/{name:str}"): (OPEN, 404),
     },
     "openclaw": {},
+    "lightning": {},
 }
 for plugin in installed():
     ROUTES |= PLUGIN_ROUTES[plugin.name]
@@ -156,6 +163,8 @@ VALUES = {
     "{credential_id:str}": "cred_" + "x" * 16,
     "{account_id:str}": "acc_" + "x" * 16,
     "{path:str}": "nothing",
+    "{deposit_id:str}": "dep_" + "0" * 24,
+    "{provider:str}": "nobody",
     "{node_id:str}": "node-" + "x" * 20,
 }
 ALL = frozenset({Scope.INFERENCE, Scope.ACCOUNT, Scope.MANAGE, Scope.ADMIN})
@@ -230,8 +239,9 @@ def test_the_table_names_every_route(running):
     assert all(tuple(who) == CREDENTIALS or set(who) == set(CREDENTIALS) for who, _ in ROUTES.values())
 
 
-def test_inference_keys_read_the_wallet_ask_the_router_and_no_more():
+def test_inference_keys_read_the_wallet_open_deposits_ask_the_router_and_no_more():
     reading = {("GET", "/api/wallet"), ("POST", "/api/models/route")}
+    reading |= {route for route in ROUTES if route[1].startswith("/api/deposits")}
     everybody = [route for route, (who, _) in ROUTES.items() if who is OPEN or who is INFERENCE]
     for name in ("inference key", "agent token", "node token"):
         more = {route for route, (who, _) in ROUTES.items() if who[name] == "ok"} - set(everybody)
@@ -259,7 +269,7 @@ def filled(path, token="at_none"):
 
 
 def test_other_sites_change_nothing(running, headers):
-    assert len(CHANGING) == 22
+    assert len(CHANGING) == 23
     for method, path in CHANGING:
         for name in ("admin session", "admin manage key", "none"):
             carried = {**headers[name], "origin": "https://evil.example"}

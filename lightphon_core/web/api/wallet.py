@@ -11,6 +11,7 @@ from litestar.params import QueryParameter
 
 from lightphon_core.ledger.statement import LINES, Line, Wallet, overview
 from lightphon_core.money import sats
+from lightphon_core.payments.deposits import Deposits
 from lightphon_core.storage.engine import Database
 from lightphon_core.types import Principal, Scope
 from lightphon_core.web.api.dependencies import Given
@@ -42,8 +43,10 @@ class Balance(msgspec.Struct, frozen=True):
 
 
 class Statement(Balance, frozen=True):
-    """The latest entries first; `next` is the `before` of the next page, null on the last one."""
+    """The latest entries first; `next` is the `before` of the next page, null on the last one. With `play_money`,
+    none of it is worth anything."""
 
+    play_money: bool
     statement: list[Entry]
     next: str | None
 
@@ -58,6 +61,7 @@ class Statement(Balance, frozen=True):
 async def wallet(
     principal: Given[Principal],
     database: Given[Database],
+    deposits: Given[Deposits],
     limit: Annotated[int, QueryParameter(ge=1, le=MOST_LINES, description="Entries on a page.")] = LINES,
     before: Annotated[
         str | None, QueryParameter(pattern="^ent_[0-9a-f]{26}$", description="Only entries before this one.")
@@ -68,7 +72,12 @@ async def wallet(
     found, lines = await database.read(look)
     page, more = lines[:limit], len(lines) > limit
     balance = msgspec.structs.asdict(balance_of(found))
-    return Statement(**balance, statement=[_entry(line) for line in page], next=page[-1].id if more else None)
+    return Statement(
+        **balance,
+        play_money=any(provider.play_money for provider in deposits.providers.values()),
+        statement=[_entry(line) for line in page],
+        next=page[-1].id if more else None,
+    )
 
 
 def balance_of(wallet: Wallet) -> Balance:
