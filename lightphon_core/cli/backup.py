@@ -81,7 +81,7 @@ def restore(file: Path, as_json: bool, settings: Settings) -> None:
     if restored.kept is not None:
         click.echo(f"The database that it replaces is kept as {restored.kept}.")
     click.echo("Next: lightphon ledger verify, then lightphon serve.")
-    click.echo("Payouts are frozen until they are compared with the wallet: lightphon payout reconcile.")
+    click.echo("Payouts wait from then on until they are compared with the wallet: lightphon payout reconcile.")
 
 
 def _database_file(settings: Settings, instead: str, file: Path) -> Path:

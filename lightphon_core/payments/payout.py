@@ -87,7 +87,7 @@ class Payout:
 
     @property
     def demand(self) -> Invoice:
-        """The invoice that is paid. An address gives it when the payout is submitted; before, this is a `ValueError`."""
+        """The invoice that is paid. An address gives it when the payout is submitted; before, it is a `ValueError`."""
         if self.ref is None or self.invoice is None or self.invoice_expires_at is None:
             raise ValueError(f"The payout {self.id} has no invoice yet.")
         return Invoice(self.ref, self.invoice, self.amount, self.invoice_expires_at / 1_000_000)

@@ -9,12 +9,13 @@ from attrs import asdict, fields
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 
 from lightphon_core.errors import NotFound
-from lightphon_core.payments.payout import SENT, UNDER_WAY, Payout, PayoutState
+from lightphon_core.payments.payout import NOT_SENT, UNDER_WAY, Payout, PayoutState
 from lightphon_core.storage.payment_tables import payouts
 from lightphon_core.storage.schema import accounts
 
 _COLUMNS = [payouts.c["account_id" if each.name == "account" else each.name] for each in fields(Payout)]
 _SPLIT = 10**9
+_AT_ONCE = 500
 
 
 def add_payout(connection: Connection, payout: Payout) -> None:
@@ -117,13 +118,18 @@ def last_submitted(connection: Connection, provider: str, before: int) -> int | 
     return found
 
 
-def was_sent(connection: Connection, provider: str, payout_id: str, ref: str) -> bool:
-    """Whether the database knows that this payout, or another one of the same ref, has been submitted or has ended."""
-    query = select(payouts.c.id).where(
-        or_(payouts.c.id == payout_id, and_(payouts.c.provider == provider, payouts.c.ref == ref)),
-        payouts.c.state.in_([*SENT, PayoutState.PAID, PayoutState.FAILED]),
-    )
-    return connection.execute(query).first() is not None
+def known_as_sent(connection: Connection, provider: str, ids: Sequence[str], refs: Sequence[str]) -> set[str]:
+    """Which of these ids and refs of a provider's payouts the database knows as submitted, or ended."""
+    known: set[str] = set()
+    for column, names in ((payouts.c.id, ids), (payouts.c.ref, refs)):
+        for start in range(0, len(names), _AT_ONCE):
+            query = select(column).where(
+                column.in_(names[start : start + _AT_ONCE]),
+                payouts.c.provider == provider,
+                payouts.c.state.not_in(NOT_SENT),
+            )
+            known.update(connection.scalars(query))
+    return known
 
 
 def may_withdraw(connection: Connection, account: str) -> bool:

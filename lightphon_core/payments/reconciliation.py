@@ -72,20 +72,18 @@ class Reconciliation:
         marked = self._mark.is_there
         now = microseconds(self._clock.now())
 
-        def look(connection: Connection) -> list[str]:
-            frozen_now = []
-            for name in self._providers:
-                ahead = bool(_unknown(connection, _sent(lines, name)))
-                if marked or ahead:
-                    freeze(connection, name, RESTORED if marked else LOG_IS_AHEAD, now)
-                    frozen_now.append(name)
-            return frozen_now
+        def behind(connection: Connection) -> list[str]:
+            return [name for name in self._providers if _unknown(connection, name, _sent(lines, name))]
 
-        if not self._providers:
-            return []
-        frozen_now = await self._database.write(look)
-        self._mark.remove()
-        return frozen_now
+        def freeze_all(connection: Connection, names: Sequence[str]) -> None:
+            for name in names:
+                freeze(connection, name, RESTORED if marked else LOG_IS_AHEAD, now)
+
+        names = list(self._providers) if marked else await self._database.read(behind)
+        if names:
+            await self._database.write(partial(freeze_all, names=names))
+            self._mark.remove()
+        return names
 
     async def compare(self, name: str, adopt: Mapping[str, Adoption], own: Sequence[str]) -> Found:
         """Bring what the log and the wallet know back into the books, and what the administrator has explained.
@@ -96,7 +94,7 @@ class Reconciliation:
             StorageUnavailable: the database does not answer.
         """
         lines = await asyncio.to_thread(self._log.read)
-        restored = await self._database.write(partial(self._write_back, lines=_sent(lines, name)))
+        restored = await self._database.write(partial(self._write_back, name=name, lines=_sent(lines, name)))
         since = await self._database.read(partial(self._since, name=name))
         try:
             async with asyncio.timeout(LISTING_TIMEOUT_S):
@@ -133,9 +131,9 @@ class Reconciliation:
             latest = connection.scalar(select(func.min(accounts.c.created_at))) or 0
         return max(0.0, latest / 1_000_000 - DAY_S)
 
-    def _write_back(self, connection: Connection, lines: Sequence[Sent]) -> list[Payout]:
+    def _write_back(self, connection: Connection, name: str, lines: Sequence[Sent]) -> list[Payout]:
         now = microseconds(self._clock.now())
-        return [_restore(connection, line, now) for line in _unknown(connection, lines)]
+        return [_restore(connection, line, now) for line in _unknown(connection, name, lines)]
 
     def _bind_known(self, connection: Connection, name: str, outgoing: Sequence[Outgoing]) -> list[Payout]:
         """Payouts that the books have as not sent, and the wallet as sent."""
@@ -190,9 +188,11 @@ def _sent(lines: Iterable[Sent | Own], provider: str) -> list[Sent]:
     return [line for line in lines if isinstance(line, Sent) and line.provider == provider]
 
 
-def _unknown(connection: Connection, lines: Iterable[Sent]) -> list[Sent]:
+def _unknown(connection: Connection, name: str, lines: Sequence[Sent]) -> list[Sent]:
     """Those that the database does not know as sent."""
-    return [line for line in lines if not store.was_sent(connection, line.provider, line.payout, line.ref)]
+    ids, refs = [line.payout for line in lines], [line.ref for line in lines]
+    known = store.known_as_sent(connection, name, ids, refs)
+    return [line for line in lines if line.payout not in known and line.ref not in known]
 
 
 def _known_refs(connection: Connection, name: str, refs: Iterable[str]) -> set[str]:
