@@ -69,6 +69,11 @@ class ServerProcess:
             )
         until(self._ready, "the server serves")
 
+    @property
+    def runs(self) -> bool:
+        """Whether it was started, and has not ended."""
+        return self._popen is not None and self._popen.poll() is None
+
     def stop(self) -> None:
         """SIGTERM, and wait until it has ended."""
         self._end(signal.SIGTERM)
@@ -118,7 +123,7 @@ class ServerProcess:
             return False
 
     def _end(self, number: signal.Signals) -> None:
-        if self._popen is not None and self._popen.poll() is None:
+        if self._popen is not None and self.runs:
             self._popen.send_signal(number)
             self._popen.wait(PATIENCE_S)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,10 @@ from lightphon_payment_lightning.testing.network import Network, running_network
 from lightphon_payment_lightning.testing.programs import PASSWORD, USER
 
 from lightphon_core.ledger.audit import verify
+from lightphon_core.ledger.chart import Origin, wallet
+from lightphon_core.ledger.commands import Post, Posting
 from lightphon_core.ledger.statement import balances_of
+from lightphon_core.ledger.store import carry_out
 from lightphon_core.storage.engine import Database
 from lightphon_core.testing.process import Person, ServerProcess, until
 
@@ -49,28 +52,36 @@ class Books:
     server: ServerProcess
     network: Network
     before: dict[str, int] = field(init=False)
+    owed_before: int = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.before = {node.name: node.has() for node in self.network.nodes}
+        self.owed_before = self.owed()
 
     def gained(self, node: ElectrumNode) -> int:
         return node.has() - self.before[node.name]
 
-    @contextmanager
-    def apart(self) -> Iterator[None]:
-        """What the wallets do in this block is none of the server's doing."""
-        before = {node.name: node.has() for node in self.network.nodes}
-        yield
-        for node in self.network.nodes:
-            self.before[node.name] += node.has() - before[node.name]
+    def owed(self) -> int:
+        """Millisatoshi that the wallet holds for us, as the ledger has it, whose books are right."""
+        with self._database() as database, database.snapshot() as connection:
+            assert verify(connection) == []
+            balance, _ = balances_of(connection, ["clearing:lightning"]).get("clearing:lightning", (0, 0))
+        return -balance
 
     def check(self) -> None:
         """The books are right, and to the millisatoshi what the wallets gained and lost. Nothing is lost on the way."""
-        with Database(f"sqlite:///{self.server.data_dir}/lightphon.db") as database, database.snapshot() as connection:
-            assert verify(connection) == []
-            held, _ = balances_of(connection, ["clearing:lightning"]).get("clearing:lightning", (0, 0))
-        assert -held == self.gained(self.network.house)
+        assert self.owed() - self.owed_before == self.gained(self.network.house)
         assert sum(self.gained(node) for node in self.network.nodes) == 0
+
+    def give(self, customer: Customer, sats: int) -> None:
+        """Money that can be withdrawn, and came in by another way than this wallet."""
+        account = customer.person.ask("GET", "/api/account")["id"]
+        posting = Posting("clearing:elsewhere", wallet(account, Origin.LIGHTNING), sats * 1000)
+        with self._database() as database, database.transaction() as connection:
+            carry_out(connection, [Post("deposit", "elsewhere", account, (posting,))])
+
+    def _database(self) -> Database:
+        return Database(f"sqlite:///{self.server.data_dir}/lightphon.db")
 
 
 @define
@@ -112,19 +123,29 @@ class Customer:
         return found
 
 
-@pytest.fixture
-def ann(server: ServerProcess, network: Network) -> Customer:
-    return Customer(server.register("ann"), network)
-
-
-@pytest.fixture
-def server(network: Network, tmp_path: Path) -> Iterator[ServerProcess]:
-    """A gateway whose wallet is the house's."""
+@pytest.fixture(scope="session")
+def _server(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     settings = SETTINGS.format(url=network.house.rpc.url, user=USER)
-    with ServerProcess(tmp_path, settings, {"ELECTRUM_PASSWORD": PASSWORD}) as server:
+    with ServerProcess(tmp_path_factory.mktemp("server"), settings, {"ELECTRUM_PASSWORD": PASSWORD}) as server:
         yield server
+
+
+@pytest.fixture
+def server(_server: ServerProcess) -> ServerProcess:
+    """A gateway whose wallet is the house's, shared; it runs, whatever the test before did to it."""
+    if not _server.runs:
+        _server.start()
+    return _server
 
 
 @pytest.fixture
 def books(server: ServerProcess, network: Network) -> Books:
     return Books(server, network)
+
+
+@pytest.fixture
+def ann(server: ServerProcess, network: Network) -> Customer:
+    return Customer(server.register(f"ann-{next(_NUMBERS)}"), network)
+
+
+_NUMBERS = count(1)

@@ -14,9 +14,6 @@ from lightphon_core.testing.process import free_port
 from lightphon_payment_lightning.testing.chain import Chain
 from lightphon_payment_lightning.testing.programs import PASSWORD, USER, Programs, Rpc, eventually
 
-EXPIRED = 1
-"""The status of a request in Electrum."""
-
 
 @frozen
 class HoldInvoice:

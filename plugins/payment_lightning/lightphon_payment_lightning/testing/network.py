@@ -16,12 +16,11 @@ from pathlib import Path
 from attrs import define
 
 from lightphon_payment_lightning.testing.chain import Chain
-from lightphon_payment_lightning.testing.electrum import EXPIRED, ElectrumNode, HoldInvoice
+from lightphon_payment_lightning.testing.electrum import ElectrumNode, HoldInvoice
 from lightphon_payment_lightning.testing.programs import Programs, eventually
 
 CHANNEL_SATS = 2_000_000
 PUSHED_SATS = 1_000_000
-MOST_AT_ONCE_SATS = 400_000
 
 
 @define
@@ -38,12 +37,6 @@ class Network:
     def nodes(self) -> tuple[ElectrumNode, ...]:
         return self.house, self.hub, self.person
 
-    def move(self, sats: int, payer: ElectrumNode, payee: ElectrumNode) -> None:
-        """Have `payer` pay so much, in payments of a size that one channel carries."""
-        for begin in range(0, sats, MOST_AT_ONCE_SATS):
-            if not payer.pay(payee.invoice(min(MOST_AT_ONCE_SATS, sats - begin))):
-                raise RuntimeError(f"{payer.name} cannot pay {payee.name}")
-
     @contextmanager
     def without_the_hub(self) -> Iterator[None]:
         """House and person are cut off from one another in this block."""
@@ -55,15 +48,6 @@ class Network:
     def until_held(self, invoice: HoldInvoice) -> None:
         """Wait until the person has the money of an invoice in suspense."""
         eventually(lambda: self.person.holds(invoice), "the payment is with its payee")
-
-    def wait_until_expired(self, invoice: str) -> None:
-        """Wait until the person's own wallet calls its invoice expired."""
-        eventually(lambda: self._status(invoice) == EXPIRED, "an invoice has expired")
-
-    def _status(self, invoice: str) -> int:
-        requests = self.person.call("list_requests")
-        status: int = next(each["status"] for each in requests if each["lightning_invoice"] == invoice)
-        return status
 
     def ready(self) -> None:
         """Wait until every channel can be used again."""
