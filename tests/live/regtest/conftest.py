@@ -34,6 +34,10 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
 
 
 SETTINGS = """
+[pricing]
+per_request = 5000
+house_bps = 1000
+
 [plugins.lightning]
 wallet = "electrum"
 network = "regtest"
@@ -146,6 +150,12 @@ def books(server: ServerProcess, network: Network) -> Books:
 @pytest.fixture
 def ann(server: ServerProcess, network: Network) -> Customer:
     return Customer(server.register(f"ann-{next(_NUMBERS)}"), network)
+
+
+@pytest.fixture
+def owner(server: ServerProcess, network: Network) -> Customer:
+    """Somebody who runs a node."""
+    return Customer(server.register(f"owner-{next(_NUMBERS)}"), network)
 
 
 _NUMBERS = count(1)
