@@ -38,6 +38,10 @@ SETTINGS = """
 per_request = 5000
 house_bps = 1000
 
+[payouts]
+daily = 5_000_000
+daily_of_all = 50_000_000
+
 [plugins.lightning]
 wallet = "electrum"
 network = "regtest"

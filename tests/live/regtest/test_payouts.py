@@ -118,19 +118,22 @@ def test_an_old_backup_pays_nothing_twice(ann, server, network, books, tmp_path,
     waiting = ann.withdraws(network.person.invoice(5_000))
     administrator = server.administrator()
     assert [each["provider"] for each in administrator.ask("GET", "/api/admin/payouts")["freezes"]] == ["lightning"]
-    found = administrator.ask("POST", "/api/admin/payouts/reconcile", {})
-    assert found["freeze"] is not None
     assert ann.payout(waiting)["state"] == "held"
+    found = administrator.ask("POST", "/api/admin/payouts/reconcile", {})
     # What others have paid from this wallet is explained as the operator's own.
     unexplained = {each["ref"]: each["amount_msat"] for each in found["unexplained"]}
     ref = bolt11.decode(invoice).payment_hash
     assert unexplained.pop(ref, None) == (30_000_000 if log_is_lost else None)
     restored = found["restored"]
+    assert (found["freeze"] is None) is (not found["unexplained"])
+    assert found["freeze"] is not None or not log_is_lost
     explained = {"adopt": {ref: ann.person.name} if log_is_lost else {}, "ours": list(unexplained)}
-    found = administrator.ask("POST", "/api/admin/payouts/reconcile", explained)
+    if found["freeze"] is not None:
+        found = administrator.ask("POST", "/api/admin/payouts/reconcile", explained)
+        restored += found["restored"]
     assert (found["unexplained"], found["freeze"]) == ([], None)
 
-    (again,) = restored + found["restored"]
+    (again,) = restored
     assert ann.ended(again["id"])["state"] == "paid"
     last = ann.ended(waiting)
     assert last["state"] == "paid"
