@@ -27,6 +27,14 @@ test-npm:
 test-openclaw:
     .ci/openclaw-tests
 
+# Real payments: a Lightning network on regtest; brings bitcoind, ElectrumX and Electrum.
+test-regtest:
+    .ci/regtest-tests
+
+# Real payments through LNbits, which it installs from PyPI.
+test-lnbits:
+    .ci/lnbits-tests
+
 # Clients from PyPI: LangChain, aider.
 test-clients:
     .ci/client-tests
