@@ -132,7 +132,7 @@ class ScriptedPayments(PaymentProvider):
         try:
             content = json.loads(body)
             said = Settled(str(content["ref"]), int(content["amount"]))
-        except (ValueError, LookupError, TypeError):
+        except (ValueError, LookupError, TypeError, RecursionError):
             raise InvalidRequest("This is no webhook of the scripted provider.") from None
         if hmac.compare_digest(headers.get(SIGNATURE, "").encode(), self._signature(body)):
             return [said]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -16,10 +17,20 @@ from lightphon_core import LightPhonError, NotSent, ProviderUnavailable
 TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
 MAX_ANSWER_BYTES = 4_000_000
+# A stream may be silent for days, and its other end gone for as long: the system asks, where it can how often.
+_KEPT_ALIVE = [
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), seconds)
+        for name, seconds in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+        if hasattr(socket, name)
+    ),
+]
 
 
 class Rejected(LightPhonError):
-    """The daemon answered with an HTTP error. `status` is its code, `answer` the JSON it sent, None where it sent none.
+    """The daemon answered with an HTTP error. `status` is its code, `answer` the JSON that it sent, or
+    the text where that is no JSON.
 
     Nothing of `answer` may be shown or logged as it is: daemons quote what they were sent.
     """
@@ -47,12 +58,14 @@ class Daemon:
         longest_answer: int = MAX_ANSWER_BYTES,
     ) -> None:
         self._longest_answer = longest_answer
-        context = ssl.create_default_context(cafile=None if ca is None else str(ca))
+        # To read all authorities takes 30 ms, which is wasted where nobody shows a certificate.
+        has_tls = base_url.lower().startswith("https:")
+        context = ssl.create_default_context(cafile=None if ca is None else str(ca)) if has_tls else _no_tls()
         self._client = httpx.AsyncClient(
             base_url=base_url,
             headers=dict(headers or {}),
             auth=auth,
-            verify=context,
+            transport=httpx.AsyncHTTPTransport(verify=context, trust_env=False, socket_options=_KEPT_ALIVE),
             timeout=httpx.Timeout(timeout_s, connect=CONNECT_TIMEOUT_S),
             trust_env=False,
             follow_redirects=False,
@@ -77,26 +90,29 @@ class Daemon:
         """
         try:
             async with self._request(method, path, params, content, form, timeout_s) as response:
-                body = bytearray()
-                async for part in response.aiter_bytes():
-                    body += part
-                    if len(body) > self._longest_answer:
-                        raise ProviderUnavailable("The Lightning wallet sent an answer that is too long.")
+                body = await self._body(response)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _failure(error) from error
         if response.is_error:
-            raise Rejected(response.status_code, _json_or_none(body))
+            raise Rejected(response.status_code, _json_or_text(body))
         try:
             return json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ProviderUnavailable("The Lightning wallet did not answer with JSON.") from error
 
-    async def lines(self, path: str, *, params: Mapping[str, str | int] | None = None) -> AsyncGenerator[Any, None]:
-        """The JSON of each line of an answer that does not end by itself. Raises as `ask`."""
+    async def lines(
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        params: Mapping[str, str | int] | None = None,
+        content: Mapping[str, Any] | None = None,
+    ) -> AsyncGenerator[Any, None]:
+        """The JSON of each line of an answer that does not end by itself, and may begin late. Raises as `ask`."""
         try:
-            async with self._request("GET", path, params, None, None, None, endless=True) as response:
+            async with self._request(method, path, params, content, None, None, endless=True) as response:
                 if response.is_error:
-                    raise Rejected(response.status_code, None)
+                    raise Rejected(response.status_code, _json_or_text(await self._body(response)))
                 async for line in response.aiter_lines():
                     if line.strip():
                         yield _parsed(line)
@@ -106,6 +122,14 @@ class Daemon:
     async def close(self) -> None:
         """Let go of its connections."""
         await self._client.aclose()
+
+    async def _body(self, response: httpx.Response) -> bytes:
+        body = bytearray()
+        async for part in response.aiter_bytes():
+            body += part
+            if len(body) > self._longest_answer:
+                raise ProviderUnavailable("The Lightning wallet sent an answer that is too long.")
+        return bytes(body)
 
     @asynccontextmanager
     async def _request(
@@ -131,6 +155,11 @@ class Daemon:
             yield response
 
 
+def _no_tls() -> ssl.SSLContext:
+    """A context that trusts nobody."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 def _failure(error: Exception) -> ProviderUnavailable:
     # The text of httpx's errors has the address, which is nobody's business but the operator's.
     if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
@@ -141,12 +170,12 @@ def _failure(error: Exception) -> ProviderUnavailable:
 def _parsed(line: str) -> Any:
     try:
         return json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProviderUnavailable("The Lightning wallet sent a line that is not JSON.") from error
 
 
-def _json_or_none(body: bytes | bytearray) -> Any:
+def _json_or_text(body: bytes) -> Any:
     try:
         return json.loads(body)
-    except ValueError:
-        return None
+    except (ValueError, RecursionError):
+        return body.decode(errors="replace")

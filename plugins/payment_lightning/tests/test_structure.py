@@ -6,7 +6,11 @@ from pathlib import Path
 import lightphon_payment_lightning
 
 PACKAGE = Path(lightphon_payment_lightning.__file__ or "").parent
-ONE_MODULE_ONLY = {"bolt11": {"invoices.py"}, "httpx": {"daemon.py", "guarded.py", "demo_command.py"}}
+ONE_MODULE_ONLY = {
+    "bolt11": {"invoices.py"},
+    "httpx": {"daemon.py", "guarded.py", "demo_command.py"},
+    "websockets": {"phoenixd.py", "lnbits.py"},
+}
 PURE = {"addresses.py", "invoices.py", "network.py", "public.py", "settings.py"}
 """Neither wait nor look at anything but what they are given."""
 IO = {"asyncio", "httpx", "websockets", "socket", "time", "os", "structlog"}

@@ -1,0 +1,179 @@
+"""The core's own deposits over a provider, with a database and its books: what a provider does to somebody's money."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+from attrs import frozen
+
+from lightphon_core.accounts.people import create_account
+from lightphon_core.errors import InvalidRequest, NotFound, ProviderUnavailable
+from lightphon_core.host import SystemClock
+from lightphon_core.ledger import audit, chart
+from lightphon_core.money import Amount
+from lightphon_core.payments.deposit import Deposit, Status
+from lightphon_core.payments.deposits import Deposits
+from lightphon_core.payments.watch import Watch, watches
+from lightphon_core.ports import PaymentProvider
+from lightphon_core.settings import DepositSettings
+from lightphon_core.storage.engine import Database
+from lightphon_core.storage.migrate import migrate
+from lightphon_core.storage.schema import balances
+from lightphon_core.testing.payment_steps import EXPIRY_S
+from lightphon_core.testing.promises import answer, until, within
+from lightphon_core.testing.sides import Payer
+from lightphon_core.types import Opened
+
+NUDGE_S = 0.5
+"""How often a deposit that is waited for is asked about, as when somebody looks at it."""
+
+
+class MovedClock(SystemClock):
+    """The machine's, moved on by so many seconds."""
+
+    ahead = 0.0
+
+    def now(self) -> float:
+        return time.time() + self.ahead
+
+
+@frozen
+class Books:
+    """A database with one account, whose deposits the checks make."""
+
+    url: str
+    account: str
+
+    def database(self) -> Database:
+        """Opened once more, as by another process."""
+        return Database(self.url)
+
+    def hold(self, expected: int) -> None:
+        """They balance, and the account has exactly what was paid in, as has the provider for us."""
+        with self.database() as database, database.snapshot() as connection:
+            problems = audit.verify(connection)
+            found = {row.account: row.amount for row in connection.execute(balances.select())}
+        assert not problems, f"the books are right; they are not: {problems}"
+        wallet = sum(found.get(name, 0) for name in chart.wallets(self.account))
+        assert wallet == expected, f"what was paid in is credited once: {expected} msat, not {wallet}"
+        clearing = -sum(amount for name, amount in found.items() if name.startswith(chart.clearing("")))
+        assert clearing == expected, f"the provider holds for us what it received: {expected} msat, not {clearing}"
+
+
+def books_in(folder: Path) -> Books:
+    """New ones."""
+    path = folder / "lightphon.db"
+    path.write_bytes(_empty())
+    path.chmod(0o600)
+    with Database(f"sqlite:///{path}") as database, database.transaction() as connection:
+        return Books(f"sqlite:///{path}", create_account(connection, "payer", now=time.time()).id)
+
+
+@functools.cache
+def _empty() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "data" / "lightphon.db"
+        with Database(f"sqlite:///{path}") as database:
+            migrate(database)
+        return path.read_bytes()
+
+
+@frozen
+class Gateway:
+    """A running gateway's deposits: it listens where the provider pushes, and asks."""
+
+    deposits: Deposits
+    provider: PaymentProvider
+    watch: Watch
+    clock: MovedClock
+    account: str
+
+    async def open(self, amount: int) -> tuple[Deposit, Opened]:
+        """A deposit as its payer gets it."""
+        made = await self.try_to_open(amount)
+        assert not isinstance(made, ProviderUnavailable), f"a wallet that is there opens deposits: {made!r}"
+        return made
+
+    async def try_to_open(self, amount: int) -> tuple[Deposit, Opened] | ProviderUnavailable:
+        """The same, from a wallet that need not be there."""
+        deposit = await answer(
+            self.deposits.open(self.account, None, amount), "a deposit is opened", ProviderUnavailable
+        )
+        if isinstance(deposit, Deposit):
+            assert deposit.ref is not None, "a deposit that was opened has a ref"
+            return deposit, Opened(deposit.ref, deposit.expires_at / 1_000_000, deposit.pay)
+        assert isinstance(deposit, ProviderUnavailable)
+        return deposit
+
+    async def called(self, headers: Mapping[str, str], body: bytes) -> None:
+        """Somebody calls the webhook."""
+        work = self.deposits.webhook(self.provider.name, headers, body)
+        await answer(work, f"a webhook with {body[:20]!r}", NotFound, InvalidRequest)
+
+    async def status(self, deposit: Deposit) -> Deposit:
+        """How it stands in the books."""
+        return await self.deposits.get(self.account, deposit.id)
+
+    async def becomes(self, deposit: Deposit, status: Status, promise: str) -> Deposit:
+        """It does, soon, while somebody looks at it."""
+        return await self._watched(deposit, lambda found: found.status is status, promise)
+
+    async def is_settled(self, deposit: Deposit, received: int) -> None:
+        """It is, with what came."""
+        found = await self.becomes(deposit, Status.SETTLED, "a deposit that was paid is credited")
+        assert found.received == received, f"what came is credited, {received} msat, and not {found.received}"
+
+    async def is_left_alone(self, deposit: Deposit) -> None:
+        """Asked about once more, it is not settled."""
+        self.watch.look_soon(deposit)
+        await self.watch.look()
+        found = await self.status(deposit)
+        assert found.status is not Status.SETTLED, "what was not paid is not credited"
+
+    async def _watched(self, deposit: Deposit, good: Callable[[Deposit], bool], promise: str) -> Deposit:
+        async def nudge() -> None:
+            while True:
+                self.watch.look_soon(await self.status(deposit))
+                await asyncio.sleep(NUDGE_S)
+
+        nudging = asyncio.create_task(nudge())
+        try:
+            found = await until(lambda: self.status(deposit), lambda found: good(found) or _is_final(found), promise)
+        finally:
+            nudging.cancel()
+            await asyncio.wait({nudging})
+        assert good(found), f"{promise}; it is {found.status}"
+        return found
+
+
+def _is_final(deposit: Deposit) -> bool:
+    return deposit.status in (Status.SETTLED, Status.FAILED)
+
+
+@asynccontextmanager
+async def running(books: Books, payer: Payer) -> AsyncGenerator[Gateway, None]:
+    """A gateway over these books, with a new provider; it ends as one that is stopped."""
+    provider, clock = payer.provider(), MovedClock()
+    settings = DepositSettings(least=Amount(1), most=Amount(payer.most), expiry_s=EXPIRY_S)
+    with books.database() as database:
+        deposits = Deposits(database, [provider], settings, clock, structlog.stdlib.get_logger("lightphon.contract"))
+        (watch,) = watches(deposits)
+        await provider.start()
+        work = [asyncio.create_task(watch.keep())]
+        if watch.pushes:
+            work.append(asyncio.create_task(watch.listen()))
+        try:
+            yield Gateway(deposits, provider, watch, clock, books.account)
+        finally:
+            for task in work:
+                task.cancel()
+            async with within("a gateway that is stopped stops, whatever the provider does"):
+                await asyncio.wait(work)
+            await provider.stop()
