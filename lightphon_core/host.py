@@ -110,7 +110,8 @@ class Host(Generic[S]):
 
     `settings` is an instance of the plugin's own `settings` class, or None where it has none. `offers_changed()` asks
     the catalogue to read `offers()` again. `authenticate(connection)` tells who opened a connection to one of the
-    plugin's own routes, or raises `Unauthenticated`. `on_account_change(listener)` has `listener(account_id)` called
+    plugin's own routes, or raises `Unauthenticated`; over HTTP under /api a session does it too, sent by our own pages,
+    and what another site's page sends is refused. `on_account_change(listener)` has `listener(account_id)` called
     when the account's credentials may have ceased to hold: whoever keeps a connection open asks again then, and now and
     then in any case, since other processes revoke too. `earnings(account_id)` is what an account has earned with its
     nodes, and may raise `StorageUnavailable`; `price(offer)` is what an offer costs now. Both are to be shown to the

@@ -59,7 +59,9 @@ def _row(option: Option, section: Section) -> tuple[str, ...]:
 
 
 def _as_toml(section: Section, data_dir: str | Path) -> str:
-    lines = [f"# {section.about}", f"[{section.table}]", ""] if section.table else []
+    # An empty table is one that lacks what it requires.
+    mark = "#" if any(option.required for option in section.options) else ""
+    lines = [f"# {section.about}", f"{mark}[{section.table}]", ""] if section.table else []
     for option in section.options:
         lines.append(f"# {option.help}")
         if option.name == "data_dir" and not section.table:

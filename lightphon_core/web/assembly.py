@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 from attrs import frozen
+from litestar.enums import ScopeType
 
 import lightphon_core
 from lightphon_core.accounts.authenticators import BuiltinAuthenticators
@@ -22,7 +23,9 @@ from lightphon_core.routing.scorers.plugin import BuiltinScorers
 from lightphon_core.settings import Settings, plugin_settings
 from lightphon_core.storage.engine import Database
 from lightphon_core.types import Offer, PriceInForce, Principal
+from lightphon_core.web.api.guards import check_same_origin
 from lightphon_core.web.authentication import Connection, authenticate, credentials_of
+from lightphon_core.web.paths import is_open
 
 
 @frozen
@@ -61,7 +64,11 @@ def assemble(
     agreed, earnings = OfferPrices(database), EarningsReader(database)
 
     async def who(connection: Connection) -> Principal:
-        return await authenticate(authenticators, credentials_of(connection))
+        path = connection.scope["path"]
+        by_session = connection.scope["type"] == ScopeType.HTTP and path.startswith("/api/") and not is_open(path)
+        if by_session:
+            check_same_origin(connection)
+        return await authenticate(authenticators, credentials_of(connection, cookies=by_session))
 
     def price(offer: Offer) -> PriceInForce:
         return effective_price(settings.pricing, offer, agreed.of(offer))

@@ -115,6 +115,25 @@ def test_json_with_the_model_that_comes_along(start, tmp_path):
     assert "[error" not in logs
 
 
+def deposit_to_earnings(commands: list[str]) -> None:
+    """What it prints about play money, pasted; three answers of a sat have been given before."""
+    export, open_, pay, wallet = commands
+    environ = {**os.environ, "PATH": f"{Path(COMMAND[0]).parent}:{os.environ['PATH']}", "no_proxy": "*"}
+
+    def run(command: str) -> str:
+        return subprocess.run(
+            ["bash", "-c", f"{export}; {command}"], capture_output=True, text=True, timeout=30, check=True, env=environ
+        ).stdout
+
+    opened = run(open_)
+    assert "play money" in opened
+    invoice = opened.split()[-1]
+    assert invoice.startswith("lnbcrt")
+    assert run(pay.replace("INVOICE", invoice)) == "Paid 100 sats of play money.\n"
+    earned = json.loads(run(wallet))
+    assert sum(earned["by_origin_msat"].values()) + sum(earned["pending_earnings_msat"].values()) == 3_000
+
+
 def test_what_it_prints_works_when_pasted(start, tmp_path, models, monkeypatch):
     for name, value in {"SERVER_PORT": "1", "STORAGE_URL": "sqlite:////nowhere/of-another-server.db"}.items():
         monkeypatch.setenv(f"LIGHTPHON_{name}", value)
@@ -122,7 +141,8 @@ def test_what_it_prints_works_when_pasted(start, tmp_path, models, monkeypatch):
     printed = demo.read_until("Ctrl-C").splitlines()
     assert printed[0].startswith("Base URL  http://127.0.0.1:")
     assert printed[1].startswith("API key   lp_")
-    (curl,) = [line for line in printed if line.startswith("curl ")]
+    url = printed[0].removeprefix("Base URL  ").removesuffix("/v1")
+    (curl,) = [line for line in printed if line.startswith(f"curl {url}/v1")]
     first = printed.index("from openai import OpenAI")
     python = printed[first : first + 4]
     assert printed[first + 4] == ""
@@ -133,6 +153,7 @@ def test_what_it_prints_works_when_pasted(start, tmp_path, models, monkeypatch):
     ]
     assert json.loads(outputs[0])["choices"][0]["message"]["content"] == scripted.GREETING.text
     assert outputs[1].strip() == scripted.GREETING.text
+    deposit_to_earnings([line for line in printed if line.startswith(("export", "lightphon", f"curl {url}/api"))])
     status, rest, errors = demo.stop(signal.SIGTERM)
     assert (status, rest) == (0, ""), errors
     assert demo.left() == []

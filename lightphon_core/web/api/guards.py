@@ -26,6 +26,11 @@ async def same_origin(connection: Connection, _: BaseRouteHandler) -> None:
     Raises:
         PermissionDenied: it came from another site's page, or might have.
     """
+    check_same_origin(connection)
+
+
+def check_same_origin(connection: Connection) -> None:
+    """The same, for whoever is no guard. Raises `PermissionDenied`."""
     if connection.scope.get("method") not in SAFE_METHODS:
         settings: Settings = connection.app.state.settings
         own = origin_of(settings.server.public_url, connection.headers.get("host"), connection.scope["scheme"])

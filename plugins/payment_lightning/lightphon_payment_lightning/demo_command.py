@@ -48,7 +48,7 @@ def add_to(cli: click.Group) -> None:
 def _server_options(command: Command) -> Command:
     server = click.option(
         "--server",
-        envvar="LIGHTPHON_SERVER",
+        envvar="LIGHTPHON_URL",
         show_envvar=True,
         default="http://127.0.0.1:8000",
         show_default=True,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import json
 import os
 import signal
@@ -13,41 +12,32 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import click
-from attrs import field, frozen
+from attrs import frozen
 
 from lightphon_backend_gguf.demo.client import QUESTION, Client
+from lightphon_backend_gguf.demo.instructions import instructions, money_instructions
 from lightphon_backend_gguf.demo.model import find_demo_model
 from lightphon_backend_gguf.demo.processes import Process, ProcessEnded
+from lightphon_backend_gguf.demo.setup import (
+    Credentials,
+    Stop,
+    folder_at,
+    has_lightning,
+    make_credentials,
+    write_settings,
+)
 from lightphon_backend_gguf.node.link.address import is_loopback
 
 MODEL_ID = "SmolLM2-135M-Instruct"
-ACCOUNT = "demo"
-CREDIT_SATS = "1000"
-PRICE = "prompt=100,completion=400"
-"""Sats for a million tokens: a fraction of a sat for each answer, so that there is a cost to see."""
+PRICE = "request=1"
+"""A sat for each answer, so that there is a cost to see."""
+DEPOSIT_SATS = 1_000
 PROGRESS_S = 2.0
 START_TIMEOUT_S = 120.0
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 """Hosts that stand for all addresses of this machine, and the one by which the demo reaches itself."""
-MARK = "# Written by `lightphon demo`"
-SETTINGS = f"""\
-{MARK} at every start.
-data_dir = "."
-
-[server]
-host = {{host}}
-port = {{port}}
-shutdown_grace_s = 1
-"""
-
-
-class Stop(click.ClickException):
-    """One line on stderr, then exit status 2."""
-
-    exit_code = 2
 
 
 @frozen
@@ -60,17 +50,13 @@ class Demo:
     model: Path
     model_id: str
     threads: int | None
-    api_key: str = field(repr=False)
-    node_token: str = field(repr=False)
+    play_money: bool
+    credentials: Credentials
 
     @property
     def server(self) -> str:
         host = EVERYWHERE.get(self.host, self.host)
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
-
-    @property
-    def base_url(self) -> str:
-        return f"{self.server}/v1"
 
 
 def add_to(cli: click.Group) -> None:
@@ -96,14 +82,15 @@ def add_to(cli: click.Group) -> None:
             del os.environ[name]
         found = _model(model)
         port = _free_port(host, port)
-        folder = _folder(data_dir)
+        folder = folder_at(data_dir)
+        play_money = has_lightning()
         try:
-            _write_settings(folder / "lightphon.toml", host, port)
-            api_key, node_token = _credentials(cli, folder)
+            write_settings(folder / "lightphon.toml", host, port, play_money=play_money)
+            credentials = make_credentials(cli, folder, play_money=play_money)
             model_id = (
                 MODEL_ID if model is None else "".join(c if c.isalnum() or c in "._-" else "-" for c in found.stem)
             )
-            made = Demo(host, port, folder, found, model_id, threads, api_key, node_token)
+            made = Demo(host, port, folder, found, model_id, threads, play_money, credentials)
             asyncio.run(_run(made, as_json=as_json))
         except ProcessEnded as error:
             raise click.ClickException(str(error)) from None
@@ -144,7 +131,7 @@ async def _serve(demo: Demo, processes: list[Process], *, as_json: bool) -> None
         *(("--threads", str(demo.threads)) if demo.threads else ()),
     ]
     _say(f"Starting a node with {demo.model_id} ({demo.model.stat().st_size / 1e6:.0f} MB).")
-    environ = {"LIGHTPHON_NODE_TOKEN": demo.node_token}
+    environ = {"LIGHTPHON_NODE_TOKEN": demo.credentials.node_token}
     processes.append(await Process.start("node", node_command, log=demo.data_dir / "node.log", environ=environ))
     watchers = [asyncio.create_task(process.ended()) for process in processes]
     ready = asyncio.create_task(_until_ready(demo, as_json=as_json))
@@ -160,7 +147,7 @@ async def _serve(demo: Demo, processes: list[Process], *, as_json: bool) -> None
 
 
 async def _until_ready(demo: Demo, *, as_json: bool) -> None:
-    client = Client(demo.base_url, demo.api_key)
+    client = Client(demo.server, demo.credentials.user_key)
     began = said = time.monotonic()
     while not await client.is_offered(demo.model_id):
         now = time.monotonic()
@@ -170,30 +157,30 @@ async def _until_ready(demo: Demo, *, as_json: bool) -> None:
             said = now
             _say(f"Loading the model: {now - began:.0f} s.")
         await asyncio.sleep(0.1)
-    _say(f"Ready after {time.monotonic() - began:.1f} s. Asking it: {QUESTION}")
+    _say(f"Ready after {time.monotonic() - began:.1f} s.")
+    if demo.play_money:
+        if not await client.deposit(DEPOSIT_SATS):
+            raise ProcessEnded(f"The demo's deposit was not credited; see {demo.data_dir}/server.log.")
+        _say(f"Paid in {DEPOSIT_SATS} sats of play money over Lightning.")
+    _say(f"Asking the model: {QUESTION}")
     answer = await client.ask()
     _say(f"{answer.model}: {answer.text}\n({answer.tokens} tokens for {answer.cost} sats)\n")
+    earned = await Client(demo.server, demo.credentials.owner_key).earned_msat()
+    _say(f"The node's owner has earned {earned / 1_000:g} sats.\n")
+    _tell(demo, answer.text, as_json=as_json)
+
+
+def _tell(demo: Demo, text: str, *, as_json: bool) -> None:
+    """On stdout: what to use it with."""
+    keys = demo.credentials
     if as_json:
-        ready = {"base_url": demo.base_url, "api_key": demo.api_key, "model": demo.model_id, "answer": answer.text}
+        ready = {"base_url": f"{demo.server}/v1", "api_key": keys.user_key, "model": demo.model_id, "answer": text}
         click.echo(json.dumps({**ready, "data_dir": str(demo.data_dir)}))
         return
-    click.echo(_instructions(demo))
-
-
-def _instructions(demo: Demo) -> str:
-    return f"""\
-Base URL  {demo.base_url}
-API key   {demo.api_key}
-
-curl {demo.base_url}/chat/completions -H "Authorization: Bearer {demo.api_key}" -H "Content-Type: application/json" \
--d '{{"model": "auto", "messages": [{{"role": "user", "content": "Hello!"}}]}}'
-
-from openai import OpenAI
-client = OpenAI(base_url="{demo.base_url}", api_key="{demo.api_key}")
-reply = client.chat.completions.create(model="auto", messages=[{{"role": "user", "content": "Hello!"}}])
-print(reply.choices[0].message.content)
-
-Ctrl-C stops the demo."""
+    click.echo(instructions(demo.server, keys.user_key))
+    if demo.play_money:
+        click.echo(money_instructions(demo.server, keys.user_key, keys.owner_key))
+    click.echo("Ctrl-C stops the demo.")
 
 
 def _say(text: str) -> None:
@@ -229,45 +216,3 @@ def _free_port(host: str, port: int) -> int:
         raise Stop(f"{host!r} is no address of this machine.") from None
     except OSError as error:
         raise Stop(f"Cannot listen on {host} port {port}: {error.strerror}. Choose another with --port.") from None
-
-
-def _folder(data_dir: Path) -> Path:
-    folder = data_dir.expanduser().absolute()
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise Stop(f"The data directory {folder} cannot be made: {error.strerror}.") from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise Stop(f"The data directory {folder} cannot be written to. Choose another with --data-dir.")
-    return folder
-
-
-def _write_settings(file: Path, host: str, port: int) -> None:
-    """Write the settings file, over that of an earlier demo alone."""
-    if file.exists() and not file.read_text("utf-8", "replace").startswith(MARK):
-        raise Stop(f"{file} holds the settings of another server. Choose another directory with --data-dir.")
-    file.write_text(SETTINGS.format(host=json.dumps(host), port=port), "utf-8")
-
-
-def _credentials(cli: click.Group, folder: Path) -> tuple[str, str]:
-    """A new key and a new node token of the account "demo"; those of the last run are revoked."""
-    if not any(account["name"] == ACCOUNT for account in _call(cli, folder, "account", "list")["accounts"]):
-        _call(cli, folder, "account", "create", ACCOUNT)
-        _call(cli, folder, "account", "credit", ACCOUNT, CREDIT_SATS, "--reason", "to try the demo with")
-    secrets = []
-    for command in ("key", "node-token"):
-        (listed,) = (value for value in _call(cli, folder, command, "list").values() if isinstance(value, list))
-        for old in listed:
-            if old["revoked_at"] is None:
-                _call(cli, folder, command, "revoke", old["id"])
-        secrets.append(str(_call(cli, folder, command, "create", "--account", ACCOUNT, "--name", "demo")["secret"]))
-    return secrets[0], secrets[1]
-
-
-def _call(cli: click.Group, folder: Path, *arguments: str) -> dict[str, Any]:
-    """Another command of `lightphon`, in this process: the demo does nothing that its user could not do."""
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        cli.main([*arguments, "--json", "--data-dir", str(folder)], standalone_mode=False)
-    answer: dict[str, Any] = json.loads(printed.getvalue())
-    return answer
