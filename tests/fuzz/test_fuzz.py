@@ -126,9 +126,10 @@ class Site:
         """One that an administrator may decide on, an automatic one, and a freeze to reconcile."""
         lost = path.endswith("/declare-failed")
         state = PayoutState.UNKNOWN if lost else PayoutState.AWAITING_APPROVAL
+        made = payout_id(self.admin.id)
         payout = Payout(
-            *(payout_id(self.admin.id), self.admin.id, "scripted", state, "bob@example.org", False, 1_000, 0, None),
-            *(1_000, 0, "ab" * 32 if lost else None, "an invoice", 1, None, 1, 1 if lost else None),
+            *(made, self.admin.id, "scripted", state, "bob@example.org", False, 1_000, 0, None),
+            *(1_000, 0, made if lost else None, "an invoice", 1, None, 1, 1 if lost else None),
         )
         add_payout(connection, payout)
         write_entry(connection, taken(payout))

@@ -123,6 +123,19 @@ class TestTrouble:
         await minute(till)
         assert (await latest(till))[0][0] == PayoutState.PAID
 
+    async def test_what_failed_before_one_that_was_paid_is_forgotten(self, till):
+        await till.payouts.set_automatic(till.account, ADDRESS, 50_000)
+        till.fund(500)
+        tries = []
+        for number in range(5 * 60):
+            till.provider.fails = None if len(tries) == 2 else "There is no way."
+            await minute(till)
+            if len(await latest(till)) > len(tries):
+                tries.append(number)
+                if len(tries) == 3:
+                    till.fund(500)
+        assert tries == [0, 60, 180, 181, 241]
+
     async def test_what_was_refused_is_asked_for_again_after_an_hour(self, new_till):
         till = new_till(automatic_least=50_000, daily=50_000)
         till.fund(1_000)

@@ -186,6 +186,7 @@ class TestWithoutTheLog:
         log.path.unlink()
         RestoreMark(world.file.parent).leave()
         world.restore()
+        world.clock.at += 5 * 86_400  # what is written back now must not hide what came before it
         with world.server() as till:
             await till.turn()
             assert "restored from a backup" in frozen(till)
@@ -272,6 +273,21 @@ class TestByHand:
             with pytest.raises(InvalidRequest) as refused:
                 await till.administration.reconcile(None, {}, [])
             assert refused.value.code == "not_frozen"
+
+    async def test_one_that_is_being_resolved_meanwhile(self, world):
+        with world.server() as till:
+            till.fund(100)
+            payout = await till.ask("bob@example.org", 50)
+            real = world.provider.resolve
+
+            async def resolve(address, amount):
+                await till.administration.freeze(None, "now")
+                return await real(address, amount)
+
+            world.provider.resolve = resolve
+            await till.turn()
+            assert (await till.again(payout)).state is PayoutState.HELD
+            assert "pay" not in world.provider.line.calls
 
 
 class TestTheLog:
