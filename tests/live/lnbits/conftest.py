@@ -13,7 +13,8 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -174,28 +175,55 @@ def lnbits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLnbits]:
         yield lnbits
 
 
+@contextmanager
+def running_house(
+    lnbits: RunningLnbits, folder: Path, websockets: Websockets = "open", *, webhook: bool = False
+) -> Iterator[House]:
+    wallet = lnbits.wallet("house")
+    keys = {"INVOICE_KEY": wallet.invoice_key, "ADMIN_KEY": wallet.admin_key}
+    relay = Relay(lnbits.url, websockets)
+
+    def settings(url: str) -> str:
+        public_url = f'public_url = "{url}"' if webhook else ""
+        return SETTINGS.format(url=relay.url, public_url=public_url)
+
+    try:
+        with ServerProcess(folder, settings, keys) as server:
+            yield House(server, lnbits, wallet)
+    finally:
+        relay.close()
+
+
+@pytest.fixture(scope="session")
+def house(lnbits: RunningLnbits, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A gateway that hears the websocket, and is called by no webhook; shared."""
+    with running_house(lnbits, tmp_path_factory.mktemp("server")) as house:
+        yield house
+
+
 @pytest.fixture
-def start(lnbits: RunningLnbits, tmp_path: Path) -> Iterator[Callable[..., House]]:
-    """`start(websockets, webhook=False)`: a gateway, until the test ends."""
+def start_house(lnbits: RunningLnbits, tmp_path: Path) -> Iterator[Callable[..., House]]:
+    """`start_house(websockets, webhook=False)`: a gateway of its own, until the test ends."""
     with ExitStack() as stack:
-
-        def starting(websockets: Websockets = "open", *, webhook: bool = False) -> House:
-            relay = Relay(lnbits.url, websockets)
-            stack.callback(relay.close)
-            wallet = lnbits.wallet("house")
-            keys = {"INVOICE_KEY": wallet.invoice_key, "ADMIN_KEY": wallet.admin_key}
-
-            def settings(url: str) -> str:
-                public_url = f'public_url = "{url}"' if webhook else ""
-                return SETTINGS.format(url=relay.url, public_url=public_url)
-
-            server = stack.enter_context(ServerProcess(tmp_path / "server", settings, keys))
-            return House(server, lnbits, wallet)
-
-        yield starting
+        yield lambda websockets, **options: stack.enter_context(
+            running_house(lnbits, tmp_path / "server", websockets, **options)
+        )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def customer(lnbits: RunningLnbits) -> Callable[[House], Customer]:
     """`customer(house)`: somebody who is registered, and has money to pay with."""
-    return lambda house: Customer(house.server.register("ann"), lnbits, lnbits.wallet("ann", FUNDS_SATS))
+    numbers = count(1)
+
+    def register(house: House) -> Customer:
+        return Customer(house.server.register(f"ann-{next(numbers)}"), lnbits, lnbits.wallet("ann", FUNDS_SATS))
+
+    return register
+
+
+@pytest.fixture(scope="session")
+def overdue(house: House, customer: Callable[[House], Customer]) -> tuple[Customer, Any]:
+    """Somebody with a deposit that nobody pays while it can be paid. It takes a minute to expire, so it is opened with
+    the first test that uses it."""
+    late = customer(house)
+    return late, late.opens(3_000)

@@ -22,24 +22,29 @@ BEFORE_THE_NEXT_LOOK_S = 10.0
 """A deposit is asked about when it was opened, and then after 15 s, as long as the websocket stays open."""
 
 
-@pytest.mark.parametrize(
-    ("websockets", "webhook"),
-    [("open", False), ("mute", True), ("refused", False)],
-    ids=["websocket", "webhook", "polling"],
-)
-def test_a_deposit_is_credited_however_it_is_heard_of(start, customer, websockets, webhook):
-    house = start(websockets, webhook=webhook)
-    ann = customer(house)
+def check_credited(house, ann):
     deposit = ann.opens(21_000)
     assert ann.pays(deposit)
-
     settled = ann.reaches(deposit, "settled", BEFORE_THE_NEXT_LOOK_S)
-
     assert (settled["received_msat"], ann.has()) == (21_000_000, 21_000_000)
-    if webhook:
-        until(lambda: "/webhooks/lightning" in house.server.log.read_text(), "the webhook is in the access log")
     assert not ann.pays(deposit)
     house.check()
+
+
+@pytest.mark.usefixtures("overdue")
+def test_a_deposit_is_credited_by_the_websocket(house, customer):
+    check_credited(house, customer(house))
+
+
+def test_a_deposit_is_credited_by_a_webhook(start_house, customer):
+    house = start_house("mute", webhook=True)
+    check_credited(house, customer(house))
+    until(lambda: "/webhooks/lightning" in house.server.log.read_text(), "the webhook is in the access log")
+
+
+def test_a_deposit_is_credited_by_polling(start_house, customer):
+    house = start_house("refused")
+    check_credited(house, customer(house))
 
 
 def invoice_of_somebody(sats: int) -> str:
@@ -51,8 +56,7 @@ def invoice_of_somebody(sats: int) -> str:
     return bolt11.encode(Bolt11("bc", int(time.time()), tags, MilliSatoshi(sats * 1000)), SOMEBODY)
 
 
-def test_a_payout_leaves_the_wallet_once(start, customer, lnbits):
-    house = start()
+def test_a_payout_leaves_the_wallet_once(house, customer, lnbits):
     ann = customer(house)
     deposit = ann.opens(50_000)
     assert ann.pays(deposit)
@@ -95,10 +99,8 @@ async def test_paying_twice_pays_once(lnbits):
     await wallet.stop()
 
 
-def test_what_is_paid_after_it_has_expired_is_credited_once(start, customer):
-    house = start()
-    ann = customer(house)
-    deposit = ann.opens(3_000)
+def test_what_is_paid_after_it_has_expired_is_credited_once(house, overdue):
+    ann, deposit = overdue
     ann.reaches(deposit, "expired", 90.0)
     assert ann.has() == 0
 

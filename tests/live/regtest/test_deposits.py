@@ -13,7 +13,7 @@ from lightphon_core.testing.process import until
 pytestmark = pytest.mark.regtest
 
 
-def test_a_payment_is_credited_once_and_to_the_millisatoshi(ann, server, network, books, record_property):
+def test_a_payment_is_credited_once_and_to_the_millisatoshi(ann, server, network, books):
     opened = ann.person.ask("POST", "/api/deposits", {"amount_sats": 50_000})
     path = f"/api/deposits/{opened['id']}"
     assert (opened["status"], ann.has()) == ("open", 0)

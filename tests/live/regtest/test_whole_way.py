@@ -56,7 +56,8 @@ def test_from_a_deposit_to_the_earnings_of_a_nodes_owner(server, network, books,
     assert answer.usage.cost_msat == 5_000_000
     assert ann.has() == 15_000_000
 
-    until(lambda: owner.has() == 4_500_000, "the owner has what the node earned, less the house's tenth")
+    # Once a minute what was earned becomes its owner's.
+    until(lambda: owner.has() == 4_500_000, "the owner has what the node earned, less the house's tenth", 90.0)
     paid = owner.ended(owner.withdraws(network.person.invoice(4_000)))
 
     assert paid["state"] == "paid"
