@@ -15,11 +15,11 @@ from lightphon_core.testing import (
     PaymentProviderContract,
     ScriptedPayments,
     deposits,
-    gateway,
     payment_news,
     payments,
     promises,
 )
+from lightphon_core.testing.books import books_in
 from lightphon_core.testing.payment_steps import AMOUNT
 from lightphon_core.testing.scripted_payments import SIGNATURE
 from lightphon_core.testing.scripted_sides import ScriptedPayer
@@ -463,7 +463,7 @@ CHECKS = {check.__name__: check for check in [*payments.CHECKS, *deposits.CHECKS
 async def test_a_broken_promise_is_caught(check, broken, words, monkeypatch, tmp_path):
     monkeypatch.setattr(promises, "PATIENCE_S", 1.0 if check.startswith("books") else 0.5)
     monkeypatch.setattr(payment_news, "AGAIN_S", 0.05)
-    books = [gateway.books_in(tmp_path)] if check.startswith("books") else []
+    books = [books_in(tmp_path)] if check.startswith("books") else []
     with pytest.raises(AssertionError, match=words):
         await CHECKS[check](broken(), *books)
 
