@@ -12,7 +12,8 @@ LightPhonError
 │   │   └── NotFound           what an id of the request names is not there, or not theirs
 │   ├── BodyTooSlow            the body did not arrive in time
 │   ├── InsufficientBalance    the wallet does not cover the request
-│   │   └── BudgetExceeded     the wallet might, but the key may not spend so much
+│   │   ├── BudgetExceeded     the wallet might, but the key may not spend so much
+│   │   └── NotWithdrawable    the wallet might, but not with money that may leave
 │   ├── Unauthenticated        no credential, or one that is not valid
 │   ├── PermissionDenied       a valid credential that may not do this
 │   ├── ModelNotFound          nobody ever offered a model of this id
@@ -119,6 +120,10 @@ class BudgetExceeded(InsufficientBalance):
     """The budget of the key does not cover the request, whatever the wallet has."""
 
     code = "budget_exceeded"
+
+
+class NotWithdrawable(InsufficientBalance):
+    """The wallet has less that can be withdrawn; money that was granted, or came by card, can only be spent."""
 
 
 class Unauthenticated(RequestError):

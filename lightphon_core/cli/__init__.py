@@ -13,6 +13,7 @@ from lightphon_core.cli.doctor import doctor
 from lightphon_core.cli.group import ErrorsAsOneLine
 from lightphon_core.cli.init import init
 from lightphon_core.cli.ledger import ledger
+from lightphon_core.cli.payout import payout
 from lightphon_core.cli.plugins import plugins
 from lightphon_core.cli.serve import serve
 from lightphon_core.cli.settings import settings
@@ -32,6 +33,7 @@ COMMANDS = (
     agent_token,
     node_token,
     ledger,
+    payout,
     deposit,
 )
 

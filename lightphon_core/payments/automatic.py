@@ -57,10 +57,11 @@ def set_automatic(connection: Connection, automatic: Automatic) -> Automatic:
     return automatic
 
 
-def remove_automatic(connection: Connection, account: str) -> bool:
-    """Pay the account by itself no longer. Whether it was."""
-    done = connection.execute(delete(automatic_payouts).where(automatic_payouts.c.account_id == account))
-    return done.rowcount == 1
+def remove_automatic(connection: Connection, account: str) -> Automatic | None:
+    """Pay the account by itself no longer. What was set up, or None."""
+    before = automatic_of(connection, account)
+    connection.execute(delete(automatic_payouts).where(automatic_payouts.c.account_id == account))
+    return before
 
 
 def begin_try(connection: Connection, automatic: Automatic, now: int) -> bool:

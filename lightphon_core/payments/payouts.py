@@ -63,7 +63,7 @@ class Payouts:
         same `key`, an Idempotency-Key, it happens once.
 
         Raises:
-            InvalidRequest, InsufficientBalance, BalanceOnHold: it cannot be, and nothing has moved.
+            InvalidRequest, NotWithdrawable, BalanceOnHold: it cannot be, and nothing has moved.
             PermissionDenied: payouts are switched off, or the account is blocked.
             StorageUnavailable: the database does not answer.
         """
@@ -125,10 +125,12 @@ class Payouts:
         made = Automatic(account, provider.name, destination, threshold)
         return await self.database.write(partial(set_automatic, automatic=made))
 
-    async def remove_automatic(self, account: str) -> None:
-        """Pay it by itself no longer. Raises `NotFound`."""
-        if not await self.database.write(partial(remove_automatic, account=account)):
+    async def remove_automatic(self, account: str) -> Automatic:
+        """Pay it by itself no longer. What was set up; raises `NotFound` where nothing was."""
+        removed = await self.database.write(partial(remove_automatic, account=account))
+        if removed is None:
             raise NotFound("No automatic payout is set up.", param="account")
+        return removed
 
     def _check_open(self) -> None:
         if not self.providers:

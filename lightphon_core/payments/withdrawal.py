@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 from sqlalchemy import Connection
 
-from lightphon_core.errors import BalanceOnHold, InsufficientBalance, InvalidRequest, PermissionDenied
+from lightphon_core.errors import BalanceOnHold, InvalidRequest, NotWithdrawable, PermissionDenied
 from lightphon_core.ledger import chart
 from lightphon_core.ledger.chart import WITHDRAWABLE
 from lightphon_core.ledger.commands import LedgerError, Post
@@ -44,7 +44,7 @@ def ask(connection: Connection, wish: Wish, settings: PayoutSettings, now: int) 
     Raises:
         InvalidRequest: amount or invoice are not payable, a limit is reached, or the id was used for another payout.
         PermissionDenied: the account is blocked, or gone.
-        InsufficientBalance: the wallet has less that can be withdrawn.
+        NotWithdrawable: the wallet has less that can be withdrawn.
         BalanceOnHold: it has enough, but for what is set aside.
     """
     before = store.find_payout(connection, wish.id)
@@ -171,4 +171,4 @@ def _parts(connection: Connection, wish: Wish) -> tuple[int, int]:
     other = (
         f" {sats(rest)} sats more were granted or paid by card, which can be spent and not withdrawn." if rest else ""
     )
-    raise InsufficientBalance(f"{costs}; {sats(there)} sats can be withdrawn.{other}", param="amount_sats")
+    raise NotWithdrawable(f"{costs}; {sats(there)} sats can be withdrawn.{other}", param="amount_sats")

@@ -15,10 +15,18 @@ from lightphon_core.accounts.membership import set_password
 from lightphon_core.accounts.people import create_account
 from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.terms import Terms
-from lightphon_core.settings import AccountSettings
+from lightphon_core.ledger import chart
+from lightphon_core.ledger.commands import Post, Posting
+from lightphon_core.ledger.store import carry_out
+from lightphon_core.money import Amount
+from lightphon_core.payments.payout import Payout, PayoutState, taken
+from lightphon_core.payments.payout_store import add_payout
+from lightphon_core.payments.withdrawal import write_entry
+from lightphon_core.settings import AccountSettings, PayoutSettings
 from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.scripted import says
 from lightphon_core.testing.scripted_payments import ScriptedPayments
+from lightphon_core.testing.scripted_payouts import ScriptedPayouts
 from lightphon_core.types import Scope
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
@@ -26,6 +34,7 @@ EXAMPLES = [
     line for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE) for line in block.splitlines()
 ]
 ROUTES = set(re.findall(r"^\| `([A-Z]+) (/api/[^`]*)` \|", PAGE, re.MULTILINE))
+PAYOUTS = ("PAYOUT_ID", "OTHER_PAYOUT_ID", "LOST_PAYOUT_ID")
 PASSWORD = "correct horse battery"
 OWN = frozenset({Scope.INFERENCE, Scope.ACCOUNT, Scope.MANAGE})
 
@@ -37,7 +46,11 @@ def values(start_server, monkeypatch):
     monkeypatch.setattr(passwords, "_hasher", cheap)
     backend = ScriptedBackend(says("x"))
     payments = ScriptedPayments()
-    running = start_server(plugin_of(backend, payments), accounts=AccountSettings(registration="open"))
+    running = start_server(
+        plugin_of(backend, payments, ScriptedPayouts()),
+        accounts=AccountSettings(registration="open"),
+        payouts=PayoutSettings(approval_above=Amount(50_000)),
+    )
     now = time.time()
     with running.server.database.transaction() as connection:
 
@@ -49,11 +62,36 @@ def values(start_server, monkeypatch):
         set_password(connection, alice.id, cheap.hash(PASSWORD))
         backend.owner = alice.id
         made = key(alice)
+        posting = Posting("clearing:scripted", chart.wallet(alice.id, chart.Origin.LIGHTNING), 1_000_000)
+        carry_out(connection, [Post("deposit", "test", "for payouts", (posting,))])
+        lost = Payout(
+            *(
+                f"pay_{'0' * 32}",
+                alice.id,
+                "scripted",
+                PayoutState.UNKNOWN,
+                "an invoice",
+                False,
+                9_000,
+                0,
+                None,
+                9_000,
+                0,
+            ),
+            *("ab" * 32, "an invoice", 1, None, 1, 1),
+        )
+        add_payout(connection, lost)
+        write_entry(connection, taken(lost))
+    payouts = running.server._app.state.payouts
+    waiting = [running.server.call(payouts.ask(alice.id, "alice@example.org", 60_000)) for _ in range(2)]
     deposit = running.server.call(running.server._app.state.deposits.open(alice.id, None, 5_000))
     payments.pay(deposit.ref)  # or the stream of its events would not end
     with running.server.database.transaction() as connection:
         return {
             "DEPOSIT_ID": deposit.id,
+            "PAYOUT_ID": waiting[0].id,
+            "OTHER_PAYOUT_ID": waiting[1].id,
+            "LOST_PAYOUT_ID": lost.id,
             "URL": running.url,
             "KEY": made[1],
             "KEY_ID": key(alice)[0].id,
@@ -72,7 +110,7 @@ def test_the_examples_work(values, request_of):
         answer = httpx.request(method, url, headers=headers, content=body, timeout=30)
         assert answer.status_code in (200, 201), (line, answer.text)
         path = httpx.URL(url).path
-        for name in ("KEY_ID", "ACCOUNT_ID", "NODE_ID", "DEPOSIT_ID"):
+        for name in ("KEY_ID", "ACCOUNT_ID", "NODE_ID", "DEPOSIT_ID", *PAYOUTS):
             path = path.replace(values[name], "{id}")
         done.add((method, path))
     assert done >= ROUTES

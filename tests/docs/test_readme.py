@@ -11,7 +11,7 @@ from lightphon_core.cli import build
 from lightphon_core.settings import load
 
 ROOT = Path(__file__).parents[2]
-PAGES = [(ROOT / name).read_text("utf-8") for name in ("README.md", "docs/operating.md")]
+PAGES = [(ROOT / name).read_text("utf-8") for name in ("README.md", "docs/operating.md", "docs/payouts.md")]
 
 
 def blocks(language: str) -> list[str]:

@@ -20,12 +20,19 @@ from lightphon_core.accounts.credentials import create_credential
 from lightphon_core.accounts.people import create_account
 from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.sessions import COOKIE, open_session
-from lightphon_core.ledger import adjustment
+from lightphon_core.ledger import adjustment, chart
+from lightphon_core.ledger.commands import Post, Posting
 from lightphon_core.ledger.store import carry_out
+from lightphon_core.payments.automatic import Automatic, set_automatic
+from lightphon_core.payments.freezes import freeze
+from lightphon_core.payments.payout import Payout, PayoutState, payout_id, taken
+from lightphon_core.payments.payout_store import add_payout
+from lightphon_core.payments.withdrawal import write_entry
 from lightphon_core.settings import AccountSettings, StorageSettings
 from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.scripted import says
 from lightphon_core.testing.scripted_payments import ScriptedPayments
+from lightphon_core.testing.scripted_payouts import ScriptedPayouts
 from lightphon_core.types import Capability, Model
 
 pytestmark = pytest.mark.fuzz
@@ -67,7 +74,7 @@ def site(request, run_server, tmp_path, monkeypatch):
     accounts = AccountSettings(registration="open", logins_per_minute=10**6, logins_per_minute_per_address=10**6)
     backend = ScriptedBackend(says("Hello"), models=[Model("able", frozenset(Capability), context_length=4096)])
     payments = ScriptedPayments()
-    source = plugin_of(backend, payments)
+    source = plugin_of(backend, payments, ScriptedPayouts())
     with run_server(tmp_path / "data", source, accounts=accounts, storage=StorageSettings(url=url)) as running:
         yield Site(running, backend, payments)
     if url is not None:
@@ -85,6 +92,8 @@ class Site:
             victim = create_account(connection, "victim", now=now)
             for account in (self.admin, victim):  # so that neither can be deleted
                 carry_out(connection, [adjustment.credit(account.id, 10_000_000, "to begin with")])
+            posting = Posting("clearing:scripted", chart.wallet(self.admin.id, chart.Origin.LIGHTNING), 100_000_000)
+            carry_out(connection, [Post("deposit", "fuzz", "to withdraw", (posting,))])
             made = {kind: create_credential(connection, self.admin, kind, now=now) for kind in Kind}
         self.key = made[Kind.API_KEY][1]
         backend.owner = self.admin.id
@@ -95,6 +104,7 @@ class Site:
         (offer,) = backend.offers()
         self.model = offer.model.id
         self.ids = {
+            "/api/admin/payouts/": "filled in by `prepare`",
             "/api/admin": victim.id,
             "/api/agent/": made[Kind.AGENT_TOKEN][1],
             "/api/nodes/": offer.node.id,
@@ -108,6 +118,24 @@ class Site:
             kind, prefix = next((kind, path) for path, kind in KINDS.items() if operation.path.startswith(path))
             with self.database.transaction() as connection:
                 self.ids[prefix] = create_credential(connection, self.admin, kind, now=time.time())[0].id
+        if "/payouts" in operation.path:
+            with self.database.transaction() as connection:
+                self._prepare_payouts(connection, operation.path)
+
+    def _prepare_payouts(self, connection, path):
+        """One that an administrator may decide on, an automatic one, and a freeze to reconcile."""
+        lost = path.endswith("/declare-failed")
+        state = PayoutState.UNKNOWN if lost else PayoutState.AWAITING_APPROVAL
+        payout = Payout(
+            *(payout_id(self.admin.id), self.admin.id, "scripted", state, "bob@example.org", False, 1_000, 0, None),
+            *(1_000, 0, "ab" * 32 if lost else None, "an invoice", 1, None, 1, 1 if lost else None),
+        )
+        add_payout(connection, payout)
+        write_entry(connection, taken(payout))
+        self.ids["/api/admin/payouts/"] = self.ids["/api/payouts/"] = payout.id
+        set_automatic(connection, Automatic(self.admin.id, "scripted", "bob@example.org", 10**9))
+        if path.endswith("/reconcile"):
+            freeze(connection, "scripted", "to be reconciled", 1)
 
     def carried(self, who):
         """What a request brings along. Anew for each operation: one of them logs out."""
@@ -130,6 +158,10 @@ class Site:
             "reason": "because",
             "amount_sats": 1 + number % 100,
             "provider": "scripted",
+            "destination": "bob@example.org",
+            "threshold_sats": 10_000,
+            "adopt": {},
+            "ours": [],
             "amount_msat": 10 ** (number % 12),
             "scopes": ["node" if "node" in case.operation.path else "inference"],
             "expires_at": None,

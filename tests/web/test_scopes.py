@@ -121,6 +121,19 @@ ROUTES = {
     ("POST", "/api/account/password"): (ACCOUNT, 400),
     ("DELETE", "/api/account"): (MANAGE, 400),
     ("GET", "/api/wallet"): (WALLET, 200),
+    ("GET", "/api/payouts"): (ACCOUNT, 200),
+    ("POST", "/api/payouts"): (MANAGE, 400),
+    ("GET", "/api/payouts/{payout_id:str}"): (ACCOUNT, 404),
+    ("GET", "/api/payouts/automatic"): (ACCOUNT, 404),
+    ("PUT", "/api/payouts/automatic"): (MANAGE, 400),
+    ("DELETE", "/api/payouts/automatic"): (MANAGE, 404),
+    ("GET", "/api/admin/payouts"): (ADMIN, 200),
+    **{
+        ("POST", f"/api/admin/payouts/{{payout_id:str}}/{verb}"): (ADMIN_MANAGE, answered)
+        for verb, answered in (("approve", 404), ("reject", 400), ("declare-failed", 404))
+    },
+    ("POST", "/api/admin/payouts/freeze"): (ADMIN_MANAGE, 400),
+    ("POST", "/api/admin/payouts/reconcile"): (ADMIN_MANAGE, 400),
     ("GET", "/api/deposits"): (WALLET, 200),
     ("POST", "/api/deposits"): (WALLET, 400),
     ("GET", "/api/deposits/providers"): (WALLET, 200),
@@ -164,6 +177,7 @@ VALUES = {
     "{account_id:str}": "acc_" + "x" * 16,
     "{path:str}": "nothing",
     "{deposit_id:str}": "dep_" + "0" * 24,
+    "{payout_id:str}": "pay_" + "0" * 32,
     "{provider:str}": "nobody",
     "{node_id:str}": "node-" + "x" * 20,
 }
@@ -269,7 +283,7 @@ def filled(path, token="at_none"):
 
 
 def test_other_sites_change_nothing(running, headers):
-    assert len(CHANGING) == 23
+    assert len(CHANGING) == 31
     for method, path in CHANGING:
         for name in ("admin session", "admin manage key", "none"):
             carried = {**headers[name], "origin": "https://evil.example"}

@@ -127,10 +127,10 @@ class PayoutRoutes(Controller):
         threshold = data.threshold_sats * MSAT_PER_SAT
         return _automatic(await payouts.set_automatic(principal.account_id, data.destination.strip(), threshold))
 
-    @delete("/automatic", guards=[Requires(Scope.MANAGE)], status_code=204, responses=refusals(*GUARDED, 404))
-    async def remove_automatic(self, principal: Given[Principal], payouts: Given[Payouts]) -> None:
+    @delete("/automatic", guards=[Requires(Scope.MANAGE)], status_code=200, responses=refusals(*GUARDED, 404))
+    async def remove_automatic(self, principal: Given[Principal], payouts: Given[Payouts]) -> AutomaticPayout:
         """Have nothing paid by itself any more."""
-        await payouts.remove_automatic(principal.account_id)
+        return _automatic(await payouts.remove_automatic(principal.account_id))
 
 
 def payout_info(payout: Payout) -> PayoutInfo:

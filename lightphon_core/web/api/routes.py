@@ -28,7 +28,9 @@ from lightphon_core.web.api.json_request import MAX_BODY_BYTES, JsonRequest
 
 async def _known_parameters(request: Request[Principal, None, State]) -> None:
     """A misspelt parameter would otherwise be one that is not there. Runs after the guards."""
-    known = request.route_handler.parsed_fn_signature.parameters.keys() - DEPENDENCIES.keys()
+    parameters = request.route_handler.parsed_fn_signature.parameters
+    known = {getattr(each.kwarg_definition, "name", None) or name for name, each in parameters.items()}
+    known -= DEPENDENCIES.keys()
     for name in request.query_params:
         if name not in known:
             raise InvalidRequest(f"Unknown parameter: {name[:100]!r}.", param=name[:100])

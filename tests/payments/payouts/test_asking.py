@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from lightphon_core.accounts.people import account_of_id, set_blocked
-from lightphon_core.errors import BalanceOnHold, InsufficientBalance, InvalidRequest, NotFound, PermissionDenied
+from lightphon_core.errors import BalanceOnHold, InvalidRequest, NotFound, NotWithdrawable, PermissionDenied
 from lightphon_core.ledger.chart import Origin
 from lightphon_core.ledger.commands import TakeHold
 from lightphon_core.ledger.store import carry_out
@@ -60,7 +60,7 @@ class TestWhatLeavesTheWallet:
         till.fund(125)
         asked = [till.ask(till.invoice(50)) for _ in range(5)]
         answers = await asyncio.gather(*asked, return_exceptions=True)
-        assert sorted(type(answer).__name__ for answer in answers) == ["InsufficientBalance"] * 3 + ["Payout"] * 2
+        assert sorted(type(answer).__name__ for answer in answers) == ["NotWithdrawable"] * 3 + ["Payout"] * 2
         assert till.books()["wallet:alice:lightning"] == 5_000
 
     async def test_nobody_sees_anothers(self, till):
@@ -130,7 +130,7 @@ class TestMoney:
         till.fund(500, origin=Origin.CARD)
         till.fund(500, origin=Origin.GRANTED)
         till.fund(59, origin=Origin.EARNED)
-        error = await refused(till, till.invoice(50), error=InsufficientBalance)
+        error = await refused(till, till.invoice(50), error=NotWithdrawable)
         assert error.message == (
             "The payout needs 50 sats and up to 10 sats for the network; 59 sats can be withdrawn. 1000 sats more were "
             "granted or paid by card, which can be spent and not withdrawn."
@@ -142,7 +142,7 @@ class TestMoney:
             carry_out(connection, [TakeHold("hold", till.account, 1, 1, None, 0, 10**12)])
         error = await refused(till, till.invoice(50), error=BalanceOnHold)
         assert error.retry_after > 0
-        await refused(till, till.invoice(51), error=InsufficientBalance)
+        await refused(till, till.invoice(51), error=NotWithdrawable)
 
     async def test_a_blocked_account(self, till):
         till.fund(60)

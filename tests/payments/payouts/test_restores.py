@@ -1,4 +1,4 @@
-"""A database that is put back does not know what was paid since: nothing is paid twice, and the books are made whole."""
+"""A database that is put back does not know what was paid since: nothing is paid twice, and the books become whole."""
 
 import json
 import sqlite3

@@ -1,0 +1,116 @@
+"""`lightphon payout`: withdraw money from a wallet of a running server."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from lightphon_core.cli.client import Client, client_options
+from lightphon_core.cli.group import Failure
+from lightphon_core.cli.options import json_option, print_json
+from lightphon_core.cli.payout_administration import approve, declare_failed, everybodys, freeze, reconcile, reject
+from lightphon_core.cli.report import iso_time, print_table
+from lightphon_core.money import sats
+
+POLL_S = 1.0
+ENDED = ("paid", "failed")
+
+
+@click.group()
+def payout() -> None:
+    """Withdraw money from the wallet of a key's account, on a running server; and look after everybody's payouts."""
+
+
+@payout.command()
+@click.argument("destination")
+@click.argument("amount", type=click.IntRange(min=1), required=False)
+@click.option("--wait", is_flag=True, help="Wait until it has ended. Exits with 1 where it has failed.")
+@click.option("--once", metavar="KEY", help="An Idempotency-Key: with the same one, a payout is asked for once.")
+@json_option
+@client_options
+@click.pass_context
+def send(
+    context: click.Context,
+    destination: str,
+    amount: int | None,
+    wait: bool,
+    once: str | None,
+    as_json: bool,
+    client: Client,
+) -> None:
+    """Pay to DESTINATION, a Lightning invoice, or an address with an AMOUNT of whole sats."""
+    asked = {"destination": destination} | ({} if amount is None else {"amount_sats": amount})
+    made = client.ask("POST", "/api/payouts", asked, headers={} if once is None else {"idempotency-key": once})
+    if wait:
+        if not as_json:
+            _say(made)
+        made = _until_over(client, made)
+    if as_json:
+        print_json(made)
+    else:
+        _say(made)
+    if wait and made["state"] == "failed":
+        context.exit(1)
+
+
+@payout.command()
+@click.argument("payout_id")
+@json_option
+@client_options
+def show(payout_id: str, as_json: bool, client: Client) -> None:
+    """Show one payout."""
+    if not payout_id.replace("_", "").isalnum():
+        raise Failure(f"{payout_id!r} is no id of a payout.")
+    found = client.ask("GET", f"/api/payouts/{payout_id}")
+    if as_json:
+        print_json(found)
+    else:
+        _say(found)
+
+
+@payout.command("list")
+@json_option
+@client_options
+def list_(as_json: bool, client: Client) -> None:
+    """List the latest payouts of the key's account."""
+    found = client.ask("GET", "/api/payouts")
+    if as_json:
+        print_json(found)
+        return
+    print_table(
+        ("ASKED FOR", "SATS", "FEE", "STATE", "PAYOUT"),
+        [
+            (
+                iso_time(each["created_at"] * 1_000_000) or "",
+                sats(each["amount_msat"]),
+                "" if each["fee_msat"] is None else sats(each["fee_msat"]),
+                each["state"],
+                each["id"],
+            )
+            for each in found["data"]
+        ],
+    )
+
+
+for _command in (everybodys, approve, reject, declare_failed, freeze, reconcile):
+    payout.add_command(_command)
+
+
+def _say(made: dict[str, Any]) -> None:
+    state = made["state"].replace("_", " ")
+    said = f"Payout {made['id']} of {sats(made['amount_msat'])} sats is {state}"
+    if made["fee_msat"] is not None:
+        said += f"; the network took {sats(made['fee_msat'])} sats"
+    elif made["reason"]:
+        said += f": {made['reason'].rstrip('.')}"
+    click.echo(f"{said}.")
+
+
+def _until_over(client: Client, made: dict[str, Any]) -> dict[str, Any]:
+    while made["state"] not in ENDED:
+        time.sleep(POLL_S)
+        found: dict[str, Any] = client.ask("GET", f"/api/payouts/{made['id']}")
+        made = found
+    return made
