@@ -22,7 +22,7 @@ from lightphon_core.testing.promises import answer, until, within
 from lightphon_core.testing.sides import Payer
 from lightphon_core.types import Opened
 
-NUDGE_S = 0.5
+NUDGE_S = 0.2
 """How often a deposit that is waited for is asked about, as when somebody looks at it."""
 
 
