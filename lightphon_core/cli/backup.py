@@ -13,7 +13,7 @@ import click
 from lightphon_core.cli.group import Failure
 from lightphon_core.cli.options import json_option, print_json, settings_options
 from lightphon_core.errors import StorageError
-from lightphon_core.payments.sent_log import RestoreMark
+from lightphon_core.payments.payouts.sent_log import RestoreMark
 from lightphon_core.settings import Settings
 from lightphon_core.storage.backup import back_up
 from lightphon_core.storage.backup import restore as restore_file

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lightphon_core.testing.scripted_payments import ScriptedPayments
-from lightphon_core.testing.scripted_payouts import ScriptedPayouts
+from lightphon_core.testing.payments.scripted import ScriptedPayments
+from lightphon_core.testing.payouts.scripted import ScriptedPayouts
 from lightphon_core.testing.sides import Can, Payee, Payer
 from lightphon_core.types import Failed, Opened, Paid, Settled
 

@@ -20,7 +20,7 @@ from lightphon_core.accounts.stored_limiter import StoredLimiter
 from lightphon_core.host import Clock, SystemClock, Tasks
 from lightphon_core.ledger.ledger import Ledger
 from lightphon_core.ledger.obligations import obligations_of
-from lightphon_core.payments import deposit_store
+from lightphon_core.payments.deposits import store as deposit_store
 from lightphon_core.plugins import Source
 from lightphon_core.ports import Authenticator, Backend, Scorer
 from lightphon_core.routing.breakers import Breakers

@@ -7,7 +7,7 @@ from typing import Any
 from litestar import Request
 
 from lightphon_core.errors import InsufficientBalance
-from lightphon_core.payments.deposits import Deposits
+from lightphon_core.payments.deposits.service import Deposits
 from lightphon_core.settings import Settings
 from lightphon_core.web.api.origin import origin_of
 

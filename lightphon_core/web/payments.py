@@ -9,14 +9,14 @@ from attrs import frozen
 
 from lightphon_core.errors import SettingsError
 from lightphon_core.host import Clock, Tasks
-from lightphon_core.payments.deposits import Deposits
-from lightphon_core.payments.payout_administration import PayoutAdministration
-from lightphon_core.payments.payout_runner import PayoutRunner
-from lightphon_core.payments.payouts import Payouts
-from lightphon_core.payments.reconciliation import Reconciliation
-from lightphon_core.payments.sent_log import RestoreMark, SentLog
-from lightphon_core.payments.submission import Submission
-from lightphon_core.payments.watch import Watch, watches
+from lightphon_core.payments.deposits.service import Deposits
+from lightphon_core.payments.deposits.watch import Watch, watches
+from lightphon_core.payments.payouts.administration import PayoutAdministration
+from lightphon_core.payments.payouts.reconciliation import Reconciliation
+from lightphon_core.payments.payouts.runner import PayoutRunner
+from lightphon_core.payments.payouts.sent_log import RestoreMark, SentLog
+from lightphon_core.payments.payouts.service import Payouts
+from lightphon_core.payments.payouts.submission import Submission
 from lightphon_core.plugins import Plugins
 from lightphon_core.ports import PaymentProvider, PayoutProvider
 from lightphon_core.settings import Settings

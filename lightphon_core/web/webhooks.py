@@ -10,7 +10,7 @@ from litestar.datastructures import State
 from litestar.params import PathParameter
 
 from lightphon_core.errors import InvalidRequest
-from lightphon_core.payments.deposits import Deposits
+from lightphon_core.payments.deposits.service import Deposits
 from lightphon_core.web.inference import read_body
 from lightphon_core.web.openapi import TAKES_BODY, refusals
 

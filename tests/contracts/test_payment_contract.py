@@ -12,17 +12,13 @@ import structlog
 from attrs import evolve
 
 from lightphon_core import Gone, Hint, Origin, ProviderUnavailable, Settled, Waiting
-from lightphon_core.testing import (
-    PaymentProviderContract,
-    ScriptedPayments,
-    deposits,
-    payment_news,
-    payments,
-    promises,
-)
+from lightphon_core.testing import PaymentProviderContract, ScriptedPayments, promises
 from lightphon_core.testing.books import books_in
-from lightphon_core.testing.payment_steps import AMOUNT
-from lightphon_core.testing.scripted_payments import SIGNATURE
+from lightphon_core.testing.payments import contract as payments
+from lightphon_core.testing.payments import in_books as deposits
+from lightphon_core.testing.payments import news as payment_news
+from lightphon_core.testing.payments.scripted import SIGNATURE
+from lightphon_core.testing.payments.steps import AMOUNT
 from lightphon_core.testing.scripted_sides import ScriptedPayer
 
 

@@ -9,8 +9,10 @@ import pytest
 from attrs import evolve
 
 from lightphon_core import Failed, InFlight, InvalidRequest, NotKnown, NotSent, Paid, ProviderUnavailable
-from lightphon_core.testing import PayoutProviderContract, ScriptedPayouts, payouts, promises, withdrawals
+from lightphon_core.testing import PayoutProviderContract, ScriptedPayouts, promises
 from lightphon_core.testing.books import books_in
+from lightphon_core.testing.payouts import contract as payouts
+from lightphon_core.testing.payouts import in_books as withdrawals
 from lightphon_core.testing.scripted_sides import ScriptedPayee
 
 SECRET = "f00d" * 8

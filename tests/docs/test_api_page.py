@@ -19,14 +19,14 @@ from lightphon_core.ledger import chart
 from lightphon_core.ledger.commands import Post, Posting
 from lightphon_core.ledger.store import carry_out
 from lightphon_core.money import Amount
-from lightphon_core.payments.payout import Payout, PayoutState, taken
-from lightphon_core.payments.payout_store import add_payout
-from lightphon_core.payments.withdrawal import write_entry
+from lightphon_core.payments.payouts.payout import Payout, PayoutState, taken
+from lightphon_core.payments.payouts.store import add_payout
+from lightphon_core.payments.payouts.withdrawal import write_entry
 from lightphon_core.settings import AccountSettings, PayoutSettings
 from lightphon_core.testing import ScriptedBackend, plugin_of
+from lightphon_core.testing.payments.scripted import ScriptedPayments
+from lightphon_core.testing.payouts.scripted import ScriptedPayouts
 from lightphon_core.testing.scripted import says
-from lightphon_core.testing.scripted_payments import ScriptedPayments
-from lightphon_core.testing.scripted_payouts import ScriptedPayouts
 from lightphon_core.types import Scope
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")

@@ -23,16 +23,16 @@ from lightphon_core.accounts.sessions import COOKIE, open_session
 from lightphon_core.ledger import adjustment, chart
 from lightphon_core.ledger.commands import Post, Posting
 from lightphon_core.ledger.store import carry_out
-from lightphon_core.payments.automatic import Automatic, set_automatic
-from lightphon_core.payments.freezes import freeze
-from lightphon_core.payments.payout import Payout, PayoutState, payout_id, taken
-from lightphon_core.payments.payout_store import add_payout
-from lightphon_core.payments.withdrawal import write_entry
+from lightphon_core.payments.payouts.automatic import Automatic, set_automatic
+from lightphon_core.payments.payouts.freezes import freeze
+from lightphon_core.payments.payouts.payout import Payout, PayoutState, payout_id, taken
+from lightphon_core.payments.payouts.store import add_payout
+from lightphon_core.payments.payouts.withdrawal import write_entry
 from lightphon_core.settings import AccountSettings, StorageSettings
 from lightphon_core.testing import ScriptedBackend, plugin_of
+from lightphon_core.testing.payments.scripted import ScriptedPayments
+from lightphon_core.testing.payouts.scripted import ScriptedPayouts
 from lightphon_core.testing.scripted import says
-from lightphon_core.testing.scripted_payments import ScriptedPayments
-from lightphon_core.testing.scripted_payouts import ScriptedPayouts
 from lightphon_core.types import Capability, Model
 
 pytestmark = pytest.mark.fuzz

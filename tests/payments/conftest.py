@@ -13,12 +13,12 @@ from sqlalchemy import select
 
 from lightphon_core.accounts.people import create_account
 from lightphon_core.ledger import audit
-from lightphon_core.payments.deposits import Deposits
-from lightphon_core.payments.watch import Watch, watches
+from lightphon_core.payments.deposits.service import Deposits
+from lightphon_core.payments.deposits.watch import Watch, watches
 from lightphon_core.settings import DepositSettings
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.schema import balances
-from lightphon_core.testing.scripted_payments import ScriptedPayments
+from lightphon_core.testing.payments.scripted import ScriptedPayments
 
 
 @define

@@ -13,8 +13,8 @@ from lightphon_core.cli import build
 from lightphon_core.errors import SettingsError
 from lightphon_core.settings import DepositSettings, PricingSettings, ServerSettings
 from lightphon_core.testing import ScriptedBackend, plugin_of
+from lightphon_core.testing.payments.scripted import ScriptedPayments
 from lightphon_core.testing.scripted import says
-from lightphon_core.testing.scripted_payments import ScriptedPayments
 
 CHAT = {"model": "auto", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 5}
 

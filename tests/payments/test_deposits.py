@@ -7,10 +7,10 @@ import pytest
 
 from lightphon_core.errors import InvalidRequest, NotFound, ProviderUnavailable, RateLimited
 from lightphon_core.money import MAX_MSAT
-from lightphon_core.payments.deposit import Status, look_again_s
-from lightphon_core.payments.record import cursor_of
+from lightphon_core.payments.deposits.deposit import Status, look_again_s
+from lightphon_core.payments.deposits.record import cursor_of
 from lightphon_core.storage.payment_tables import payment_events
-from lightphon_core.testing.scripted_payments import ScriptedPayments
+from lightphon_core.testing.payments.scripted import ScriptedPayments
 from lightphon_core.types import Event, Settled
 
 
@@ -255,7 +255,7 @@ class TestSettling:
         async def rest(seconds):
             rests.append(seconds)
 
-        monkeypatch.setattr("lightphon_core.payments.watch.asyncio.sleep", rest)
+        monkeypatch.setattr("lightphon_core.payments.deposits.watch.asyncio.sleep", rest)
         async with listening(desk):
             desk.provider.pay(first.ref)
             await ended(desk, first)
@@ -360,7 +360,7 @@ class TestReading:
         assert {each.id for each in first + rest} == {each.id for each in made}
 
     async def test_followers_hear_of_another_server(self, make_desk, monkeypatch):
-        monkeypatch.setattr("lightphon_core.payments.deposits.NEWS_FROM_ELSEWHERE_S", 0.01)
+        monkeypatch.setattr("lightphon_core.payments.deposits.service.NEWS_FROM_ELSEWHERE_S", 0.01)
         one = make_desk()
         two = make_desk(one.provider)
         deposit = await one.open(5_000)

@@ -12,9 +12,9 @@ from litestar.params import SkipValidation
 from lightphon_core.accounts.membership import Membership
 from lightphon_core.accounts.passwords import Passwords
 from lightphon_core.host import AccountChanges
-from lightphon_core.payments.deposits import Deposits
-from lightphon_core.payments.payout_administration import PayoutAdministration
-from lightphon_core.payments.payouts import Payouts
+from lightphon_core.payments.deposits.service import Deposits
+from lightphon_core.payments.payouts.administration import PayoutAdministration
+from lightphon_core.payments.payouts.service import Payouts
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.settings import Settings
 from lightphon_core.storage.engine import Database

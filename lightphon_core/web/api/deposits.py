@@ -15,8 +15,8 @@ from litestar.types import ASGIApp
 from lightphon_core.errors import LightPhonError
 from lightphon_core.money import MAX_MSAT, MSAT_PER_SAT
 from lightphon_core.openai.errors import error_body
-from lightphon_core.payments.deposit import Deposit
-from lightphon_core.payments.deposits import Deposits
+from lightphon_core.payments.deposits.deposit import Deposit
+from lightphon_core.payments.deposits.service import Deposits
 from lightphon_core.serving.outlet import Outlet
 from lightphon_core.settings import Settings
 from lightphon_core.types import Principal, Scope

@@ -11,11 +11,11 @@ from litestar.params import JSONBody, QueryParameter
 
 from lightphon_core.accounts.directory import existing_account
 from lightphon_core.accounts.people import find_account
-from lightphon_core.payments.freezes import Freeze
-from lightphon_core.payments.payout import LONGEST_REASON, Payout, PayoutState
-from lightphon_core.payments.payout_administration import PayoutAdministration
-from lightphon_core.payments.payouts import Payouts
-from lightphon_core.payments.reconciliation import Adoption
+from lightphon_core.payments.payouts.administration import PayoutAdministration
+from lightphon_core.payments.payouts.freezes import Freeze
+from lightphon_core.payments.payouts.payout import LONGEST_REASON, Payout, PayoutState
+from lightphon_core.payments.payouts.reconciliation import Adoption
+from lightphon_core.payments.payouts.service import Payouts
 from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.types import Outgoing, Scope
 from lightphon_core.web.api.body import Body

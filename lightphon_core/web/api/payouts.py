@@ -10,9 +10,9 @@ from litestar import Controller, delete, get, post, put
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from lightphon_core.money import MAX_MSAT, MSAT_PER_SAT
-from lightphon_core.payments.automatic import Automatic
-from lightphon_core.payments.payout import Payout, PayoutState
-from lightphon_core.payments.payouts import Payouts
+from lightphon_core.payments.payouts.automatic import Automatic
+from lightphon_core.payments.payouts.payout import Payout, PayoutState
+from lightphon_core.payments.payouts.service import Payouts
 from lightphon_core.types import Principal, Scope
 from lightphon_core.web.api.adjustments import IdempotencyKey
 from lightphon_core.web.api.body import Body

@@ -11,7 +11,7 @@ from litestar.params import QueryParameter
 
 from lightphon_core.ledger.statement import LINES, Line, Wallet, overview
 from lightphon_core.money import sats
-from lightphon_core.payments.deposits import Deposits
+from lightphon_core.payments.deposits.service import Deposits
 from lightphon_core.storage.engine import Database
 from lightphon_core.types import Principal, Scope
 from lightphon_core.web.api.dependencies import Given

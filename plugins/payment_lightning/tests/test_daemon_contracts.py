@@ -17,8 +17,8 @@ from lightphon_payment_lightning.testing.rigs import KINDS, Rig, rig_of
 from lightphon_core import Opened, PaymentProvider, PayoutProvider
 from lightphon_core.host import SystemClock
 from lightphon_core.testing import host_for
-from lightphon_core.testing.payments import PaymentProviderContract
-from lightphon_core.testing.payouts import PayoutProviderContract
+from lightphon_core.testing.payments.contract import PaymentProviderContract
+from lightphon_core.testing.payouts.contract import PayoutProviderContract
 from lightphon_core.testing.sides import Can, Payee, Payer
 
 

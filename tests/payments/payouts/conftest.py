@@ -23,19 +23,19 @@ from lightphon_core.ledger import audit, chart
 from lightphon_core.ledger.chart import Origin
 from lightphon_core.ledger.commands import Post, Posting
 from lightphon_core.ledger.store import carry_out
-from lightphon_core.payments.deposits import Deposits
-from lightphon_core.payments.payout import Payout
-from lightphon_core.payments.payout_administration import PayoutAdministration
-from lightphon_core.payments.payout_runner import PayoutRunner
-from lightphon_core.payments.payouts import Payouts
-from lightphon_core.payments.reconciliation import Reconciliation
-from lightphon_core.payments.sent_log import RestoreMark, SentLog
-from lightphon_core.payments.submission import Submission
+from lightphon_core.payments.deposits.service import Deposits
+from lightphon_core.payments.payouts.administration import PayoutAdministration
+from lightphon_core.payments.payouts.payout import Payout
+from lightphon_core.payments.payouts.reconciliation import Reconciliation
+from lightphon_core.payments.payouts.runner import PayoutRunner
+from lightphon_core.payments.payouts.sent_log import RestoreMark, SentLog
+from lightphon_core.payments.payouts.service import Payouts
+from lightphon_core.payments.payouts.submission import Submission
 from lightphon_core.settings import DepositSettings, PayoutSettings
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.schema import balances
-from lightphon_core.testing.scripted_payments import ScriptedPayments
-from lightphon_core.testing.scripted_payouts import ScriptedPayouts
+from lightphon_core.testing.payments.scripted import ScriptedPayments
+from lightphon_core.testing.payouts.scripted import ScriptedPayouts
 
 SAT = 1_000
 

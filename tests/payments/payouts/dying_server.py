@@ -6,14 +6,14 @@ from pathlib import Path
 
 import structlog
 
-from lightphon_core.payments.payout_runner import PayoutRunner
-from lightphon_core.payments.payouts import Payouts
-from lightphon_core.payments.reconciliation import Reconciliation
-from lightphon_core.payments.sent_log import RestoreMark, SentLog
-from lightphon_core.payments.submission import Submission
+from lightphon_core.payments.payouts.reconciliation import Reconciliation
+from lightphon_core.payments.payouts.runner import PayoutRunner
+from lightphon_core.payments.payouts.sent_log import RestoreMark, SentLog
+from lightphon_core.payments.payouts.service import Payouts
+from lightphon_core.payments.payouts.submission import Submission
 from lightphon_core.settings import PayoutSettings
 from lightphon_core.storage.engine import Database
-from lightphon_core.testing.scripted_payouts import ScriptedPayouts
+from lightphon_core.testing.payouts.scripted import ScriptedPayouts
 
 
 class Clock:

@@ -9,7 +9,7 @@ from lightphon_core.errors import BalanceOnHold, InvalidRequest, NotFound, NotWi
 from lightphon_core.ledger.chart import Origin
 from lightphon_core.ledger.commands import TakeHold
 from lightphon_core.ledger.store import carry_out
-from lightphon_core.payments.payout import PayoutState
+from lightphon_core.payments.payouts.payout import PayoutState
 
 
 class TestWhatLeavesTheWallet:

@@ -6,8 +6,8 @@ import pytest
 
 from lightphon_core.errors import InvalidRequest, NotFound
 from lightphon_core.ledger.chart import Origin
-from lightphon_core.payments.automatic import rest_s
-from lightphon_core.payments.payout import PayoutState, most_affordable
+from lightphon_core.payments.payouts.automatic import rest_s
+from lightphon_core.payments.payouts.payout import PayoutState, most_affordable
 
 ADDRESS = "alice@example.org"
 

@@ -20,8 +20,8 @@ from lightphon_core.ledger.store import carry_out
 from lightphon_core.money import MAX_MSAT, Amount
 from lightphon_core.settings import PayoutSettings
 from lightphon_core.testing import plugin_of
-from lightphon_core.testing.scripted_payments import ScriptedPayments
-from lightphon_core.testing.scripted_payouts import ScriptedPayouts
+from lightphon_core.testing.payments.scripted import ScriptedPayments
+from lightphon_core.testing.payouts.scripted import ScriptedPayouts
 from lightphon_core.types import Scope
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from lightphon_core.accounts.people import account_of_id, set_blocked
 from lightphon_core.errors import InvalidRequest, NotSent, ProviderUnavailable
-from lightphon_core.payments import submission
-from lightphon_core.payments.deposit import Status
-from lightphon_core.payments.payout import PayoutState, look_again_s
+from lightphon_core.payments.deposits.deposit import Status
+from lightphon_core.payments.payouts import submission
+from lightphon_core.payments.payouts.payout import PayoutState, look_again_s
 from lightphon_core.types import Failed, Invoice, Paid
 
 DYING = Path(__file__).with_name("dying_server.py")

@@ -10,13 +10,13 @@ import pytest
 from lightphon_core.accounts.people import create_account
 from lightphon_core.errors import InvalidRequest, ProviderUnavailable
 from lightphon_core.ledger import audit
-from lightphon_core.payments.freezes import freeze_of
-from lightphon_core.payments.payout import PayoutState
-from lightphon_core.payments.reconciliation import Adoption
-from lightphon_core.payments.sent_log import Own, RestoreMark, SentLog
+from lightphon_core.payments.payouts.freezes import freeze_of
+from lightphon_core.payments.payouts.payout import PayoutState
+from lightphon_core.payments.payouts.reconciliation import Adoption
+from lightphon_core.payments.payouts.sent_log import Own, RestoreMark, SentLog
 from lightphon_core.storage.backup import back_up, restore
 from lightphon_core.storage.engine import Database
-from lightphon_core.testing.scripted_payouts import ScriptedPayouts
+from lightphon_core.testing.payouts.scripted import ScriptedPayouts
 from lightphon_core.types import Failed, InFlight, Paid
 
 

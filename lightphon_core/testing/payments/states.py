@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from lightphon_core.errors import InvalidRequest, ProviderUnavailable
 from lightphon_core.money import MAX_MSAT
 from lightphon_core.ports import PaymentProvider
-from lightphon_core.testing.payment_steps import AMOUNT, like, new_deposit, settled, started, state_of, waits
+from lightphon_core.testing.payments.steps import AMOUNT, like, new_deposit, settled, started, state_of, waits
 from lightphon_core.testing.promises import answer, until
 from lightphon_core.testing.sides import Can, Payer
 from lightphon_core.types import DepositState, Gone, Opened, Origin, Settled, Waiting

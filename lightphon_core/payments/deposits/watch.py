@@ -9,10 +9,10 @@ from contextlib import aclosing
 from functools import partial
 
 from lightphon_core.errors import LightPhonError, ProviderUnavailable, StorageUnavailable
-from lightphon_core.payments import deposit_store as store
-from lightphon_core.payments.deposit import LATE_S, LONGEST_S, Deposit, Status, look_again_s
-from lightphon_core.payments.deposits import OPENING_TIMEOUT_S, Deposits
-from lightphon_core.payments.record import cursor_of
+from lightphon_core.payments.deposits import store
+from lightphon_core.payments.deposits.deposit import LATE_S, LONGEST_S, Deposit, Status, look_again_s
+from lightphon_core.payments.deposits.record import cursor_of
+from lightphon_core.payments.deposits.service import OPENING_TIMEOUT_S, Deposits
 from lightphon_core.ports import PaymentProvider
 from lightphon_core.storage.schema import microseconds
 from lightphon_core.types import Event, Gone, Settled

@@ -8,10 +8,10 @@ from functools import partial
 from lightphon_core.errors import InvalidRequest, NotFound, PermissionDenied
 from lightphon_core.host import Clock
 from lightphon_core.money import sats
-from lightphon_core.payments import payout_store as store
-from lightphon_core.payments.automatic import Automatic, automatic_of, remove_automatic, set_automatic
-from lightphon_core.payments.payout import Payout, PayoutState, amount_of, fee_cap_of, payout_id
-from lightphon_core.payments.withdrawal import Wish, ask
+from lightphon_core.payments.payouts import store
+from lightphon_core.payments.payouts.automatic import Automatic, automatic_of, remove_automatic, set_automatic
+from lightphon_core.payments.payouts.payout import Payout, PayoutState, amount_of, fee_cap_of, payout_id
+from lightphon_core.payments.payouts.withdrawal import Wish, ask
 from lightphon_core.ports import PayoutProvider
 from lightphon_core.settings import PayoutSettings
 from lightphon_core.storage.engine import Database

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from lightphon_core.testing import deposits, payment_news, payment_states
 from lightphon_core.testing.books import books_in
-from lightphon_core.testing.deposits import InBooks
+from lightphon_core.testing.payments import in_books as deposits
+from lightphon_core.testing.payments import news as payment_news
+from lightphon_core.testing.payments import states as payment_states
+from lightphon_core.testing.payments.in_books import InBooks
 from lightphon_core.testing.sides import Payer
 
 Check = Callable[[Payer], Awaitable[None]]

@@ -6,8 +6,8 @@ import time
 
 from lightphon_core.errors import InvalidRequest, ProviderUnavailable
 from lightphon_core.ports import PayoutProvider
-from lightphon_core.testing.payment_states import is_a_word
-from lightphon_core.testing.payout_steps import staged
+from lightphon_core.testing.payments.states import is_a_word
+from lightphon_core.testing.payouts.steps import staged
 from lightphon_core.testing.promises import answer
 from lightphon_core.testing.sides import Can, Payee
 from lightphon_core.types import Address, Invoice

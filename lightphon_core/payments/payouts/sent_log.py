@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import asdict, frozen
 
-from lightphon_core.payments.payout import Payout, PayoutState
+from lightphon_core.payments.payouts.payout import Payout, PayoutState
 
 LOG = "payouts.jsonl"
 MARK = "payouts.restored"

@@ -9,8 +9,8 @@ from lightphon_core.ledger import chart
 from lightphon_core.ledger.commands import LedgerError, Post, Posting
 from lightphon_core.ledger.store import Clock, carry_out
 from lightphon_core.money import MAX_MSAT
-from lightphon_core.payments.deposit import Deposit
-from lightphon_core.payments.deposit_store import deposit_by_ref, mark_settled
+from lightphon_core.payments.deposits.deposit import Deposit
+from lightphon_core.payments.deposits.store import deposit_by_ref, mark_settled
 from lightphon_core.storage.clock import database_now
 from lightphon_core.storage.payment_tables import payment_cursors, payment_events
 from lightphon_core.types import Event, Origin, Settled

@@ -11,13 +11,13 @@ from attrs import frozen
 
 from lightphon_core.errors import InvalidRequest, NotFound, ProviderUnavailable
 from lightphon_core.money import Amount
-from lightphon_core.payments.deposit import Deposit, Status
-from lightphon_core.payments.deposits import Deposits
-from lightphon_core.payments.watch import Watch, watches
+from lightphon_core.payments.deposits.deposit import Deposit, Status
+from lightphon_core.payments.deposits.service import Deposits
+from lightphon_core.payments.deposits.watch import Watch, watches
 from lightphon_core.ports import PaymentProvider
 from lightphon_core.settings import DepositSettings
 from lightphon_core.testing.books import Books, MovedClock
-from lightphon_core.testing.payment_steps import EXPIRY_S
+from lightphon_core.testing.payments.steps import EXPIRY_S
 from lightphon_core.testing.promises import answer, until, within
 from lightphon_core.testing.sides import Payer
 from lightphon_core.types import Opened

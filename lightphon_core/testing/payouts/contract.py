@@ -12,14 +12,14 @@ import pytest
 from attrs import evolve
 
 from lightphon_core.errors import NotSent, ProviderUnavailable
-from lightphon_core.testing import withdrawals
 from lightphon_core.testing.books import books_in
-from lightphon_core.testing.payment_steps import like
-from lightphon_core.testing.payout_destinations import check_name, check_read, check_read_alone, check_resolve
-from lightphon_core.testing.payout_steps import staged
+from lightphon_core.testing.payments.steps import like
+from lightphon_core.testing.payouts import in_books as withdrawals
+from lightphon_core.testing.payouts.destinations import check_name, check_read, check_read_alone, check_resolve
+from lightphon_core.testing.payouts.in_books import InBooks
+from lightphon_core.testing.payouts.steps import staged
 from lightphon_core.testing.promises import answer, nothing_blocks, overhearing, until
 from lightphon_core.testing.sides import Can, Payee
-from lightphon_core.testing.withdrawals import InBooks
 from lightphon_core.types import Failed, InFlight, NotKnown, Outgoing, Paid
 
 SKEW_S = 60.0

@@ -14,11 +14,11 @@ from sqlalchemy import Connection, func, select
 
 from lightphon_core.errors import InvalidRequest, ProviderUnavailable
 from lightphon_core.host import Clock
-from lightphon_core.payments import payout_store as store
-from lightphon_core.payments.freezes import LOG_IS_AHEAD, RESTORED, freeze, freeze_of, lift
-from lightphon_core.payments.payout import NOT_SENT, Payout, PayoutState, payout_id, taken
-from lightphon_core.payments.sent_log import Own, RestoreMark, Sent, SentLog
-from lightphon_core.payments.withdrawal import withdrawable, write_entry
+from lightphon_core.payments.payouts import store
+from lightphon_core.payments.payouts.freezes import LOG_IS_AHEAD, RESTORED, freeze, freeze_of, lift
+from lightphon_core.payments.payouts.payout import NOT_SENT, Payout, PayoutState, payout_id, taken
+from lightphon_core.payments.payouts.sent_log import Own, RestoreMark, Sent, SentLog
+from lightphon_core.payments.payouts.withdrawal import withdrawable, write_entry
 from lightphon_core.ports import PayoutProvider
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.schema import accounts, microseconds

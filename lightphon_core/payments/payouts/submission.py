@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from lightphon_core.errors import InvalidRequest, LightPhonError, NotSent, ProviderUnavailable
 from lightphon_core.host import Clock
-from lightphon_core.payments import payout_store as store
-from lightphon_core.payments.deposit import Deposit
-from lightphon_core.payments.ending import claim, end
-from lightphon_core.payments.payout import NOT_SENT, Payout, PayoutState, check_resolved
-from lightphon_core.payments.sent_log import Sent, SentLog
+from lightphon_core.payments.deposits.deposit import Deposit
+from lightphon_core.payments.payouts import store
+from lightphon_core.payments.payouts.ending import claim, end
+from lightphon_core.payments.payouts.payout import NOT_SENT, Payout, PayoutState, check_resolved
+from lightphon_core.payments.payouts.sent_log import Sent, SentLog
 from lightphon_core.ports import PayoutProvider
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.schema import microseconds

@@ -6,12 +6,12 @@ from __future__ import annotations
 from attrs import evolve, frozen
 from sqlalchemy import Connection
 
-from lightphon_core.payments import payout_store as store
-from lightphon_core.payments.deposit import Deposit, Status
-from lightphon_core.payments.deposit_store import deposit_by_ref, mark_settled
-from lightphon_core.payments.freezes import freeze_of
-from lightphon_core.payments.payout import LONGEST_REASON, SENT, Payout, PayoutState, failed, internal, paid
-from lightphon_core.payments.withdrawal import write_entry
+from lightphon_core.payments.deposits.deposit import Deposit, Status
+from lightphon_core.payments.deposits.store import deposit_by_ref, mark_settled
+from lightphon_core.payments.payouts import store
+from lightphon_core.payments.payouts.freezes import freeze_of
+from lightphon_core.payments.payouts.payout import LONGEST_REASON, SENT, Payout, PayoutState, failed, internal, paid
+from lightphon_core.payments.payouts.withdrawal import write_entry
 from lightphon_core.types import Failed, Invoice, Paid
 
 

@@ -11,8 +11,8 @@ from attrs import evolve
 from lightphon_core.errors import InvalidRequest
 from lightphon_core.host import Clock, SystemClock
 from lightphon_core.ports import PayoutProvider
+from lightphon_core.testing.payments.scripted import scripted_invoice
 from lightphon_core.testing.scripted_line import Line
-from lightphon_core.testing.scripted_payments import scripted_invoice
 from lightphon_core.types import (
     Address,
     Destination,

@@ -10,12 +10,12 @@ import structlog
 from attrs import frozen
 
 from lightphon_core.money import Amount
-from lightphon_core.payments.payout import Payout, PayoutState
-from lightphon_core.payments.payout_runner import PayoutRunner
-from lightphon_core.payments.payouts import Payouts
-from lightphon_core.payments.reconciliation import Reconciliation
-from lightphon_core.payments.sent_log import RestoreMark, SentLog
-from lightphon_core.payments.submission import Submission
+from lightphon_core.payments.payouts.payout import Payout, PayoutState
+from lightphon_core.payments.payouts.reconciliation import Reconciliation
+from lightphon_core.payments.payouts.runner import PayoutRunner
+from lightphon_core.payments.payouts.sent_log import RestoreMark, SentLog
+from lightphon_core.payments.payouts.service import Payouts
+from lightphon_core.payments.payouts.submission import Submission
 from lightphon_core.ports import PayoutProvider
 from lightphon_core.settings import PayoutSettings
 from lightphon_core.testing.books import Books, MovedClock

@@ -11,13 +11,13 @@ from attrs import frozen
 from sqlalchemy import Connection
 
 from lightphon_core.errors import InvalidRequest, ProviderUnavailable
-from lightphon_core.payments import payout_store as store
-from lightphon_core.payments.ending import end
-from lightphon_core.payments.freezes import Freeze, freeze, freeze_of, freezes
-from lightphon_core.payments.payout import FORGOTTEN_S, LONGEST_REASON, NOT_SENT, SENT, Payout, PayoutState
-from lightphon_core.payments.payouts import Payouts
-from lightphon_core.payments.reconciliation import Adoption, Reconciliation
-from lightphon_core.payments.submission import Submission
+from lightphon_core.payments.payouts import store
+from lightphon_core.payments.payouts.ending import end
+from lightphon_core.payments.payouts.freezes import Freeze, freeze, freeze_of, freezes
+from lightphon_core.payments.payouts.payout import FORGOTTEN_S, LONGEST_REASON, NOT_SENT, SENT, Payout, PayoutState
+from lightphon_core.payments.payouts.reconciliation import Adoption, Reconciliation
+from lightphon_core.payments.payouts.service import Payouts
+from lightphon_core.payments.payouts.submission import Submission
 from lightphon_core.types import Failed, NotKnown, Outgoing, Paid
 
 

@@ -12,10 +12,10 @@ from lightphon_core.ledger.commands import LedgerError, Post
 from lightphon_core.ledger.statement import balances_of, wallet_of
 from lightphon_core.ledger.store import carry_out
 from lightphon_core.money import sats
-from lightphon_core.payments import payout_store as store
-from lightphon_core.payments.deposit import Status
-from lightphon_core.payments.deposit_store import deposit_by_ref
-from lightphon_core.payments.payout import Payout, PayoutState, taken
+from lightphon_core.payments.deposits.deposit import Status
+from lightphon_core.payments.deposits.store import deposit_by_ref
+from lightphon_core.payments.payouts import store
+from lightphon_core.payments.payouts.payout import Payout, PayoutState, taken
 from lightphon_core.settings import PayoutSettings
 from lightphon_core.types import Destination, Invoice
 

@@ -24,9 +24,9 @@ from lightphon_core.errors import (
 )
 from lightphon_core.host import Clock
 from lightphon_core.money import sats
-from lightphon_core.payments import deposit_store as store
-from lightphon_core.payments.deposit import Deposit, Status, check_amount, new_id
-from lightphon_core.payments.record import Recorded, record
+from lightphon_core.payments.deposits import store
+from lightphon_core.payments.deposits.deposit import Deposit, Status, check_amount, new_id
+from lightphon_core.payments.deposits.record import Recorded, record
 from lightphon_core.ports import PaymentProvider
 from lightphon_core.settings import DepositSettings
 from lightphon_core.storage.engine import Database

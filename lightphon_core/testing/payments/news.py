@@ -9,7 +9,7 @@ from contextlib import aclosing
 
 from lightphon_core.errors import InvalidRequest, NotFound, ProviderUnavailable
 from lightphon_core.ports import PaymentProvider
-from lightphon_core.testing.payment_steps import AMOUNT, new_deposit, settled, started, waits
+from lightphon_core.testing.payments.steps import AMOUNT, new_deposit, settled, started, waits
 from lightphon_core.testing.promises import answer, nothing_blocks, overhearing, within
 from lightphon_core.testing.sides import Can, Payer
 from lightphon_core.types import Event, Hint, Settled

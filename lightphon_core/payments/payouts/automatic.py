@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import frozen
 from sqlalchemy import Connection, delete, insert, or_, select, update
 
-from lightphon_core.payments.payout import PayoutState
+from lightphon_core.payments.payouts.payout import PayoutState
 from lightphon_core.storage.payment_tables import automatic_payouts, payouts
 
 _FIRST_REST_S = 3_600

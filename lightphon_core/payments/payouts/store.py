@@ -9,7 +9,7 @@ from attrs import asdict, fields
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 
 from lightphon_core.errors import NotFound
-from lightphon_core.payments.payout import NOT_SENT, UNDER_WAY, Payout, PayoutState
+from lightphon_core.payments.payouts.payout import NOT_SENT, UNDER_WAY, Payout, PayoutState
 from lightphon_core.storage.payment_tables import payouts
 from lightphon_core.storage.schema import accounts
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, func, insert, or_, select, update
 
 from lightphon_core.errors import NotFound
-from lightphon_core.payments.deposit import Deposit, Status
+from lightphon_core.payments.deposits.deposit import Deposit, Status
 from lightphon_core.storage.clock import database_now
 from lightphon_core.storage.payment_tables import deposits
 from lightphon_core.types import Opened

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from lightphon_core.payments.payout import PayoutState
+from lightphon_core.payments.payouts.payout import PayoutState
 from lightphon_core.testing.books import Books
+from lightphon_core.testing.payouts.till import ENDED, Till, open_till
 from lightphon_core.testing.sides import Can, Payee
-from lightphon_core.testing.till import ENDED, Till, open_till
 
 
 def funded(payee: Payee, books: Books) -> int:

@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 from lightphon_core.errors import LightPhonError, ProviderUnavailable, StorageUnavailable
 from lightphon_core.host import Tasks
 from lightphon_core.money import MSAT_PER_SAT
-from lightphon_core.payments import payout_store as store
-from lightphon_core.payments.automatic import (
+from lightphon_core.payments.payouts import store
+from lightphon_core.payments.payouts.automatic import (
     Automatic,
     all_automatic,
     begin_try,
@@ -23,12 +23,12 @@ from lightphon_core.payments.automatic import (
     note_trouble,
     rest_s,
 )
-from lightphon_core.payments.freezes import freezes
-from lightphon_core.payments.payout import SENT, Payout, PayoutState, look_again_s, most_affordable
-from lightphon_core.payments.payouts import Payouts
-from lightphon_core.payments.reconciliation import Reconciliation
-from lightphon_core.payments.submission import Submission
-from lightphon_core.payments.withdrawal import left_today, withdrawable
+from lightphon_core.payments.payouts.freezes import freezes
+from lightphon_core.payments.payouts.payout import SENT, Payout, PayoutState, look_again_s, most_affordable
+from lightphon_core.payments.payouts.reconciliation import Reconciliation
+from lightphon_core.payments.payouts.service import Payouts
+from lightphon_core.payments.payouts.submission import Submission
+from lightphon_core.payments.payouts.withdrawal import left_today, withdrawable
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger

@@ -7,11 +7,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from lightphon_core.errors import ProviderUnavailable
-from lightphon_core.payments.deposit import Status
+from lightphon_core.payments.deposits.deposit import Status
 from lightphon_core.testing.books import Books
-from lightphon_core.testing.gateway import running
-from lightphon_core.testing.payment_news import GARBAGE
-from lightphon_core.testing.payment_steps import AMOUNT, EXPIRY_S
+from lightphon_core.testing.payments.gateway import running
+from lightphon_core.testing.payments.news import GARBAGE
+from lightphon_core.testing.payments.steps import AMOUNT, EXPIRY_S
 from lightphon_core.testing.sides import Can, Payer
 from lightphon_core.types import Opened
 
