@@ -61,6 +61,11 @@ class Deposit:
         """Whether its provider may still report money for it."""
         return self.ref is not None and self.status in (Status.OPEN, Status.EXPIRED)
 
+    def is_paid_by(self, invoice: str) -> bool:
+        """Whether this is the invoice that was made for it, in capitals or not. Anybody can sign another one that bears
+        the same ref, over whatever amount."""
+        return self.pay.get("invoice", "").lower() == invoice.lower()
+
 
 def new_id() -> str:
     """An id that nobody can guess: providers use it as a label."""

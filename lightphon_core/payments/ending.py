@@ -79,6 +79,8 @@ def _refused(connection: Connection, payout: Payout, reason: str, now: int) -> C
 
 def _settle(connection: Connection, payout: Payout, deposit: Deposit, now: int) -> Claimed:
     """A payout that is a deposit here."""
+    if not deposit.is_paid_by(payout.demand.text):
+        return _refused(connection, payout, "The invoice is a forgery: its payment hash is that of another one.", now)
     if deposit.status is Status.SETTLED:
         return _refused(connection, payout, "The invoice was paid already.", now)
     if deposit.account == payout.account:

@@ -124,6 +124,12 @@ def _check_invoice(connection: Connection, wish: Wish, invoice: Invoice, now: in
     deposit = deposit_by_ref(connection, wish.provider, invoice.ref)
     if deposit is None:
         return
+    if not deposit.is_paid_by(invoice.text):
+        raise InvalidRequest(
+            "This invoice is a forgery: its payment hash is that of another one.",
+            param="destination",
+            code="invoice_forged",
+        )
     if deposit.account == wish.account:
         raise InvalidRequest(
             "This invoice is a deposit of your own: nothing would move.", param="destination", code="own_invoice"

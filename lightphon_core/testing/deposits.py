@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 
 from lightphon_core.errors import ProviderUnavailable
 from lightphon_core.payments.deposit import Status
-from lightphon_core.testing.gateway import Books, running
+from lightphon_core.testing.books import Books
+from lightphon_core.testing.gateway import running
 from lightphon_core.testing.payment_news import GARBAGE
 from lightphon_core.testing.payment_steps import AMOUNT, EXPIRY_S
 from lightphon_core.testing.sides import Can, Payer

@@ -1,88 +1,29 @@
-"""The core's own deposits over a provider, with a database and its books: what a provider does to somebody's money."""
+"""The core's own deposits over a provider, as a running gateway has them."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
-import tempfile
-import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import structlog
 from attrs import frozen
 
-from lightphon_core.accounts.people import create_account
 from lightphon_core.errors import InvalidRequest, NotFound, ProviderUnavailable
-from lightphon_core.host import SystemClock
-from lightphon_core.ledger import audit, chart
 from lightphon_core.money import Amount
 from lightphon_core.payments.deposit import Deposit, Status
 from lightphon_core.payments.deposits import Deposits
 from lightphon_core.payments.watch import Watch, watches
 from lightphon_core.ports import PaymentProvider
 from lightphon_core.settings import DepositSettings
-from lightphon_core.storage.engine import Database
-from lightphon_core.storage.migrate import migrate
-from lightphon_core.storage.schema import balances
+from lightphon_core.testing.books import Books, MovedClock
 from lightphon_core.testing.payment_steps import EXPIRY_S
 from lightphon_core.testing.promises import answer, until, within
 from lightphon_core.testing.sides import Payer
 from lightphon_core.types import Opened
 
-NUDGE_S = 0.5
+NUDGE_S = 0.2
 """How often a deposit that is waited for is asked about, as when somebody looks at it."""
-
-
-class MovedClock(SystemClock):
-    """The machine's, moved on by so many seconds."""
-
-    ahead = 0.0
-
-    def now(self) -> float:
-        return time.time() + self.ahead
-
-
-@frozen
-class Books:
-    """A database with one account, whose deposits the checks make."""
-
-    url: str
-    account: str
-
-    def database(self) -> Database:
-        """Opened once more, as by another process."""
-        return Database(self.url)
-
-    def hold(self, expected: int) -> None:
-        """They balance, and the account has exactly what was paid in, as has the provider for us."""
-        with self.database() as database, database.snapshot() as connection:
-            problems = audit.verify(connection)
-            found = {row.account: row.amount for row in connection.execute(balances.select())}
-        assert not problems, f"the books are right; they are not: {problems}"
-        wallet = sum(found.get(name, 0) for name in chart.wallets(self.account))
-        assert wallet == expected, f"what was paid in is credited once: {expected} msat, not {wallet}"
-        clearing = -sum(amount for name, amount in found.items() if name.startswith(chart.clearing("")))
-        assert clearing == expected, f"the provider holds for us what it received: {expected} msat, not {clearing}"
-
-
-def books_in(folder: Path) -> Books:
-    """New ones."""
-    path = folder / "lightphon.db"
-    path.write_bytes(_empty())
-    path.chmod(0o600)
-    with Database(f"sqlite:///{path}") as database, database.transaction() as connection:
-        return Books(f"sqlite:///{path}", create_account(connection, "payer", now=time.time()).id)
-
-
-@functools.cache
-def _empty() -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "data" / "lightphon.db"
-        with Database(f"sqlite:///{path}") as database:
-            migrate(database)
-        return path.read_bytes()
 
 
 @frozen

@@ -14,7 +14,7 @@ from lightphon_core.testing.promises import answer, nothing_blocks, overhearing,
 from lightphon_core.testing.sides import Can, Payer
 from lightphon_core.types import Event, Hint, Settled
 
-AGAIN_S = 1.0
+AGAIN_S = 0.25
 """After how long another deposit is paid while nobody is sure that events are listened to yet."""
 GARBAGE = [
     b"",
@@ -32,6 +32,8 @@ GARBAGE = [
     b"ref=x&amount=1",
 ]
 """What strangers send to a webhook."""
+ODD = ["", "é", "0" * 100_000]
+"""What they send as its signature."""
 
 
 async def check_events(payer: Payer) -> None:
@@ -155,6 +157,9 @@ async def check_webhook(payer: Payer) -> None:
         for forged in ({}, headers):
             said = await _called(provider, forged, lie)
             assert not any(isinstance(each, Settled) for each in said), "a webhook without a signature proves nothing"
+        for odd in ODD:
+            said = await _called(provider, dict.fromkeys(headers, odd), body)
+            assert not any(isinstance(each, Settled) for each in said), "a wrong signature proves nothing"
         await waits(provider, other.ref)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from lightphon_core.testing import deposits, payment_news, payment_states
+from lightphon_core.testing.books import books_in
 from lightphon_core.testing.deposits import InBooks
-from lightphon_core.testing.gateway import books_in
 from lightphon_core.testing.sides import Payer
 
 Check = Callable[[Payer], Awaitable[None]]

@@ -6,16 +6,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from attrs import evolve
 
 from lightphon_core.errors import NotSent, ProviderUnavailable
+from lightphon_core.testing import withdrawals
+from lightphon_core.testing.books import books_in
 from lightphon_core.testing.payment_steps import like
 from lightphon_core.testing.payout_destinations import check_name, check_read, check_read_alone, check_resolve
 from lightphon_core.testing.payout_steps import staged
 from lightphon_core.testing.promises import answer, nothing_blocks, overhearing, until
 from lightphon_core.testing.sides import Can, Payee
+from lightphon_core.testing.withdrawals import InBooks
 from lightphon_core.types import Failed, InFlight, NotKnown, Outgoing, Paid
 
 SKEW_S = 60.0
@@ -228,3 +232,8 @@ class PayoutProviderContract:
     async def test_contract(self, check: Check, payee: Payee) -> None:
         """One promise of the port."""
         await check(payee)
+
+    @pytest.mark.parametrize("check", withdrawals.CHECKS, ids=lambda check: check.__name__)
+    async def test_books(self, check: InBooks, payee: Payee, tmp_path: Path) -> None:
+        """One promise of what comes of it in the ledger."""
+        await check(payee, books_in(tmp_path))

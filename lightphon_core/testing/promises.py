@@ -13,6 +13,8 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 from unittest import mock
 
+import structlog.testing
+
 from lightphon_core.errors import LightPhonError
 
 T = TypeVar("T")
@@ -104,10 +106,13 @@ class Overheard(logging.Handler):
 
 @contextmanager
 def overhearing() -> Iterator[Overheard]:
-    """Listen to all loggers."""
+    """Listen to all loggers: the standard library's, and structlog's, set up or not."""
     ear, root = Overheard(), logging.getLogger()
     root.addHandler(ear)
     try:
-        yield ear
+        with structlog.testing.capture_logs() as entries:
+            yield ear
+        for entry in entries:
+            ear.see(entry)
     finally:
         root.removeHandler(ear)

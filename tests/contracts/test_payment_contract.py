@@ -1,6 +1,7 @@
 """The suite of payment providers passes one that keeps its promises, and each check catches one that breaks its own."""
 
 import asyncio
+import hmac
 import json
 import socket
 import time
@@ -15,11 +16,11 @@ from lightphon_core.testing import (
     PaymentProviderContract,
     ScriptedPayments,
     deposits,
-    gateway,
     payment_news,
     payments,
     promises,
 )
+from lightphon_core.testing.books import books_in
 from lightphon_core.testing.payment_steps import AMOUNT
 from lightphon_core.testing.scripted_payments import SIGNATURE
 from lightphon_core.testing.scripted_sides import ScriptedPayer
@@ -303,6 +304,33 @@ class BelievesAnySignature(Broken):
         return await super().webhook(headers, body)
 
 
+class ComparesText(Broken):
+    """hmac.compare_digest takes no text but ASCII."""
+
+    async def webhook(self, headers, body):
+        hmac.compare_digest(headers.get(SIGNATURE, ""), self._signature(body).decode())
+        return await super().webhook(headers, body)
+
+
+class AcceptsNoSignature(Broken):
+    """An empty one counts as right."""
+
+    async def webhook(self, headers, body):
+        if headers.get(SIGNATURE) == "":
+            headers = {SIGNATURE: self._signature(body).decode()}
+        return await super().webhook(headers, body)
+
+
+class TellsOfAnother(Broken):
+    """Says of each payment that it paid the first deposit as well."""
+
+    async def events(self, cursor):
+        async with aclosing(super().events(cursor)) as events:
+            async for event in events:
+                yield event
+                yield evolve(event, change=evolve(event.change, ref=self.refs[0]))
+
+
 class TrustsTheShape(Broken):
     async def webhook(self, headers, body):
         return [Hint(json.loads(body)["ref"])]
@@ -436,6 +464,8 @@ BROKEN = [
     ("check_events_end", of(BreaksLoudly), "not ConnectionResetError"),
     ("check_webhook", of(BelievesAnybody), "without a signature"),
     ("check_webhook", of(BelievesAnySignature), "without a signature"),
+    ("check_webhook", of(ComparesText), "not TypeError"),
+    ("check_webhook", of(AcceptsNoSignature), "a wrong signature"),
     ("check_webhook", of(TrustsTheShape), "not JSONDecodeError"),
     ("check_webhook", of(IsDeaf), "is understood"),
     ("check_webhook", of(HearsOfTheFirst), "that it is about"),
@@ -454,6 +484,7 @@ BROKEN = [
     ("books_lost_reply", of(ReusesAfterLoss), "opens deposits"),
     ("books_cut", of(lambda: SaysInCut(Gone())), "takes no deposit back|is credited"),
     ("books_lies", of(BelievesAnybody), "not paid is not credited"),
+    ("books_lies", of(TellsOfAnother), "not paid is not credited|what was paid in, once"),
     ("books_lies", of(TrustsTheShape), "not ProviderUnavailable"),
 ]
 CHECKS = {check.__name__: check for check in [*payments.CHECKS, *deposits.CHECKS]}
@@ -463,7 +494,7 @@ CHECKS = {check.__name__: check for check in [*payments.CHECKS, *deposits.CHECKS
 async def test_a_broken_promise_is_caught(check, broken, words, monkeypatch, tmp_path):
     monkeypatch.setattr(promises, "PATIENCE_S", 1.0 if check.startswith("books") else 0.5)
     monkeypatch.setattr(payment_news, "AGAIN_S", 0.05)
-    books = [gateway.books_in(tmp_path)] if check.startswith("books") else []
+    books = [books_in(tmp_path)] if check.startswith("books") else []
     with pytest.raises(AssertionError, match=words):
         await CHECKS[check](broken(), *books)
 

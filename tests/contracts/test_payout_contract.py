@@ -9,7 +9,8 @@ import pytest
 from attrs import evolve
 
 from lightphon_core import Failed, InFlight, InvalidRequest, NotKnown, NotSent, Paid, ProviderUnavailable
-from lightphon_core.testing import PayoutProviderContract, ScriptedPayouts, payouts, promises
+from lightphon_core.testing import PayoutProviderContract, ScriptedPayouts, payouts, promises, withdrawals
+from lightphon_core.testing.books import books_in
 from lightphon_core.testing.scripted_sides import ScriptedPayee
 
 SECRET = "f00d" * 8
@@ -404,15 +405,27 @@ BROKEN = [
         for where in ("repr", "log", "error")
     ),
     ("check_manners", of(Sleeps), "time.sleep"),
+    ("books_paid", of(lambda: Pays(lambda self, payment, state: self.left.pop() and state)), "arrives once"),
+    ("books_paid", of(lambda: Pays(lambda self, payment, state: self.left.append(payment) or state)), "arrives once"),
+    ("books_failed", of(IgnoresTheCap), "does not end as paid"),
+    ("books_failed", pays(lambda state: Failed("") if isinstance(state, Failed) else state), "is told why"),
+    ("books_in_flight", pays(lambda state: Failed("It took too long.")), "has not ended"),
+    ("books_in_flight", looks(lambda state: Failed("Late.")), "has not ended"),
+    ("books_lost_reply", of(lambda: LosesIts(NotSent("No answer."))), "does not end as failed"),
+    ("books_lost_reply", of(lambda: LosesIts(Failed("No answer."))), "does not end as failed"),
+    ("books_cut", cut("pay", Paid(0)), "is not Paid"),
+    ("books_cut", of(QueuesWhatItDidNotSend), "does not arrive"),
+    ("books_restored", of(lambda: Lists(lambda self, found: [])), "what others sent"),
 ]
-CHECKS = {check.__name__: check for check in payouts.CHECKS}
+CHECKS = {check.__name__: check for check in [*payouts.CHECKS, *withdrawals.CHECKS]}
 
 
 @pytest.mark.parametrize(("check", "broken", "words"), BROKEN, ids=[f"{name}-{words}" for name, _, words in BROKEN])
-async def test_a_broken_promise_is_caught(check, broken, words, monkeypatch):
-    monkeypatch.setattr(promises, "PATIENCE_S", 0.5)
+async def test_a_broken_promise_is_caught(check, broken, words, monkeypatch, tmp_path):
+    monkeypatch.setattr(promises, "PATIENCE_S", 1.0 if check.startswith("books") else 0.5)
+    books = [books_in(tmp_path)] if check.startswith("books") else []
     with pytest.raises(AssertionError, match=words):
-        await CHECKS[check](broken())
+        await CHECKS[check](broken(), *books)
 
 
 def test_every_check_has_something_to_catch():

@@ -156,7 +156,7 @@ async def get_deposit(deposit_id: DepositId, principal: Given[Principal], deposi
     security=SESSION_OR_KEY,
     responses={
         200: ResponseSpec(
-            str,
+            DepositShown,
             generate_examples=False,
             description='Server-sent events named "deposit"; the data of each is the deposit. The last one says how it '
             "ended.",

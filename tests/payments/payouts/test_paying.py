@@ -308,6 +308,27 @@ class TestInside:
         settled = await till.deposits.get(till.other, deposit.id)
         assert (settled.status, settled.received) == (Status.SETTLED, 50_000)
 
+    async def test_a_forgery_over_less_settles_nothing(self, till):
+        deposit = await till.deposits.open(till.other, None, 50_000)
+        forged = till.invoice(1, ref=deposit.ref)
+        with pytest.raises(InvalidRequest) as refused:
+            await till.ask(forged)
+        assert refused.value.code == "invoice_forged"
+
+        async def resolve(address, amount):
+            return Invoice(deposit.ref, forged, amount, till.clock.at + 600)
+
+        till.provider.resolve = resolve
+        payout = await till.ask("somebody@example.org", 1)
+        await till.turn()
+        assert (await till.again(payout)).reason.startswith("The invoice is a forgery")
+        assert till.books() == {"clearing:scripted": -100_000, "wallet:alice:lightning": 100_000}
+        assert (await till.deposits.get(till.other, deposit.id)).status is Status.OPEN
+
+    async def test_capitals_are_the_same_invoice(self, till):
+        deposit = await till.deposits.open(till.other, None, 50_000)
+        assert deposit.is_paid_by(deposit.pay["invoice"].upper())
+
     async def test_whoever_follows_it_hears_of_it(self, till):
         deposit = await till.deposits.open(till.other, None, 50_000)
         following = till.deposits.follow(till.other, deposit.id)
