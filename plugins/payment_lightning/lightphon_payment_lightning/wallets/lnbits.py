@@ -206,11 +206,9 @@ class Lnbits(Wallet):
     async def _reserve(self, invoice: str) -> int:
         try:
             answer = await self._ask(self._paying, "GET", f"{_PAYMENTS}/fee-reserve", params={"invoice": invoice})
-        except NotSent:
-            raise
+            return integer(row(answer), "fee_reserve")
         except ProviderUnavailable as error:
             raise NotSent(error.message) from error  # nothing was asked for yet
-        return integer(row(answer), "fee_reserve")
 
     async def _settled(self, payment_hash: str) -> Settled | None:
         for wait_s in REREAD_AFTER_S:
