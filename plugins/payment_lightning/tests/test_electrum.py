@@ -16,6 +16,7 @@ from lightphon_core import (
     InvalidRequest,
     NewDeposit,
     NotKnown,
+    NotSent,
     Outgoing,
     Paid,
     Payment,
@@ -38,12 +39,15 @@ class Says:
     def __init__(self, *_: Any, **__: Any) -> None:
         self.results: dict[str, Any] = {"lightning_history": [], "list_channels": [], "list_invoices": []}
         self.errors: dict[str, str] = {}
+        self.failures: dict[str, Exception] = {}
         self.asked: list[tuple[str, Mapping[str, Any]]] = []
 
     async def ask(self, method: str, path: str, *, content: Any, timeout_s: float | None = None) -> Any:
         assert (method, path) == ("POST", "/")
         name = content["method"]
         self.asked.append((name, content["params"]))
+        if name in self.failures:
+            raise self.failures[name]
         if name in self.errors:
             return {"id": 1, "jsonrpc": "2.0", "error": {"code": 1, "message": self.errors[name]}}
         return {"id": 1, "jsonrpc": "2.0", "result": self.results[name]}
@@ -148,6 +152,16 @@ async def test_what_was_refused_may_have_been_paid_before(wallet, says):
     assert await wallet.pay(PAYMENT) == Paid(2_000)
     says.errors["get_invoice"] = "Request not found"
     assert await wallet.pay(PAYMENT) == Failed(electrum._REFUSED)
+
+
+@pytest.mark.parametrize("answer", [{"results": {"lnpay": {"success": True}}}, {"errors": {"lnpay": "refused"}}])
+async def test_a_daemon_that_is_gone_after_it_was_asked_may_have_paid(wallet, says, answer):
+    for kind, said in answer.items():
+        getattr(says, kind).update(said)
+    says.failures["get_invoice"] = NotSent("No connection.")
+    with pytest.raises(ProviderUnavailable) as raised:
+        await wallet.pay(PAYMENT)
+    assert not isinstance(raised.value, NotSent)
 
 
 @pytest.mark.parametrize(

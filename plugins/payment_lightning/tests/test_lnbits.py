@@ -152,6 +152,16 @@ async def test_what_somebody_in_between_says_leaves_a_payment_open(wallet, says,
     assert not isinstance(raised.value, NotSent)
 
 
+async def test_an_lnbits_that_is_gone_after_it_was_asked_may_have_paid(wallet, says):
+    says.answers |= {
+        f"POST {PAYMENTS}": Rejected(520, {"detail": "x", "status": "pending"}),
+        f"GET {PAYMENTS}/paginated": NotSent("No connection."),
+    }
+    with pytest.raises(ProviderUnavailable) as raised:
+        await wallet.pay(PAYMENT)
+    assert not isinstance(raised.value, NotSent)
+
+
 async def test_nothing_is_paid_where_lnbits_may_spend_more_than_the_cap(wallet):
     state = await wallet.pay(evolve(PAYMENT, fee_cap=99_999))
     assert isinstance(state, Failed)

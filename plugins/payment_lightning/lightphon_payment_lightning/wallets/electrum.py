@@ -44,6 +44,7 @@ from lightphon_core import (
 from lightphon_payment_lightning.daemon import Daemon, Rejected
 from lightphon_payment_lightning.wallets.access import is_url
 from lightphon_payment_lightning.wallets.answers import Row, integer, row, rows, text
+from lightphon_payment_lightning.wallets.asking import afterwards
 from lightphon_payment_lightning.wallets.wallet import Wallet
 
 PAY_TIMEOUT_S = 10.0
@@ -128,9 +129,9 @@ class Electrum(Wallet):
         except _Refused:
             # It may have refused since it pays this invoice already, or has paid it. It saves an invoice before it does
             # anything about it, so what it does not know it has not begun.
-            state = await self.payment(payment.ref)
+            state = await afterwards(self.payment(payment.ref))
             return Failed(_REFUSED) if isinstance(state, NotKnown) else state
-        return await self.payment(payment.ref)
+        return await afterwards(self.payment(payment.ref))
 
     async def payment(self, payment_hash: str) -> PaymentState:
         try:

@@ -47,6 +47,7 @@ from lightphon_core import (
 from lightphon_payment_lightning.daemon import Daemon, Rejected
 from lightphon_payment_lightning.wallets.access import is_one_word, is_url
 from lightphon_payment_lightning.wallets.answers import Row, integer, row, rows, text
+from lightphon_payment_lightning.wallets.asking import afterwards
 from lightphon_payment_lightning.wallets.lnbits_answers import arrived, named, state_of, when
 from lightphon_payment_lightning.wallets.wallet import Wallet
 
@@ -195,7 +196,7 @@ class Lnbits(Wallet):
         if "status" not in said:
             raise ProviderUnavailable(rejected.message) from None
         # LNbits stores a payment before it sends it, so what it does not know it has not begun.
-        state = await self.payment(payment_hash)
+        state = await afterwards(self.payment(payment_hash))
         if not isinstance(state, NotKnown):
             return state
         if said.get("detail") == "Insufficient balance.":
@@ -205,11 +206,9 @@ class Lnbits(Wallet):
     async def _reserve(self, invoice: str) -> int:
         try:
             answer = await self._ask(self._paying, "GET", f"{_PAYMENTS}/fee-reserve", params={"invoice": invoice})
-        except NotSent:
-            raise
+            return integer(row(answer), "fee_reserve")
         except ProviderUnavailable as error:
             raise NotSent(error.message) from error  # nothing was asked for yet
-        return integer(row(answer), "fee_reserve")
 
     async def _settled(self, payment_hash: str) -> Settled | None:
         for wait_s in REREAD_AFTER_S:
