@@ -51,7 +51,7 @@ def send(
         print_json(made)
     else:
         _say(made)
-    if wait and made["state"] == "failed":
+    if wait and made["status"] == "failed":
         context.exit(1)
 
 
@@ -86,7 +86,7 @@ def list_(as_json: bool, client: Client) -> None:
                 iso_time(each["created_at"] * 1_000_000) or "",
                 sats(each["amount_msat"]),
                 "" if each["fee_msat"] is None else sats(each["fee_msat"]),
-                each["state"],
+                each["status"],
                 each["id"],
             )
             for each in found["data"]
@@ -99,7 +99,7 @@ for _command in (everybodys, approve, reject, declare_failed, freeze, reconcile)
 
 
 def _say(made: dict[str, Any]) -> None:
-    state = made["state"].replace("_", " ")
+    state = made["status"].replace("_", " ")
     said = f"Payout {made['id']} of {sats(made['amount_msat'])} sats is {state}"
     if made["fee_msat"] is not None:
         said += f"; the network took {sats(made['fee_msat'])} sats"
@@ -109,7 +109,7 @@ def _say(made: dict[str, Any]) -> None:
 
 
 def _until_over(client: Client, made: dict[str, Any]) -> dict[str, Any]:
-    while made["state"] not in ENDED:
+    while made["status"] not in ENDED:
         time.sleep(POLL_S)
         found: dict[str, Any] = client.ask("GET", f"/api/payouts/{made['id']}")
         made = found

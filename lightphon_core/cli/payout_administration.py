@@ -16,12 +16,12 @@ STATES = ("awaiting_approval", "held", "submitted", "unknown", "paid", "failed")
 
 
 @click.command("all")
-@click.option("--state", type=click.Choice(STATES), help="Only payouts in this state.")
+@click.option("--status", type=click.Choice(STATES), help="Only payouts of this status.")
 @json_option
 @client_options
-def everybodys(state: str | None, as_json: bool, client: Client) -> None:
+def everybodys(status: str | None, as_json: bool, client: Client) -> None:
     """List everybody's latest payouts, and whether payouts are frozen."""
-    found = client.ask("GET", "/api/admin/payouts" + (f"?state={state}" if state else ""))
+    found = client.ask("GET", "/api/admin/payouts" + (f"?status={status}" if status else ""))
     if as_json:
         print_json(found)
         return
@@ -33,7 +33,7 @@ def everybodys(state: str | None, as_json: bool, client: Client) -> None:
             (
                 iso_time(each["created_at"] * 1_000_000) or "",
                 sats(each["amount_msat"]),
-                each["state"],
+                each["status"],
                 each["account_id"],
                 each["id"],
             )
@@ -153,5 +153,5 @@ def _print(made: dict[str, Any], as_json: bool) -> None:
 
 
 def _said(made: dict[str, Any]) -> str:
-    said = f"{made['id']}, {sats(made['amount_msat'])} sats, {made['state'].replace('_', ' ')}"
+    said = f"{made['id']}, {sats(made['amount_msat'])} sats, {made['status'].replace('_', ' ')}"
     return f"{said}: {made['reason']}" if made["reason"] else f"{said}."

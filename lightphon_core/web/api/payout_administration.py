@@ -102,14 +102,12 @@ class PayoutAdministrationRoutes(Controller):
         self,
         payouts: Given[Payouts],
         payout_administration: Given[PayoutAdministration],
-        in_state: Annotated[
-            PayoutState | None, QueryParameter(name="state", description="Only payouts in this state.")
-        ] = None,
+        status: Annotated[PayoutState | None, QueryParameter(description="Only payouts of this status.")] = None,
         limit: Limit = 50,
         before: Before = None,
     ) -> AllPayouts:
         """Everybody's payouts."""
-        found = await payouts.list(state=in_state, limit=limit + 1, before=before)
+        found = await payouts.list(state=status, limit=limit + 1, before=before)
         freezes = await payout_administration.freezes()
         return AllPayouts(
             [_account_payout(each) for each in found[:limit]],

@@ -45,12 +45,12 @@ class NewAutomaticPayout(Body):
 
 
 class PayoutInfo(msgspec.Struct, frozen=True):
-    """`state` is awaiting_approval, held, submitted, unknown, paid or failed; `reason` says why it failed. Amount and
+    """`status` is awaiting_approval, held, submitted, unknown, paid or failed; `reason` says why it failed. Amount and
     fee cap leave the wallet at once; what `fee_msat` leaves of the cap comes back. `amount_sats` is null where the
     amount is not whole sats. `ref` is the payment hash."""
 
     id: str
-    state: PayoutState
+    status: PayoutState
     provider: str
     destination: str
     automatic: bool

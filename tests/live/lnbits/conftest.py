@@ -158,7 +158,7 @@ class Customer:
 
         def there() -> Any:
             found = self.person.ask("GET", path)
-            return found if found["state"] in ("paid", "failed") else None
+            return found if found["status"] in ("paid", "failed") else None
 
         return until(there, "a payout has ended")
 

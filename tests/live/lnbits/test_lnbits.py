@@ -66,14 +66,14 @@ def test_a_payout_leaves_the_wallet_once(house, customer, lnbits):
 
     paid = ann.ended(ann.person.ask("POST", "/api/payouts", {"destination": invoice}))
 
-    assert (paid["state"], paid["fee_msat"]) == ("paid", 0)
+    assert (paid["status"], paid["fee_msat"]) == ("paid", 0)
     assert (ann.has(), lnbits.has(payee)) == (30_000_000, 20_000_000)
     house.check()
     with pytest.raises(RuntimeError, match="400"):
         ann.person.ask("POST", "/api/payouts", {"destination": invoice})
     # LNbits pays only what comes from itself: anything else it tries, and fails.
     elsewhere = ann.ended(ann.person.ask("POST", "/api/payouts", {"destination": invoice_of_somebody(5_000)}))
-    assert elsewhere["state"] == "failed"
+    assert elsewhere["status"] == "failed"
     assert ann.has() == 30_000_000
     house.check()
 

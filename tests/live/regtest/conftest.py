@@ -121,7 +121,7 @@ class Customer:
     def reaches(self, payout: str, *states: str) -> Any:
         def there() -> Any:
             found = self.payout(payout)
-            return found if found["state"] in states else None
+            return found if found["status"] in states else None
 
         return until(there, f"a payout is {' or '.join(states)}")
 

@@ -15,7 +15,7 @@ def test_a_payout_costs_its_amount_and_the_real_fee(ann, network, books):
 
     paid = ann.ended(ann.withdraws(network.person.invoice(20_000)))
 
-    assert paid["state"] == "paid"
+    assert paid["status"] == "paid"
     assert 0 < paid["fee_msat"] <= paid["fee_cap_msat"]
     assert ann.has() == 60_000_000 - 20_000_000 - paid["fee_msat"]
     assert books.gained(network.hub) > 0
@@ -39,7 +39,7 @@ def test_more_than_the_channels_hold_fails_and_all_comes_back(ann, network, book
 
     failed = ann.ended(ann.withdraws(network.person.invoice(1_900_000)))
 
-    assert (failed["state"], failed["fee_msat"]) == ("failed", None)
+    assert (failed["status"], failed["fee_msat"]) == ("failed", None)
     assert ann.has() == 3_000_000_000
     assert books.gained(network.person) == 0
     books.check()
@@ -50,10 +50,10 @@ def test_a_payout_fails_while_the_peer_is_down_and_passes_when_it_is_back(ann, n
     first, second = network.person.invoice(10_000), network.person.invoice(10_000)
     with network.without_the_hub():
         failed = ann.ended(ann.withdraws(first))
-        assert failed["state"] == "failed"
+        assert failed["status"] == "failed"
         assert ann.has() == 40_000_000
 
-    assert ann.ended(ann.withdraws(second))["state"] == "paid"
+    assert ann.ended(ann.withdraws(second))["status"] == "paid"
     books.check()
 
 
@@ -63,13 +63,13 @@ def test_a_payout_that_outlasts_the_wait_is_unknown_until_it_has_ended(ann, netw
     ids = ann.withdraws(taken.text), ann.withdraws(refused.text)
 
     doubtful = [ann.reaches(each, "unknown", "paid", "failed") for each in ids]
-    assert [each["state"] for each in doubtful] == ["unknown", "unknown"]
+    assert [each["status"] for each in doubtful] == ["unknown", "unknown"]
     assert ann.has() == 50_000_000 - sum(each["amount_msat"] + each["fee_cap_msat"] for each in doubtful)
 
     network.person.settle(taken)
     network.person.cancel(refused)
     paid, failed = (ann.ended(each) for each in ids)
-    assert (paid["state"], failed["state"]) == ("paid", "failed")
+    assert (paid["status"], failed["status"]) == ("paid", "failed")
     assert ann.has() == 50_000_000 - 20_000_000 - paid["fee_msat"]
     books.check()
 
@@ -83,7 +83,7 @@ def test_a_server_killed_while_a_payout_is_under_way_finds_out_what_came_of_it(
     invoice = network.person.hold_invoice(20_000)
     payout = ann.withdraws(invoice.text)
     network.until_held(invoice)
-    assert ann.payout(payout)["state"] == "submitted"
+    assert ann.payout(payout)["status"] == "submitted"
     server.kill()
 
     decide = network.person.settle if succeeds else network.person.cancel
@@ -91,11 +91,11 @@ def test_a_server_killed_while_a_payout_is_under_way_finds_out_what_came_of_it(
         decide(invoice)
     server.start()
     if not before_the_restart:
-        assert ann.reaches(payout, "unknown", "paid", "failed")["state"] == "unknown"
+        assert ann.reaches(payout, "unknown", "paid", "failed")["status"] == "unknown"
         decide(invoice)
 
     ended = ann.ended(payout)
-    assert ended["state"] == ("paid" if succeeds else "failed")
+    assert ended["status"] == ("paid" if succeeds else "failed")
     assert ann.has() == 50_000_000 - (20_000_000 + ended["fee_msat"] if succeeds else 0)
     books.check()
 
@@ -105,7 +105,7 @@ def test_an_old_backup_pays_nothing_twice(ann, server, network, books, tmp_path,
     ann.deposits(80_000)
     server.command("backup", tmp_path / "old.db")
     invoice = network.person.invoice(30_000)
-    assert ann.ended(ann.withdraws(invoice))["state"] == "paid"
+    assert ann.ended(ann.withdraws(invoice))["status"] == "paid"
     left = ann.has()
     server.stop()
     server.command("restore", tmp_path / "old.db")
@@ -118,7 +118,7 @@ def test_an_old_backup_pays_nothing_twice(ann, server, network, books, tmp_path,
     waiting = ann.withdraws(network.person.invoice(5_000))
     administrator = server.administrator()
     assert [each["provider"] for each in administrator.ask("GET", "/api/admin/payouts")["freezes"]] == ["lightning"]
-    assert ann.payout(waiting)["state"] == "held"
+    assert ann.payout(waiting)["status"] == "held"
     found = administrator.ask("POST", "/api/admin/payouts/reconcile", {})
     # What others have paid from this wallet is explained as the operator's own.
     unexplained = {each["ref"]: each["amount_msat"] for each in found["unexplained"]}
@@ -134,9 +134,9 @@ def test_an_old_backup_pays_nothing_twice(ann, server, network, books, tmp_path,
     assert (found["unexplained"], found["freeze"]) == ([], None)
 
     (again,) = restored
-    assert ann.ended(again["id"])["state"] == "paid"
+    assert ann.ended(again["id"])["status"] == "paid"
     last = ann.ended(waiting)
-    assert last["state"] == "paid"
+    assert last["status"] == "paid"
     assert ann.has() == left - 5_000_000 - last["fee_msat"]
     books.check()
     with pytest.raises(RuntimeError, match="400"):

@@ -60,7 +60,7 @@ def test_from_a_deposit_to_the_earnings_of_a_nodes_owner(server, network, books,
     until(lambda: owner.has() == 4_500_000, "the owner has what the node earned, less the house's tenth", 90.0)
     paid = owner.ended(owner.withdraws(network.person.invoice(4_000)))
 
-    assert paid["state"] == "paid"
+    assert paid["status"] == "paid"
     assert owner.has() == 500_000 - paid["fee_msat"]
     assert books.gained(network.house) == 20_000_000 - 4_000_000 - paid["fee_msat"]
     assert books.gained(network.hub) > 0

@@ -79,7 +79,7 @@ def test_the_whole_way(shop):
     assert answer.status_code == 201
     assert made == {
         "id": made["id"],
-        "state": "held",
+        "status": "held",
         "provider": "scripted",
         "destination": "bob@example.org",
         "automatic": False,
@@ -96,7 +96,7 @@ def test_the_whole_way(shop):
     printed = shop.run("send", shop.provider.invoice(30_500), "--wait", "--once", "rent")
     assert "30.5 sats is paid; the network took 2 sats." in printed
     (sent, _) = shop.ask("GET", "/api/payouts").json()["data"]
-    assert (sent["state"], sent["amount_sats"], sent["amount_msat"], sent["fee_msat"]) == ("paid", None, 30_500, 2_000)
+    assert (sent["status"], sent["amount_sats"], sent["amount_msat"], sent["fee_msat"]) == ("paid", None, 30_500, 2_000)
     assert "30.5 sats is paid" in shop.run("show", sent["id"])
     assert json.loads(shop.run("show", sent["id"], "--json")) == sent
     assert "30.5  2" in shop.run("list")
@@ -166,13 +166,13 @@ def test_leaving_ends_automatic_payouts(shop):
 
 def test_an_administrator(shop):
     one, two = (json.loads(shop.run("send", "bob@example.org", "70", "--json", "--once", str(n))) for n in (1, 2))
-    assert one["state"] == "held"
+    assert one["status"] == "held"
     big = json.loads(shop.run("send", shop.provider.invoice(20_000), "--wait", "--json"))
-    assert big["state"] == "paid"
+    assert big["status"] == "paid"
     shop.fund(500)
     wait = [json.loads(shop.run("send", "bob@example.org", "101", "--json")) for _ in range(2)]
-    assert wait[0]["state"] == "awaiting_approval"
-    assert wait[0]["id"] in shop.run("all", "--state", "awaiting_approval", who="root")
+    assert wait[0]["status"] == "awaiting_approval"
+    assert wait[0]["id"] in shop.run("all", "--status", "awaiting_approval", who="root")
     assert "scope" in shop.run("all", status=2) or "not for admin" in shop.run("all", status=2)
     assert "held" in shop.run("approve", wait[0]["id"], who="root")
     assert "cannot be approved" in shop.run("approve", two["id"], who="root", status=2)
@@ -196,4 +196,4 @@ def test_freezing_and_reconciling(shop):
     assert "Payouts go on." in printed
     assert "are frozen" not in shop.run("all", who="root")
     shop.run("send", "bob@example.org", "21", "--wait")
-    assert shop.ask("GET", f"/api/payouts/{held['id']}").json()["state"] in ("paid", "submitted")
+    assert shop.ask("GET", f"/api/payouts/{held['id']}").json()["status"] in ("paid", "submitted")

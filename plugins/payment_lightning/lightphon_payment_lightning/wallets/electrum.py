@@ -43,8 +43,8 @@ from lightphon_core import (
 )
 from lightphon_payment_lightning.daemon import Daemon, Rejected
 from lightphon_payment_lightning.wallets.access import is_url
-from lightphon_payment_lightning.wallets.answers import Row, integer, row, rows, text
 from lightphon_payment_lightning.wallets.asking import afterwards
+from lightphon_payment_lightning.wallets.reading import Row, integer, objects, row, text
 from lightphon_payment_lightning.wallets.wallet import Wallet
 
 PAY_TIMEOUT_S = 10.0
@@ -147,7 +147,7 @@ class Electrum(Wallet):
         return _state(payment_hash, status, htlcs, await self._history())
 
     async def payments(self, since: float) -> Sequence[Outgoing]:
-        invoices = {text(each, "invoice_id"): each for each in rows(await self._call("list_invoices"))}
+        invoices = {text(each, "invoice_id"): each for each in objects(await self._call("list_invoices"))}
         htlcs = await self._htlcs()
         history = await self._history()
         coming = {each.payment_hash for each in htlcs if not each.out}
@@ -162,14 +162,14 @@ class Electrum(Wallet):
         await self._daemon.close()
 
     async def _history(self) -> list[Row]:
-        return rows(await self._call("lightning_history"))
+        return objects(await self._call("lightning_history"))
 
     async def _htlcs(self) -> list[_Htlc]:
         """Every HTLC that any channel has ever had."""
         found: list[_Htlc] = []
-        for channel in rows(await self._call("list_channels")):
+        for channel in objects(await self._call("list_channels")):
             folders = row(await self._call("list_channel_htlcs", channel_point=text(channel, "channel_point")))
-            found += [_htlc(each, state == "inflight") for state, folder in folders.items() for each in rows(folder)]
+            found += [_htlc(each, state == "inflight") for state, folder in folders.items() for each in objects(folder)]
         return found
 
     async def _call(self, method: str, timeout_s: float | None = None, **params: Any) -> Any:

@@ -46,9 +46,9 @@ from lightphon_core import (
 )
 from lightphon_payment_lightning.daemon import Daemon, Rejected
 from lightphon_payment_lightning.wallets.access import is_one_word, is_url
-from lightphon_payment_lightning.wallets.answers import Row, integer, row, rows, text
 from lightphon_payment_lightning.wallets.asking import afterwards
 from lightphon_payment_lightning.wallets.lnbits_answers import arrived, named, state_of, when
+from lightphon_payment_lightning.wallets.reading import Row, integer, objects, row, text
 from lightphon_payment_lightning.wallets.wallet import Wallet
 
 PAGE = 500
@@ -236,7 +236,7 @@ class Lnbits(Wallet):
         return details
 
     async def _page(self, asked: Mapping[str, Any]) -> list[Row]:
-        return rows(row(await self._ask(self._reading, "GET", f"{_PAYMENTS}/paginated", params=asked)).get("data"))
+        return objects(row(await self._ask(self._reading, "GET", f"{_PAYMENTS}/paginated", params=asked)).get("data"))
 
     async def _ask(self, daemon: Daemon, method: str, path: str, **asked: Any) -> Any:
         try:

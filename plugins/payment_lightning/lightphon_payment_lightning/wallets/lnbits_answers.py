@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TypeGuard
 
 from lightphon_core import Failed, InFlight, Paid, PaymentState, ProviderUnavailable
-from lightphon_payment_lightning.wallets.answers import Row, integer, text
+from lightphon_payment_lightning.wallets.reading import Row, integer, text
 
 _HEX = frozenset("0123456789abcdef")
 

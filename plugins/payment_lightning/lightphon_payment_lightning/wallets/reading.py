@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from lightphon_core import ProviderUnavailable
+
+Row = Mapping[str, Any]
+"""An object, its members not looked at yet."""
 
 _NUMBER = re.compile(r"[0-9]{1,19}(?:msat)?", re.ASCII)
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -31,6 +34,14 @@ def number(answer: Any, name: str) -> int:
     return value
 
 
+def integer(answer: Any, name: str) -> int:
+    """A member that is an integer, below 0 too."""
+    value = _member(answer, name)
+    if type(value) is not int:
+        raise unexpected()
+    return value
+
+
 def hexadecimal(answer: Any, name: str) -> str:
     """A member that is a payment hash, in small letters."""
     value = text(answer, name).lower()
@@ -50,12 +61,19 @@ def base64(answer: Any, name: str) -> str:
     return value.hex()
 
 
-def items(answer: Any, name: str) -> Sequence[Mapping[str, Any]]:
+def row(value: Any) -> Row:
+    """An object."""
+    if not isinstance(value, dict):
+        raise unexpected()
+    return value
+
+
+def items(answer: Any, name: str) -> list[Row]:
     """A member that is a list of objects."""
     return objects(_member(answer, name))
 
 
-def objects(value: Any) -> Sequence[Mapping[str, Any]]:
+def objects(value: Any) -> list[Row]:
     """A list of objects."""
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
         raise unexpected()
@@ -68,6 +86,4 @@ def unexpected() -> ProviderUnavailable:
 
 
 def _member(answer: Any, name: str) -> Any:
-    if not isinstance(answer, dict):
-        raise unexpected()
-    return answer.get(name)
+    return row(answer).get(name)
