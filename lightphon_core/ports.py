@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from lightphon_core.errors import NotFound
 from lightphon_core.types import (
     Address,
+    Change,
     ConnectedNode,
     Credentials,
     DepositState,
@@ -28,7 +29,6 @@ from lightphon_core.types import (
     Payment,
     PaymentState,
     Principal,
-    Settled,
     Stats,
 )
 
@@ -110,10 +110,12 @@ class PaymentProvider(ABC):
     `name` is what people say to choose it ("lightning"), and names its account in the ledger; it must never change.
     `origin` marks its money: card money can be spent, and never withdrawn. `play_money`: what it credits is worth
     nothing; such a provider runs beside no other. `pushes`: `events` tells of a settlement at once, so that `lookup` is
-    asked but now and then.
+    asked but now and then. `currency` ("EUR"): deposits are asked for in it, and `price` is to be paid; None where they
+    are asked for in sats.
     """
 
     name: str
+    currency: str | None = None
     origin: Origin = Origin.LIGHTNING
     play_money: bool = False
     pushes: bool = False
@@ -140,7 +142,7 @@ class PaymentProvider(ABC):
         del cursor
         raise NotImplementedError(f"{self.name} pushes nothing")
 
-    async def webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Settled | Hint]:
+    async def webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Change | Hint]:
         """What a call of `/webhooks/<name>` says. Names of headers are in small letters. Anybody may call: what is not
         proven by a signature is a `Hint` at most.
 

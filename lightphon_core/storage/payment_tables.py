@@ -9,10 +9,12 @@ from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Tabl
 
 from lightphon_core.storage.metadata import metadata
 
-DEPOSIT_STATES = ("creating", "open", "expired", "failed", "settled")
+DEPOSIT_STATES = ("creating", "open", "expired", "failed", "settled", "reversed")
 PAYOUT_STATES = ("awaiting_approval", "held", "submitted", "unknown", "paid", "failed")
 
-# `amount` is what was asked for, `received` what came. `pay` is a JSON object: what the payer needs.
+# `amount` is what was asked for, `received` what came. `pay` is a JSON object: what the payer needs. Where a provider
+# has a currency, `price` in hundredths of it is to be paid for `amount`; `rate` is that of a bitcoin then, as decimal
+# text. `clawed_back` is what refunds and disputes have taken back, in msat.
 deposits = Table(
     "deposits",
     metadata,
@@ -27,6 +29,10 @@ deposits = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Column("settled_at", BigInteger, nullable=True),
+    Column("currency", Text, nullable=True),
+    Column("price", BigInteger, nullable=True),
+    Column("rate", Text, nullable=True),
+    Column("clawed_back", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("provider", "ref", name="uq_deposits_provider"),
     Index("ix_deposits_account_id", "account_id", "created_at"),
     Index("ix_deposits_state", "state", "created_at"),
@@ -42,6 +48,20 @@ payment_events = Table(
     Column("ref", Text, nullable=False),
     Column("amount", BigInteger, nullable=False),
     Column("at", BigInteger, nullable=False),
+)
+
+# Refunds and disputes, by the provider's id; they may come before the payment that they take back.
+payment_reversals = Table(
+    "payment_reversals",
+    metadata,
+    Column("provider", Text, primary_key=True),
+    Column("object", Text, primary_key=True),
+    Column("ref", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("price", BigInteger, nullable=False),
+    Column("returned", Boolean(create_constraint=False), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("ix_payment_reversals_provider", "provider", "ref"),
 )
 
 # Up to where the events of each provider have been read.

@@ -21,14 +21,25 @@ class Origin(StrEnum):
 
 
 @frozen
+class Fiat:
+    """Money that is not bitcoin: `cents`, hundredths of `currency` (ISO 4217, in capitals)."""
+
+    currency: str
+    cents: int
+
+
+@frozen
 class NewDeposit:
     """A deposit to open. `id` is the core's, unique for good: a provider that is asked again for the same one must not
-    take money twice. `memo` is what the payer's wallet shows."""
+    take money twice. `memo` is what the payer's wallet shows. A provider with a currency is to take `price`, for which
+    `amount` was locked; `return_url` is where it sends the payer's browser afterwards, None where there is no page."""
 
     id: str
     amount: int
     memo: str
     expires_in_s: int
+    price: Fiat | None = None
+    return_url: str | None = None
 
 
 @frozen
@@ -51,6 +62,31 @@ class Settled:
 
 
 @frozen
+class PriceSettled:
+    """`price` has been paid under `ref`. If that is the price of the deposit, what was locked for it is credited; else
+    nothing is, and the operator is told. For providers with a currency; `Settled` is for all others."""
+
+    ref: str
+    price: Fiat
+
+
+@frozen
+class Reversal:
+    """Of the money of `ref`, `price` was taken back: by the refund or the dispute `object`, the provider's id. With
+    `returned` that has come to nothing: the refund failed or the dispute was won. Said in any order, however often; an
+    object that was returned stays so."""
+
+    ref: str
+    object: str
+    price: Fiat
+    returned: bool = False
+
+
+Change = Settled | PriceSettled | Reversal
+"""What may happen to the money of a deposit."""
+
+
+@frozen
 class Waiting:
     """Nothing has arrived, and may still."""
 
@@ -60,7 +96,7 @@ class Gone:
     """Nothing has arrived, and nothing will: it has expired, was cancelled, or is not known."""
 
 
-DepositState = Settled | Waiting | Gone
+DepositState = Settled | PriceSettled | Waiting | Gone
 
 
 @frozen
@@ -68,7 +104,7 @@ class Event:
     """Something has happened at the provider: a change, or nothing of ours. Who begins anew at `cursor` gets what comes
     after it; None where the provider counts nothing."""
 
-    change: Settled | None
+    change: Change | None
     cursor: str | None
 
 

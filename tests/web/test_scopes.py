@@ -166,6 +166,7 @@ PLUGIN_ROUTES = {
     },
     "openclaw": {},
     "lightning": {},
+    "card": {},
 }
 for plugin in installed():
     ROUTES |= PLUGIN_ROUTES[plugin.name]

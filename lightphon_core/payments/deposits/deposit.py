@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from decimal import Decimal
 from enum import StrEnum
 
 from attrs import frozen
@@ -17,6 +18,7 @@ from attrs import frozen
 from lightphon_core.errors import InvalidRequest
 from lightphon_core.money import sats
 from lightphon_core.settings import DepositSettings
+from lightphon_core.types import Fiat
 
 LATE_S = 14 * 86_400.0
 """How long an expired deposit is still asked about: nothing that pushes needs it, and few wallets that do not let
@@ -30,19 +32,22 @@ _CALM_S = 15.0
 
 class Status(StrEnum):
     """CREATING: stored, and its provider is being asked. OPEN: it can be paid. EXPIRED: not paid in time. FAILED:
-    the provider did not open it, or its reply was lost, so nobody was ever shown it. SETTLED: paid and credited."""
+    the provider did not open it, or its reply was lost, so nobody was ever shown it. SETTLED: paid and credited.
+    REVERSED: all of it was taken back, by a refund or a dispute."""
 
     CREATING = "creating"
     OPEN = "open"
     EXPIRED = "expired"
     FAILED = "failed"
     SETTLED = "settled"
+    REVERSED = "reversed"
 
 
 @frozen
 class Deposit:
-    """`amount` msat were asked for, and `received` came. `pay` is what the payer needs. Times are microseconds since
-    1970; `ref` is the provider's."""
+    """`amount` msat were asked for, and `received` came, of which `clawed_back` was taken back. `pay` is what the payer
+    needs. `price` is what is to be paid for `amount` where the provider has a currency, locked at `rate` for a bitcoin.
+    Times are microseconds since 1970; `ref` is the provider's."""
 
     id: str
     account: str
@@ -55,6 +60,9 @@ class Deposit:
     created_at: int
     expires_at: int
     settled_at: int | None
+    price: Fiat | None = None
+    rate: Decimal | None = None
+    clawed_back: int = 0
 
     @property
     def may_settle(self) -> bool:

@@ -38,7 +38,7 @@ def record(
     """
     if event.cursor is not None:
         _keep_cursor(connection, provider, event.cursor)
-    if event.change is None:
+    if not isinstance(event.change, Settled):
         return Recorded()
     return _settle(connection, provider, origin, event.change, clock)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, and_, func, insert, or_, select, update
@@ -11,7 +12,7 @@ from lightphon_core.errors import NotFound
 from lightphon_core.payments.deposits.deposit import Deposit, Status
 from lightphon_core.storage.clock import database_now
 from lightphon_core.storage.payment_tables import deposits
-from lightphon_core.types import Opened
+from lightphon_core.types import Fiat, Opened
 
 _UNPAID = (Status.CREATING, Status.OPEN)
 
@@ -31,6 +32,9 @@ def add_deposit(connection: Connection, deposit: Deposit) -> None:
             created_at=deposit.created_at,
             expires_at=deposit.expires_at,
             settled_at=deposit.settled_at,
+            currency=deposit.price and deposit.price.currency,
+            price=deposit.price and deposit.price.cents,
+            rate=None if deposit.rate is None else str(deposit.rate),
         )
     )
 
@@ -170,4 +174,7 @@ def _deposit(row: Any) -> Deposit:
         row.created_at,
         row.expires_at,
         row.settled_at,
+        None if row.currency is None else Fiat(row.currency, row.price),
+        None if row.rate is None else Decimal(row.rate),
+        row.clawed_back,
     )

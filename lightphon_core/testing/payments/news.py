@@ -12,7 +12,7 @@ from lightphon_core.ports import PaymentProvider
 from lightphon_core.testing.payments.steps import AMOUNT, new_deposit, settled, started, waits
 from lightphon_core.testing.promises import answer, nothing_blocks, overhearing, within
 from lightphon_core.testing.sides import Can, Payer
-from lightphon_core.types import Event, Hint, Settled
+from lightphon_core.types import Change, Event, Hint, Settled
 
 AGAIN_S = 0.25
 """After how long another deposit is paid while nobody is sure that events are listened to yet."""
@@ -100,7 +100,7 @@ async def _hears(events: AsyncGenerator[Event, None], ref: str, amount: int) -> 
     async with within("events() tells of every payment after the cursor"):
         while True:
             event = await _next(events)
-            if event.change is not None and event.change.ref == ref:
+            if isinstance(event.change, Settled) and event.change.ref == ref:
                 assert event.change.amount == amount, f"what came is {amount} msat, not {event.change.amount}"
                 return event.cursor
 
@@ -163,13 +163,13 @@ async def check_webhook(payer: Payer) -> None:
         await waits(provider, other.ref)
 
 
-async def _called(provider: PaymentProvider, headers: Mapping[str, str], body: bytes) -> Sequence[Settled | Hint]:
+async def _called(provider: PaymentProvider, headers: Mapping[str, str], body: bytes) -> Sequence[Change | Hint]:
     promise = f"a webhook with {body[:20]!r}"
     said = await answer(provider.webhook(headers, body), promise, NotFound, InvalidRequest)
     if isinstance(said, NotFound | InvalidRequest):
         return []
     assert not isinstance(said, Exception)
-    assert all(isinstance(each, Settled | Hint) for each in said), f"webhook() returns what was said, not {said!r}"
+    assert all(isinstance(each, Change | Hint) for each in said), f"webhook() returns what was said, not {said!r}"
     return said
 
 

@@ -6,7 +6,7 @@ from alembic import op
 revision = "0008"
 down_revision = "0007"
 
-DEPOSIT_STATES = "'creating', 'open', 'expired', 'failed', 'settled'"
+DEPOSIT_STATES = "'creating', 'open', 'expired', 'failed', 'settled', 'reversed'"
 PAYOUT_STATES = "'awaiting_approval', 'held', 'submitted', 'unknown', 'paid', 'failed'"
 
 
@@ -28,6 +28,10 @@ def upgrade() -> None:
         *text("pay"),
         *number("created_at", "expires_at"),
         *number("settled_at", nullable=True),
+        *text("currency", nullable=True),
+        *number("price", nullable=True),
+        *text("rate", nullable=True),
+        sa.Column("clawed_back", sa.BigInteger, nullable=False, server_default="0"),
         sa.PrimaryKeyConstraint("id", name="pk_deposits"),
         sa.UniqueConstraint("provider", "ref", name="uq_deposits_provider"),
         sa.CheckConstraint(f"state IN ({DEPOSIT_STATES})", name=op.f("ck_deposits_state")),
@@ -40,6 +44,15 @@ def upgrade() -> None:
         *number("amount", "at"),
         sa.PrimaryKeyConstraint("provider", "id", name="pk_payment_events"),
     )
+    op.create_table(
+        "payment_reversals",
+        *text("provider", "object", "ref", "currency"),
+        *number("price"),
+        sa.Column("returned", sa.Boolean(create_constraint=False), nullable=False),
+        *number("at"),
+        sa.PrimaryKeyConstraint("provider", "object", name="pk_payment_reversals"),
+    )
+    op.create_index("ix_payment_reversals_provider", "payment_reversals", ["provider", "ref"])
     op.create_table(
         "payment_cursors",
         *text("provider", "cursor"),
@@ -83,5 +96,13 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("deposits", "payment_events", "payment_cursors", "payouts", "automatic_payouts", "payout_freezes"):
+    for table in (
+        "deposits",
+        "payment_events",
+        "payment_reversals",
+        "payment_cursors",
+        "payouts",
+        "automatic_payouts",
+        "payout_freezes",
+    ):
         op.drop_table(table)
