@@ -82,7 +82,7 @@ def list_(as_json: bool, client: Client) -> None:
                 each["status"],
                 each["id"],
             )
-            for each in found["deposits"]
+            for each in found["data"]
         ],
     )
 
