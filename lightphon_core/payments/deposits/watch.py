@@ -52,7 +52,8 @@ class Watch:
         if deposit.ref is not None and len(self._known) < WATCHED_AT_MOST:
             self._known[deposit.id] = deposit
             asked_at = self._asked_at.get(deposit.id, 0.0)
-            self._due[deposit.id] = max(self._deposits.clock.now(), asked_at + SHORTEST_S)  # anybody may hint
+            rest_s = max(SHORTEST_S, self._provider.asks_every_s)  # anybody may hint
+            self._due[deposit.id] = max(self._deposits.clock.now(), asked_at + rest_s)
             self._wake.set()
 
     async def listen(self) -> None:
@@ -140,7 +141,9 @@ class Watch:
         if deposit.id in self._known:
             age_s = asked_at - deposit.created_at / 1_000_000
             watched = self._deposits.is_followed(deposit.id)
-            self._due[deposit.id] = asked_at + look_again_s(age_s, pushes=self._provider.pushes, watched=watched)
+            self._due[deposit.id] = asked_at + look_again_s(
+                age_s, pushes=self._provider.pushes, watched=watched, every_s=self._provider.asks_every_s
+            )
 
     async def _expire(self, deposit: Deposit) -> None:
         if deposit.status is not Status.OPEN:
