@@ -23,6 +23,7 @@ LightPhonError
 │   ├── RateLimited            too often, or too much at once
 │   ├── NoNodesAvailable       a known model, whose nodes are all offline, busy or failing
 │   ├── StorageUnavailable     the database does not answer
+│   ├── RateUnavailable        nobody knows what a bitcoin costs now
 │   └── ProviderUnavailable    a payment provider does not answer, or not as it should
 │       └── NotSent            ... and a payment has surely not left
 └── BackendError               raised by `Backend.serve`
@@ -186,6 +187,15 @@ class StorageUnavailable(TemporaryError):
     """The database does not answer."""
 
     code = "storage_unavailable"
+
+
+class RateUnavailable(TemporaryError):
+    """What a bitcoin costs in the currency that was asked for is not known, or not known any more."""
+
+    code = "rate_unavailable"
+
+    def __init__(self, message: str, *, retry_after: float = 60) -> None:
+        super().__init__(message, retry_after=retry_after)
 
 
 class ProviderUnavailable(TemporaryError):

@@ -20,8 +20,15 @@ BASIS_POINTS = 10_000
 Amount = NewType("Amount", int)
 """Millisatoshi that an operator sets, in sats: 12 or "0.5"."""
 
+Cents = NewType("Cents", int)
+"""Hundredths of a euro that an operator sets, in euros: 12 or "12.50"."""
+MAX_CENTS = 10**11
+"""The most that one price may be: a billion euros."""
 
 _SATS = re.compile(r"(?P<whole>[0-9]{1,18})(\.(?P<rest>[0-9]{1,3})0*)?", re.ASCII)
+
+
+_EUROS = re.compile(r"(?P<whole>[0-9]{1,12})(\.(?P<rest>[0-9]{1,2}))?", re.ASCII)
 
 
 class MoneyError(ValueError):
@@ -43,6 +50,23 @@ def parse_sats(text: str) -> int:
     if found is None:
         raise MoneyError("An amount of sats is written as 12 or 0.5, and no finer than 0.001.")
     return msat(int(found["whole"]) * MSAT_PER_SAT + int((found["rest"] or "").ljust(3, "0")))
+
+
+def parse_euros(text: str) -> int:
+    """A person's euros, such as "12" or "12.50", as cents. Raises `MoneyError`."""
+    found = _EUROS.fullmatch(text)
+    if found is None:
+        raise MoneyError("An amount of euros is written as 12 or 12.50, and no finer than 0.01.")
+    cents = int(found["whole"]) * 100 + int((found["rest"] or "").ljust(2, "0"))
+    if cents > MAX_CENTS:
+        raise MoneyError(f"An amount of euros is at most {euros(MAX_CENTS)}.")
+    return cents
+
+
+def euros(cents: int) -> str:
+    """Cents as a decimal string of euros: 1250 is "12.50"."""
+    whole, rest = divmod(abs(cents), 100)
+    return f"{'-' if cents < 0 else ''}{whole}.{rest:02d}"
 
 
 def sats(amount: int) -> str:

@@ -22,13 +22,14 @@ MAY_IMPORT = {
     "openai": set(),
     "storage": set(),
     "routing": set(),
+    "rates": set(),
     "accounts": {"storage"},
     "ledger": {"storage"},
     "serving": {"openai", "routing", "accounts", "ledger"},
-    "payments": {"ledger", "storage"},
+    "payments": {"rates", "ledger", "storage"},
     "plugins": set(),
-    "web": {"openai", "serving", "payments", "routing", "accounts", "ledger", "storage", "plugins"},
-    "cli": {"openai", "serving", "payments", "routing", "accounts", "ledger", "storage", "plugins", "web"},
+    "web": {"openai", "serving", "payments", "rates", "routing", "accounts", "ledger", "storage", "plugins"},
+    "cli": {"openai", "serving", "payments", "rates", "routing", "accounts", "ledger", "storage", "plugins", "web"},
 }
 """Rooms and the rooms below them. `testing` may use all."""
 ONE_MODULE_ONLY = {
@@ -36,6 +37,7 @@ ONE_MODULE_ONLY = {
     "uvicorn": {"web"},
     "alembic": {"storage"},
     "argon2": {"accounts"},
+    "httpx": {"rates", "cli"},
 }
 
 
@@ -81,6 +83,10 @@ def test_libraries_stay_in_their_rooms():
         for name in imports(path):
             rooms = ONE_MODULE_ONLY.get(name.split(".")[0])
             assert rooms is None or room in rooms or room == "testing", f"{path.relative_to(CORE)} imports {name}"
+
+
+def test_the_rates_are_asked_for_in_one_module():
+    assert [path.name for path in (CORE / "rates").rglob("*.py") if "httpx" in imports(path)] == ["inquiry.py"]
 
 
 def test_pure_rooms_do_no_io():

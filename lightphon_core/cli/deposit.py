@@ -11,7 +11,7 @@ from lightphon_core.cli.client import Client, client_options
 from lightphon_core.cli.group import Failure
 from lightphon_core.cli.options import json_option, print_json
 from lightphon_core.cli.report import iso_time, print_table
-from lightphon_core.money import sats
+from lightphon_core.money import euros, sats
 
 POLL_S = 1.0
 
@@ -22,16 +22,27 @@ def deposit() -> None:
 
 
 @deposit.command("open")
-@click.argument("amount", type=click.IntRange(min=1))
+@click.argument("amount", type=click.IntRange(min=1), required=False)
+@click.option("--eur", metavar="EUROS", help="Pay so many euros instead, such as 12.50: by card.")
 @click.option("--provider", help="How to pay, such as lightning; the only way there is, unless told.")
 @click.option("--wait", is_flag=True, help="Wait until it is paid. Exits with 1 where it is not.")
 @json_option
 @client_options
 @click.pass_context
-def open_(context: click.Context, amount: int, provider: str | None, wait: bool, as_json: bool, client: Client) -> None:
-    """Open a deposit of AMOUNT whole sats, and print what to pay."""
-    asked = {"amount_sats": amount} | ({} if provider is None else {"provider": provider})
-    made = client.ask("POST", "/api/deposits", asked)
+def open_(
+    context: click.Context,
+    amount: int | None,
+    eur: str | None,
+    provider: str | None,
+    wait: bool,
+    as_json: bool,
+    client: Client,
+) -> None:
+    """Open a deposit of AMOUNT whole sats, or of so many euros, and print what to pay."""
+    if (amount is None) == (eur is None):
+        raise click.UsageError("Say either how many sats, or how many euros with --eur.")
+    asked: dict[str, Any] = {"amount_sats": amount} if eur is None else {"amount_eur": eur}
+    made = client.ask("POST", "/api/deposits", asked | ({} if provider is None else {"provider": provider}))
     if as_json and not wait:
         print_json(made)
         return
@@ -91,7 +102,9 @@ def _say(made: dict[str, Any]) -> None:
     if made["play_money"]:
         click.echo("This is play money: it is worth nothing.")
     until = iso_time(made["expires_at"] * 1_000_000)
-    click.echo(f"Deposit {made['id']} of {made['amount_sats']} sats is {made['status']}; pay it until {until}.")
+    price = f"{euros(made['price_cents'])} {made['currency']} for " if made["currency"] else ""
+    amount = f"{price}{made['amount_sats']} sats"
+    click.echo(f"Deposit {made['id']} of {amount} is {made['status']}; pay it until {until}.")
     click.echo(made["invoice"] or made["checkout_url"] or "")
 
 

@@ -8,7 +8,7 @@ know (`plain_prefix` in structuring.py).
 
 from lightphon_core.errors import SettingsError
 from lightphon_core.settings.loading import default_config, load, plugin_settings, unknown_variables
-from lightphon_core.settings.payments import DepositSettings, PayoutSettings
+from lightphon_core.settings.payments import DepositSettings, PayoutSettings, RateSettings
 from lightphon_core.settings.reference import markdown, settings_file
 from lightphon_core.settings.requests import LimitSettings, RoutingSettings
 from lightphon_core.settings.sections import (
@@ -37,6 +37,7 @@ __all__ = [
     "PluginsSettings",
     "PriceSettings",
     "PricingSettings",
+    "RateSettings",
     "RoutingSettings",
     "Secret",
     "ServerSettings",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from attrs import Attribute
@@ -18,12 +18,22 @@ _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*")
 _LONGEST_HOST = 253
 _URL = re.compile(r"https?://[^/?#\s@]+(/[^?#\s]*)?")
+_ENDPOINT = re.compile(rf"{_URL.pattern}(\?[^#\s]*)?")
 
 
 def is_url(_: object, attribute: Attribute[Any], url: str | None) -> None:
     """An address that browsers open, without user, query and fragment."""
     if url is not None and not _URL.fullmatch(url):
         raise ValueError(f"'{attribute.name}' must be a URL such as https://your.host")
+
+
+def are_urls(_: object, attribute: Attribute[Any], urls: Mapping[str, str]) -> None:
+    """By name: addresses that programs ask, with or without a query."""
+    for name, url in urls.items():
+        if not _ENDPOINT.fullmatch(url):
+            raise ValueError(
+                f"'{attribute.name}' must be URLs such as https://your.host/rate: that of {name!r} is none"
+            )
 
 
 def are_networks(_: object, attribute: Attribute[Any], entries: Sequence[str]) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import attrs
 
-from lightphon_core.money import Amount, sats
+from lightphon_core.money import Amount, Cents, euros, sats
 from lightphon_core.settings.environment import PREFIX, has_variable, plugin_prefix, without_none
 from lightphon_core.settings.sections import Settings
 from lightphon_core.settings.structuring import Secret, is_internal, plain_prefix
@@ -25,7 +25,10 @@ _PLAIN = {
     Path: "path",
     Secret: "secret text",
     Amount: "sats",
+    Cents: "euros",
 }
+_WRITTEN: Mapping[Any, Callable[[int], str]] = {Amount: sats, Cents: lambda cents: toml(euros(cents))}
+"""Kinds of money, whose defaults are whole numbers of something smaller."""
 
 
 @attrs.frozen
@@ -112,7 +115,8 @@ def _option(attribute: attrs.Attribute[Any], kind: Any, variable: str | None) ->
     example = attribute.metadata.get("example")
     shown: str | None = None
     if default is not attrs.NOTHING and default is not None:
-        shown = sats(default) if kind is Amount else toml(default)
+        written = _WRITTEN.get(kind)
+        shown = toml(default) if written is None else written(default)
     return Option(
         name=attribute.name,
         variable=variable,

@@ -12,7 +12,7 @@ from attrs.validators import and_, ge, gt, le, min_len
 
 from lightphon_core.money import MAX_PRICE_MSAT, Amount
 from lightphon_core.settings.network import MIN_TOKEN, are_hosts, are_networks, is_long, is_url
-from lightphon_core.settings.payments import DepositSettings, PayoutSettings
+from lightphon_core.settings.payments import DepositSettings, PayoutSettings, RateSettings
 from lightphon_core.settings.requests import LimitSettings, RoutingSettings
 from lightphon_core.settings.structuring import Secret
 from lightphon_core.types import Price
@@ -241,6 +241,7 @@ class Settings:
     ledger: LedgerSettings = field(factory=LedgerSettings)
     deposits: DepositSettings = field(factory=DepositSettings)
     payouts: PayoutSettings = field(factory=PayoutSettings)
+    rates: RateSettings = field(factory=RateSettings)
     usage: UsageSettings = field(factory=UsageSettings)
     accounts: AccountSettings = field(factory=AccountSettings)
     storage: StorageSettings = field(factory=StorageSettings)

@@ -29,7 +29,7 @@ from cattrs.errors import ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn, override
 
 from lightphon_core.errors import SettingsError
-from lightphon_core.money import Amount, MoneyError, parse_sats
+from lightphon_core.money import Amount, Cents, MoneyError, parse_euros, parse_sats
 
 T = TypeVar("T")
 
@@ -124,7 +124,8 @@ def _converter(environ: Mapping[str, str], directory: Path) -> Converter:
     converter.register_structure_hook(Enum, member)
     converter.register_structure_hook(Path, lambda value, _: path(value))
     converter.register_structure_hook(Secret, lambda value, _: Secret(text(value)))
-    converter.register_structure_hook_func(lambda cls: cls is Amount, lambda value, _: _amount(value, text))
+    converter.register_structure_hook_func(lambda cls: cls is Amount, lambda value, _: _amount(value, text, parse_sats))
+    converter.register_structure_hook_func(lambda cls: cls is Cents, lambda value, _: _amount(value, text, parse_euros))
     converter.register_structure_hook_func(_has_origin(Literal), lambda value, cls: _choice(value, get_args(cls)))
     converter.register_structure_hook_func(_has_origin(frozenset), unordered)
     converter.register_structure_hook_factory(is_mapping, _guarded(mapping_structure_factory, Mapping))
@@ -180,12 +181,12 @@ def _wrong(kind: type, value: object) -> _Refusal:
     return _Refusal(f"must be {_KINDS[kind]}, not {is_a}")
 
 
-def _amount(value: object, text: Callable[[object], str]) -> int:
-    """An amount of sats, in msat. A TOML float is refused: 0.1 is none in binary."""
+def _amount(value: object, text: Callable[[object], str], parse: Callable[[str], int]) -> int:
+    """An amount of money in its smallest unit. A TOML float is refused: 0.1 is none in binary."""
     if type(value) is float:
         raise _Refusal(f'must be a whole number or text: write "{value}"')
     try:
-        return parse_sats(str(value) if type(value) is int else text(value))
+        return parse(str(value) if type(value) is int else text(value))
     except MoneyError as error:
         raise _Refusal(f"cannot be: {error}") from None
 

@@ -41,6 +41,7 @@ from lightphon_core.storage.engine import Database
 from lightphon_core.web import inference, models
 from lightphon_core.web.api.routes import api
 from lightphon_core.web.assembly import assemble
+from lightphon_core.web.deposit_page import deposit_page
 from lightphon_core.web.errors import HANDLERS
 from lightphon_core.web.model_list import ModelList
 from lightphon_core.web.monitoring import health, metrics
@@ -156,6 +157,7 @@ def create_app(
             *inference.ROUTES,
             api(),
             webhook,
+            deposit_page,
             *routes,
         ],
         lifespan=[running],
@@ -169,6 +171,7 @@ def create_app(
                 "database": database,
                 "membership": membership,
                 "deposits": payments.deposits,
+                "rates": payments.rates,
                 "payouts": payments.payouts,
                 "payout_administration": payments.administration,
                 "passwords": passwords,

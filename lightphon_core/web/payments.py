@@ -19,6 +19,8 @@ from lightphon_core.payments.payouts.service import Payouts
 from lightphon_core.payments.payouts.submission import Submission
 from lightphon_core.plugins import Plugins
 from lightphon_core.ports import PaymentProvider, PayoutProvider
+from lightphon_core.rates.board import RateBoard
+from lightphon_core.rates.quotes import CURRENCY
 from lightphon_core.settings import Settings
 from lightphon_core.storage.engine import Database
 
@@ -29,6 +31,7 @@ log = structlog.stdlib.get_logger("lightphon.payments")
 class Payments:
     """What the application has of payments. `run` has all of it begin, once the plugins are started."""
 
+    rates: RateBoard
     deposits: Deposits
     watches: Sequence[Watch]
     payouts: Payouts
@@ -37,6 +40,8 @@ class Payments:
 
     def run(self, tasks: Tasks) -> None:
         """Begin to listen, to look and to pay, in the background."""
+        if self.rates.asks:
+            tasks.spawn(self.rates.keep(), name="keep rates")
         for watch in self.watches:
             tasks.spawn(watch.keep(), name="look at deposits")
             if watch.pushes:
@@ -50,7 +55,8 @@ def assemble_payments(plugins: Plugins, database: Database, settings: Settings, 
     """Collect the providers.
 
     Raises:
-        SettingsError: play money is beside real money.
+        SettingsError: play money is beside real money, a provider is paid in a currency whose rate nobody knows, or
+            there is no such source of rates.
         PluginError: a plugin's providers are none.
     """
     providers: list[PaymentProvider] = plugins.collect("register_payment_providers", PaymentProvider)
@@ -62,7 +68,23 @@ def assemble_payments(plugins: Plugins, database: Database, settings: Settings, 
             f"The provider {play[0]!r} makes play money, and must not run beside {beside}: it could be withdrawn as "
             "real money. Switch one of them off."
         )
-    deposits = Deposits(database, providers, settings.deposits, clock, log)
+    foreign = [provider for provider in providers if provider.currency not in (None, CURRENCY)]
+    if foreign:
+        raise SettingsError(
+            f"The provider {foreign[0].name!r} is paid in {foreign[0].currency}, and only the rate of {CURRENCY} is "
+            "known. Switch it off."
+        )
+    wanted = settings.rates.display or any(provider.currency is not None for provider in providers)
+    rates = RateBoard(settings.rates, clock, log, wanted=wanted)
+    deposits = Deposits(
+        database,
+        providers,
+        settings.deposits,
+        clock,
+        log,
+        quote=rates.quote,
+        public_url=settings.server.public_url,
+    )
     payers: list[PayoutProvider] = plugins.collect("register_payout_providers", PayoutProvider)
     payouts = Payouts(database, payers, settings.payouts, clock)
     sent_log = SentLog(settings.data_dir)
@@ -70,6 +92,7 @@ def assemble_payments(plugins: Plugins, database: Database, settings: Settings, 
     mark = RestoreMark(settings.data_dir)
     reconciliation = Reconciliation(database, payouts.providers, sent_log, mark, clock)
     return Payments(
+        rates,
         deposits,
         watches(deposits),
         payouts,

@@ -115,7 +115,17 @@ def test_a_provider_that_does_not_answer_is_a_503(client, provider):
 
 def test_the_ways_to_pay(client):
     assert client.get("/api/deposits/providers").json() == {
-        "providers": [{"name": "scripted", "least_sats": 1, "most_sats": 100_000, "play_money": False}]
+        "providers": [
+            {
+                "name": "scripted",
+                "currency": None,
+                "least_sats": 1,
+                "most_sats": 100_000,
+                "least_eur": None,
+                "most_eur": None,
+                "play_money": False,
+            }
+        ]
     }
 
 

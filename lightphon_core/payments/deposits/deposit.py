@@ -15,9 +15,6 @@ from enum import StrEnum
 
 from attrs import frozen
 
-from lightphon_core.errors import InvalidRequest
-from lightphon_core.money import sats
-from lightphon_core.settings import DepositSettings
 from lightphon_core.types import Fiat
 
 LATE_S = 14 * 86_400.0
@@ -77,15 +74,6 @@ class Deposit:
 def new_id() -> str:
     """An id that nobody can guess: providers use it as a label."""
     return f"dep_{secrets.token_hex(12)}"
-
-
-def check_amount(amount: int, settings: DepositSettings) -> None:
-    """Raises `InvalidRequest` for more or less than the operator takes."""
-    if not settings.least <= amount <= settings.most:
-        raise InvalidRequest(
-            f"A deposit is from {sats(settings.least)} to {sats(settings.most)} sats here, not {sats(amount)}.",
-            param="amount_sats",
-        )
 
 
 def look_again_s(age_s: float, *, pushes: bool, watched: bool, every_s: float = 0.5) -> float:

@@ -25,13 +25,14 @@ from lightphon_core.errors import (
 from lightphon_core.host import Clock
 from lightphon_core.money import sats
 from lightphon_core.payments.deposits import store
-from lightphon_core.payments.deposits.deposit import Deposit, Status, check_amount, new_id
+from lightphon_core.payments.deposits.deposit import Deposit, Status, new_id
 from lightphon_core.payments.deposits.record import Recorded, record
+from lightphon_core.payments.deposits.terms import Quotes, no_rate, terms_of
 from lightphon_core.ports import PaymentProvider
 from lightphon_core.settings import DepositSettings
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.schema import microseconds
-from lightphon_core.types import Event, Hint, NewDeposit, Opened
+from lightphon_core.types import Event, Fiat, Hint, NewDeposit, Opened
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
@@ -62,7 +63,11 @@ class Deposits:
         settings: DepositSettings,
         clock: Clock,
         log: BoundLogger,
+        *,
+        quote: Quotes = no_rate,
+        public_url: str | None = None,
     ) -> None:
+        """`quote` says what is credited for a price; `public_url` is where the world reaches this server."""
         self.providers: Mapping[str, PaymentProvider] = {provider.name: provider for provider in providers}
         self.database = database
         self.settings = settings
@@ -70,6 +75,8 @@ class Deposits:
         self.log = log
         self.opened: Callable[[Deposit], object] = lambda _: None
         self.hinted: Callable[[Deposit], object] = lambda _: None
+        self._quote = quote
+        self._pages = None if public_url is None else f"{public_url.rstrip('/')}/deposits/"
         self._followers: dict[str, _Followers] = {}
         self._following: Counter[str] = Counter()
 
@@ -91,34 +98,40 @@ class Deposits:
             raise InvalidRequest(f"{asked}; there are: {known}.", param="provider")
         return self.providers[name]
 
-    async def open(self, account: str, provider_name: str | None, amount: int) -> Deposit:
-        """Have a deposit of `amount` msat opened for an account. It is stored before its provider is asked.
+    async def open(self, account: str, provider_name: str | None, asked: int | Fiat) -> Deposit:
+        """Have a deposit opened for an account: of so many msat or, where the provider has a currency, of what a price
+        buys now. It is stored before its provider is asked.
 
         Raises:
             InvalidRequest: there is no such provider, or it or the operator takes no such amount.
+            RateUnavailable: what the price buys is not known now.
             RateLimited: the account has too many that are open.
             ProviderUnavailable: the provider does not answer. Nothing is to be paid then.
             StorageUnavailable: the database does not answer.
         """
         provider = self.provider(provider_name)
-        check_amount(amount, self.settings)
+        terms = terms_of(provider, asked, self.settings, self._quote)
         now, expiry_s = self.clock.now(), self.settings.expiry_s
         deposit = Deposit(
             new_id(),
             account,
             provider.name,
             Status.CREATING,
-            amount,
+            terms.amount,
             None,
             None,
             {},
             microseconds(now),
             microseconds(now + expiry_s),
             None,
+            terms.price,
+            terms.rate,
         )
+        page = None if self._pages is None else self._pages + deposit.id
         await self.database.write(partial(self._add, deposit=deposit))
         try:
-            opened = await self._ask(provider, NewDeposit(deposit.id, amount, f"Deposit {deposit.id}", expiry_s))
+            new = NewDeposit(deposit.id, terms.amount, f"Deposit {deposit.id}", expiry_s, terms.price, page)
+            opened = await self._ask(provider, new)
             deposit = await self._mark_open(provider, deposit, opened)
         except BaseException:
             # Whatever the provider has of it, nobody was shown it.

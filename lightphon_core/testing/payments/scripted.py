@@ -56,6 +56,7 @@ class ScriptedPayments(PaymentProvider):
         pushes: bool = True,
         origin: Origin = Origin.LIGHTNING,
         play_money: bool = False,
+        currency: str | None = None,
         most: int = 10**15,
         clock: Clock | None = None,
     ) -> None:
@@ -63,6 +64,7 @@ class ScriptedPayments(PaymentProvider):
         self.pushes = pushes
         self.origin = origin
         self.play_money = play_money
+        self.currency = currency
         self.most = most
         self.line = Line()
         self.told: list[Event] = []

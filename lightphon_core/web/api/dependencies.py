@@ -15,6 +15,7 @@ from lightphon_core.host import AccountChanges
 from lightphon_core.payments.deposits.service import Deposits
 from lightphon_core.payments.payouts.administration import PayoutAdministration
 from lightphon_core.payments.payouts.service import Payouts
+from lightphon_core.rates.board import RateBoard
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.settings import Settings
 from lightphon_core.storage.engine import Database
@@ -56,6 +57,11 @@ def _deposits(state: State) -> Deposits:
     return deposits
 
 
+def _rates(state: State) -> RateBoard:
+    rates: RateBoard = state.rates
+    return rates
+
+
 def _payouts(state: State) -> Payouts:
     payouts: Payouts = state.payouts
     return payouts
@@ -95,6 +101,7 @@ DEPENDENCIES = {
         ("gateway", _gateway),
         ("membership", _membership),
         ("deposits", _deposits),
+        ("rates", _rates),
         ("payouts", _payouts),
         ("payout_administration", _payout_administration),
         ("passwords", _passwords),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
+from decimal import Decimal
 from typing import Annotated
 
 import msgspec
@@ -12,14 +13,16 @@ from litestar.openapi import ResponseSpec
 from litestar.params import JSONBody, PathParameter, QueryParameter
 from litestar.types import ASGIApp
 
-from lightphon_core.errors import LightPhonError
-from lightphon_core.money import MAX_MSAT, MSAT_PER_SAT
+from lightphon_core.errors import InvalidRequest, LightPhonError
+from lightphon_core.money import MAX_MSAT, MSAT_PER_SAT, MoneyError, euros, parse_euros
 from lightphon_core.openai.errors import error_body
 from lightphon_core.payments.deposits.deposit import Deposit
 from lightphon_core.payments.deposits.service import Deposits
+from lightphon_core.ports import PaymentProvider
+from lightphon_core.rates.quotes import CURRENCY
 from lightphon_core.serving.outlet import Outlet
-from lightphon_core.settings import Settings
-from lightphon_core.types import Principal, Scope
+from lightphon_core.settings import DepositSettings, Settings
+from lightphon_core.types import Fiat, Principal, Scope
 from lightphon_core.web.api.body import Body
 from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.api.guards import Requires
@@ -34,16 +37,20 @@ _GUARDS = [Requires(Scope.INFERENCE, Scope.ACCOUNT)]
 
 
 class NewDeposit(Body):
-    """Whole sats. `provider` may be left out where the server has only one."""
+    """Whole sats, or euros with at most two decimal places where the provider's `currency` is "EUR": one of the two.
+    `provider` may be left out where the server has only one."""
 
-    amount_sats: Annotated[int, msgspec.Meta(ge=1, le=MAX_MSAT // MSAT_PER_SAT)]
+    amount_sats: Annotated[int, msgspec.Meta(ge=1, le=MAX_MSAT // MSAT_PER_SAT)] | None = None
+    amount_eur: Decimal | None = None
     provider: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
 
 
 class DepositShown(msgspec.Struct, frozen=True):
-    """`status`: "creating", "open", "expired", "failed" or "settled". Pay `invoice` (Lightning) or open `checkout_url`
-    (card) until `expires_at`. `received_msat` is what came, and was credited at `settled_at`. Where `play_money` is
-    true, nothing of this is worth anything."""
+    """`status`: "creating", "open", "expired", "failed", "settled" or "reversed". Pay `invoice` (Lightning) or open
+    `checkout_url` (card) until `expires_at`. `received_msat` is what came, and was credited at `settled_at`. Where
+    `currency` is not null, `price_cents` of it are to be paid for `amount_msat`, at `rate` for a bitcoin, which was
+    locked when the deposit was opened. `clawed_back_msat` is what refunds and disputes have taken back: all of it where
+    `status` is "reversed". Where `play_money` is true, nothing of this is worth anything."""
 
     id: str
     status: str
@@ -51,6 +58,10 @@ class DepositShown(msgspec.Struct, frozen=True):
     amount_sats: int
     amount_msat: int
     received_msat: int | None
+    clawed_back_msat: int
+    price_cents: int | None
+    currency: str | None
+    rate: str | None
     invoice: str | None
     checkout_url: str | None
     created_at: int
@@ -67,11 +78,15 @@ class DepositList(msgspec.Struct, frozen=True):
 
 
 class ProviderShown(msgspec.Struct, frozen=True):
-    """A way to pay: `name` is the `provider` of a new deposit, which takes from `least_sats` to `most_sats`."""
+    """A way to pay: `name` is the `provider` of a new deposit, which takes from `least_sats` to `most_sats`; or, where
+    `currency` is "EUR", from `least_eur` to `most_eur`, decimal text. The other two are null."""
 
     name: str
-    least_sats: int
-    most_sats: int
+    currency: str | None
+    least_sats: int | None
+    most_sats: int | None
+    least_eur: str | None
+    most_eur: str | None
     play_money: bool
 
 
@@ -91,10 +106,7 @@ class ProviderList(msgspec.Struct, frozen=True):
 )
 async def deposit_providers(deposits: Given[Deposits], settings: Given[Settings]) -> ProviderList:
     """The ways to pay in."""
-    least, most = -(-settings.deposits.least // MSAT_PER_SAT), settings.deposits.most // MSAT_PER_SAT
-    return ProviderList(
-        [ProviderShown(name, least, most, each.play_money) for name, each in sorted(deposits.providers.items())]
-    )
+    return ProviderList([_way(each, settings.deposits) for _, each in sorted(deposits.providers.items())])
 
 
 @post(
@@ -108,8 +120,9 @@ async def deposit_providers(deposits: Given[Deposits], settings: Given[Settings]
 async def open_deposit(
     data: JSONBody[NewDeposit], principal: Given[Principal], deposits: Given[Deposits]
 ) -> DepositShown:
-    """Ask for something to pay, such as a Lightning invoice. What is paid is credited by itself."""
-    opened = await deposits.open(principal.account_id, data.provider, data.amount_sats * MSAT_PER_SAT)
+    """Ask for something to pay, such as a Lightning invoice or a page to pay by card. What is paid is credited by
+    itself. 503 with the code "rate_unavailable": what a bitcoin costs in euros is not known at the moment."""
+    opened = await deposits.open(principal.account_id, data.provider, _asked(data))
     return shown(opened, deposits)
 
 
@@ -199,6 +212,35 @@ async def deposit_events(
     return EventStream(outlet, {}, done=following.cancel)
 
 
+def _asked(data: NewDeposit) -> int | Fiat:
+    """In msat, or a price."""
+    if data.amount_sats is not None and data.amount_eur is None:
+        return data.amount_sats * MSAT_PER_SAT
+    if data.amount_eur is None or data.amount_sats is not None:
+        raise InvalidRequest(
+            "Send one of amount_sats and amount_eur: the latter where the provider is paid in EUR.",
+            param="amount_sats" if data.amount_eur is None else "amount_eur",
+        )
+    try:
+        # As it was written: neither 1e2, nor NaN, nor a third decimal place.
+        return Fiat(CURRENCY, parse_euros(str(data.amount_eur)))
+    except MoneyError as error:
+        raise InvalidRequest(str(error), param="amount_eur") from None
+
+
+def _way(provider: PaymentProvider, settings: DepositSettings) -> ProviderShown:
+    in_sats = provider.currency is None
+    return ProviderShown(
+        name=provider.name,
+        currency=provider.currency,
+        least_sats=-(-settings.least // MSAT_PER_SAT) if in_sats else None,
+        most_sats=settings.most // MSAT_PER_SAT if in_sats else None,
+        least_eur=None if in_sats else euros(settings.least_eur),
+        most_eur=None if in_sats else euros(settings.most_eur),
+        play_money=provider.play_money,
+    )
+
+
 def shown(deposit: Deposit, deposits: Deposits) -> DepositShown:
     """A deposit as JSON has it."""
     provider = deposits.providers.get(deposit.provider)
@@ -209,6 +251,10 @@ def shown(deposit: Deposit, deposits: Deposits) -> DepositShown:
         amount_sats=deposit.amount // MSAT_PER_SAT,
         amount_msat=deposit.amount,
         received_msat=deposit.received,
+        clawed_back_msat=deposit.clawed_back,
+        price_cents=None if deposit.price is None else deposit.price.cents,
+        currency=None if deposit.price is None else deposit.price.currency,
+        rate=None if deposit.rate is None else str(deposit.rate),
         invoice=deposit.pay.get("invoice"),
         checkout_url=deposit.pay.get("checkout_url"),
         created_at=deposit.created_at // 1_000_000,

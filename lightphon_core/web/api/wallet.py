@@ -10,8 +10,9 @@ from litestar import get
 from litestar.params import QueryParameter
 
 from lightphon_core.ledger.statement import LINES, Line, Wallet, overview
-from lightphon_core.money import sats
+from lightphon_core.money import euros, sats
 from lightphon_core.payments.deposits.service import Deposits
+from lightphon_core.rates.board import RateBoard
 from lightphon_core.storage.engine import Database
 from lightphon_core.types import Principal, Scope
 from lightphon_core.web.api.dependencies import Given
@@ -44,8 +45,10 @@ class Balance(msgspec.Struct, frozen=True):
 
 class Statement(Balance, frozen=True):
     """The latest entries first; `next` is the `before` of the next page, null on the last one. With `play_money`,
-    none of it is worth anything."""
+    none of it is worth anything. `approx_eur` is about what `available_msat` is worth in euros, as decimal text: for
+    people to read, and not to reckon with. Null where no rate is known."""
 
+    approx_eur: str | None
     play_money: bool
     statement: list[Entry]
     next: str | None
@@ -62,6 +65,7 @@ async def wallet(
     principal: Given[Principal],
     database: Given[Database],
     deposits: Given[Deposits],
+    rates: Given[RateBoard],
     limit: Annotated[int, QueryParameter(ge=1, le=MOST_LINES, description="Entries on a page.")] = LINES,
     before: Annotated[
         str | None, QueryParameter(pattern="^ent_[0-9a-f]{26}$", description="Only entries before this one.")
@@ -72,9 +76,12 @@ async def wallet(
     found, lines = await database.read(look)
     page, more = lines[:limit], len(lines) > limit
     balance = msgspec.structs.asdict(balance_of(found))
+    play_money = any(provider.play_money for provider in deposits.providers.values())
+    worth = None if play_money else rates.approx(found.available)
     return Statement(
         **balance,
-        play_money=any(provider.play_money for provider in deposits.providers.values()),
+        approx_eur=None if worth is None else euros(worth),
+        play_money=play_money,
         statement=[_entry(line) for line in page],
         next=page[-1].id if more else None,
     )

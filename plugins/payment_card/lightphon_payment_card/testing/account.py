@@ -1,5 +1,5 @@
-"""A Stripe account in memory: sessions, charges, refunds and disputes in the full shape of Stripe's API, and its events,
-signed with Stripe's own library. May be used from several threads, one at a time."""
+"""A Stripe account in memory: sessions, charges, refunds and disputes in the full shape of Stripe's API, and its
+events, signed with Stripe's own library. May be used from several threads, one at a time."""
 
 from __future__ import annotations
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lightphon_core import Opened
+from lightphon_core import Opened, Secret
 from lightphon_core.testing import host_for
 from lightphon_core.testing.sides import MSAT_PER_CENT, Can, Payer
-from lightphon_core import Secret
 from lightphon_payment_card.deposits import CardDeposits
 from lightphon_payment_card.settings import CardSettings
 from lightphon_payment_card.testing.account import SECRET_KEY, WEBHOOK_SECRET, event, signed

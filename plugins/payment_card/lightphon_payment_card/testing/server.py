@@ -94,7 +94,7 @@ class _Server(ThreadingHTTPServer):
 
 def _handler(answer: Callable[[BaseHTTPRequestHandler], tuple[int, Object] | None]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - its own name
+        def do_GET(self) -> None:
             found = answer(self)
             if found is None:
                 self.close_connection = True
