@@ -125,7 +125,8 @@ class BalanceOwed(InsufficientBalance):
 
     def __init__(self, owed: str) -> None:
         super().__init__(
-            f"This account owes {owed} sats, as after a payment that was taken back. Deposit as much, and it is settled."
+            f"This account owes {owed} sats: a payment to it was taken back, or a payout was found again. Deposit as "
+            "much, and it is settled."
         )
 
 

@@ -1,7 +1,7 @@
 """Debts are settled from the books: collected from whatever comes free, and given back where they were none.
 
-For `Database.write`, whose transactions take turns. `since`, in microseconds since 1970, is when the time began for which
-earnings from card money wait: what was earned before is its owner's.
+For `Database.write`, whose transactions take turns. `since`, in microseconds since 1970, is when the time began for
+which earnings from card money wait: what was earned before is its owner's.
 """
 
 from __future__ import annotations
@@ -34,9 +34,7 @@ def owed_by(connection: Connection, account: str) -> int:
     return max(0, -amount)
 
 
-def settling(
-    connection: Connection, account: str, incoming: Sequence[Posting], *, since: int
-) -> tuple[Posting, ...]:
+def settling(connection: Connection, account: str, incoming: Sequence[Posting], *, since: int) -> tuple[Posting, ...]:
     """What is to be posted together with `incoming`, so that the account owes as little as can be: what is collected,
     or given back."""
     owed = chart.receivable(account)

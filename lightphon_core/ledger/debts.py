@@ -1,8 +1,8 @@
 """What is taken from whom for a debt, and given back where too much was taken. No I/O here.
 
-A debt is a balance of `receivable:<account>` below 0. It is collected in this order: from the account's card money, from
-the rest of its wallet, and then from what others have earned from its card money and may not use yet, the latest first.
-What is on hold stays where it is. What cannot be collected stays owed.
+A debt is a balance of `receivable:<account>` below 0. It is collected in this order: from the account's card money,
+from the rest of its wallet, and then from what others have earned from its card money and may not use yet, the latest
+first. What is on hold stays where it is. What cannot be collected stays owed.
 """
 
 from __future__ import annotations

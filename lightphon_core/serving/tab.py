@@ -152,8 +152,8 @@ async def open_tab(
     """Set the first slice aside, and clamp the answer to what the wallet and the budgets of the credential afford.
 
     `prompt_tokens` is the most the prompt can count. Raises `BalanceOwed` where the account owes money,
-    `InsufficientBalance` where the wallet does not cover even the prompt and a token, `BudgetExceeded` where a budget does not, and `BalanceOnHold` where they would but for what
-    is set aside elsewhere.
+    `InsufficientBalance` where the wallet does not cover even the prompt and a token, `BudgetExceeded` where a budget
+    does not, and `BalanceOnHold` where they would but for what is set aside elsewhere.
     """
     price = terms.price
     if price.is_free:

@@ -62,7 +62,8 @@ def assemble_payments(plugins: Plugins, database: Database, settings: Settings, 
             f"The provider {play[0]!r} makes play money, and must not run beside {beside}: it could be withdrawn as "
             "real money. Switch one of them off."
         )
-    deposits = Deposits(database, providers, settings.deposits, clock, log)
+    window_s = settings.ledger.card_earnings_delay_s
+    deposits = Deposits(database, providers, settings.deposits, clock, log, dispute_window_s=window_s)
     payers: list[PayoutProvider] = plugins.collect("register_payout_providers", PayoutProvider)
     payouts = Payouts(database, payers, settings.payouts, clock)
     sent_log = SentLog(settings.data_dir)
