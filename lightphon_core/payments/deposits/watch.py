@@ -15,7 +15,7 @@ from lightphon_core.payments.deposits.record import cursor_of
 from lightphon_core.payments.deposits.service import OPENING_TIMEOUT_S, Deposits
 from lightphon_core.ports import PaymentProvider
 from lightphon_core.storage.schema import microseconds
-from lightphon_core.types import Event, Gone, Settled
+from lightphon_core.types import Event, Gone, PriceSettled, Settled
 
 ASKED_AT_ONCE = 8
 LOOKUP_TIMEOUT_S = 30.0
@@ -121,15 +121,18 @@ class Watch:
             async with asyncio.timeout(LOOKUP_TIMEOUT_S):
                 state = await self._provider.lookup(deposit.ref)
             self._heard(by_lookup=True)
-            if isinstance(state, Settled):
+            if isinstance(state, Settled | PriceSettled):
                 if state.ref != deposit.ref:
                     raise ProviderUnavailable("The payment provider answered about another payment.")
-                await self._deposits.tell(self._provider, Event(state, None))
-                self._forget(deposit)
-                return
+                recorded = await self._deposits.tell(self._provider, Event(state, None))
+                if recorded.fault is None:
+                    self._forget(deposit)
+                    return
+            # What cannot be credited is the operator's to look at, and is asked about no more than what is gone.
+            over = isinstance(state, Gone | Settled | PriceSettled)
             if isinstance(state, Gone) or asked_at > deposit.expires_at / 1_000_000:
                 await self._expire(deposit)
-            if isinstance(state, Gone):
+            if over:
                 self._due[deposit.id] = asked_at + LONGEST_S
                 return
         except LightPhonError as error:
