@@ -58,7 +58,7 @@ class Inquiry:
 
         # A new client each time: one that was kept would send the cookies of the last answers.
         async with httpx.AsyncClient(
-            headers=_HEADERS, verify=self._tls, trust_env=False, follow_redirects=False, timeout=None
+            headers=_HEADERS, verify=self._tls, trust_env=False, follow_redirects=False, timeout=2 * self._timeout_s
         ) as client:
             await asyncio.gather(*(ask_one(client, name, source) for name, source in self._sources.items()))
         return Answers(prices, failures)

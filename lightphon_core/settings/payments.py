@@ -53,7 +53,7 @@ class RateSettings:
 
     fixed: Cents | None = field(
         default=None,
-        validator=optional(ge(Cents(100))),
+        validator=optional(gt(Cents(0))),
         metadata={
             "help": "Euros for a bitcoin, for demonstrations and tests; nobody is asked then.",
             "example": "60000.00",

@@ -18,16 +18,16 @@ from lightphon_core.accounts.terms import Terms
 from lightphon_core.ledger import chart
 from lightphon_core.ledger.commands import Post, Posting
 from lightphon_core.ledger.store import carry_out
-from lightphon_core.money import Amount
+from lightphon_core.money import Amount, Cents
 from lightphon_core.payments.payouts.payout import Payout, PayoutState, taken
 from lightphon_core.payments.payouts.store import add_payout
 from lightphon_core.payments.payouts.withdrawal import write_entry
-from lightphon_core.settings import AccountSettings, PayoutSettings
+from lightphon_core.settings import AccountSettings, PayoutSettings, RateSettings
 from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.payments.scripted import ScriptedPayments
 from lightphon_core.testing.payouts.scripted import ScriptedPayouts
 from lightphon_core.testing.scripted import says
-from lightphon_core.types import Scope
+from lightphon_core.types import Origin, Scope
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
 EXAMPLES = [
@@ -45,9 +45,11 @@ def values(start_server, monkeypatch):
     cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     monkeypatch.setattr(passwords, "_hasher", cheap)
     backend = ScriptedBackend(says("x"))
-    payments = ScriptedPayments()
+    payments = ScriptedPayments("lightning")
+    card = ScriptedPayments("card", currency="EUR", origin=Origin.CARD)
     running = start_server(
-        plugin_of(backend, payments, ScriptedPayouts()),
+        plugin_of(backend, payments, card, ScriptedPayouts()),
+        rates=RateSettings(fixed=Cents(6_000_000)),
         accounts=AccountSettings(registration="open"),
         payouts=PayoutSettings(approval_above=Amount(50_000)),
     )
@@ -84,7 +86,7 @@ def values(start_server, monkeypatch):
         write_entry(connection, taken(lost))
     payouts = running.server._app.state.payouts
     waiting = [running.server.call(payouts.ask(alice.id, "alice@example.org", 60_000)) for _ in range(2)]
-    deposit = running.server.call(running.server._app.state.deposits.open(alice.id, None, 5_000))
+    deposit = running.server.call(running.server._app.state.deposits.open(alice.id, "lightning", 5_000))
     payments.pay(deposit.ref)  # or the stream of its events would not end
     with running.server.database.transaction() as connection:
         return {

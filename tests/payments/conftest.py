@@ -14,11 +14,13 @@ from sqlalchemy import select
 from lightphon_core.accounts.people import create_account
 from lightphon_core.ledger import audit
 from lightphon_core.payments.deposits.service import Deposits
+from lightphon_core.payments.deposits.terms import Quotes, no_rate
 from lightphon_core.payments.deposits.watch import Watch, watches
 from lightphon_core.settings import DepositSettings
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.schema import balances
 from lightphon_core.testing.payments.scripted import ScriptedPayments
+from lightphon_core.types import Fiat
 
 
 @define
@@ -46,7 +48,7 @@ class Desk:
     account: str
     others: list[str] = field(factory=list)
 
-    async def open(self, amount: int = 5_000, account: str | None = None) -> Any:
+    async def open(self, amount: int | Fiat = 5_000, account: str | None = None) -> Any:
         return await self.deposits.open(account or self.account, None, amount)
 
     async def again(self, deposit: Any) -> Any:
@@ -76,10 +78,17 @@ def make_desk(database: Database) -> Iterator[MakeDesk]:
     with database.transaction() as connection:
         people = [create_account(connection, name, now=clock.at).id for name in ("alice", "bob")]
 
-    def make(provider: ScriptedPayments | None = None, **settings: Any) -> Desk:
+    def make(
+        provider: ScriptedPayments | None = None,
+        *,
+        quote: Quotes = no_rate,
+        public_url: str | None = None,
+        **settings: Any,
+    ) -> Desk:
         provider = provider or ScriptedPayments(clock=clock)
         log = structlog.stdlib.get_logger("test")
-        deposits = Deposits(database, [provider], DepositSettings(**settings), clock, log)
+        own = DepositSettings(**settings)
+        deposits = Deposits(database, [provider], own, clock, log, quote=quote, public_url=public_url)
         (watch,) = watches(deposits)
         return Desk(database, clock, provider, deposits, watch, people[0], people[1:])
 

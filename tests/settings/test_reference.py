@@ -45,6 +45,7 @@ def test_the_page_has_every_setting_and_what_it_is():
     assert "| `port` | `LIGHTPHON_SERVER_PORT` | whole number | `8000` | TCP port to listen on" in page
     assert '"closed" or "invite" or "open"' in page
     assert "| `per_minute` | `LIGHTPHON_PRICING_PER_MINUTE` | sats | `0` |" in page
+    assert '| `least_eur` | `LIGHTPHON_DEPOSITS_LEAST_EUR` | euros | `"1.00"` |' in page
     assert "## `[plugins.back-end]`\n\nWhat the plugin does.\n" in page
     assert "| `token` | `LIGHTPHON_PLUGINS_BACK_END_TOKEN` | secret text | required | Needed. |" in page
     assert (

@@ -87,8 +87,14 @@ def test_variables_of_every_type():
             "LIGHTPHON_ROUTING_WEIGHTS": "free_slots=2, speed=0.5",
             "LIGHTPHON_PLUGINS_ALLOW": "a, b",
             "LIGHTPHON_LOG_FORMAT": "json",
+            "LIGHTPHON_DEPOSITS_LEAST_EUR": "2.5",
+            "LIGHTPHON_RATES_FIXED": "60000",
+            "LIGHTPHON_RATES_URLS": "mempool=http://127.0.0.1:8999/prices?of=EUR",
         },
     )
+    assert settings.deposits.least_eur == 250
+    assert str(settings.rates.fixed_rate) == "60000.00"
+    assert settings.rates.urls == {"mempool": "http://127.0.0.1:8999/prices?of=EUR"}
     assert settings.limits.keep_alive_s == 1.5
     assert settings.routing.weights == {"free_slots": 2.0, "speed": 0.5}
     assert settings.plugins.allow == ("a", "b")
@@ -115,6 +121,16 @@ def test_variables_of_every_type():
         ("[limits]\nkeep_alive_s = true", "[limits] keep_alive_s must be a number, not true or false."),
         ("[routing]\nweights = {a = 'x'}", "[routing] weights.a must be a number, not text."),
         ("[routing]\nweights = {a = -1}", "[routing] weights must not be negative: a is -1.0."),
+        ("[deposits]\nleast_eur = 1.5", '[deposits] least_eur must be a whole number or text: write "1.5".'),
+        (
+            "[deposits]\nleast_eur = '1.505'",
+            "[deposits] least_eur cannot be: An amount of euros is written as 12 or 12.50",
+        ),
+        ("[deposits]\nleast_eur = 0", "[deposits] least_eur must be > 0: 0."),
+        ("[rates]\nfixed = '60,000'", "[rates] fixed cannot be: An amount of euros"),
+        ("[rates]\nfixed = 1000000001", "[rates] fixed cannot be: An amount of euros is at most 1000000000.00."),
+        ("[rates]\nspread_bps = 10001", "[rates] spread_bps must be <= 10000: 10001."),
+        ("[rates]\nurls = {kraken = 'nowhere'}", "[rates] urls must be URLs such as https://your.host/rate"),
         ("[plugins]\nblock = 'abc'", "[plugins] block must be a list, not text."),
         ("[plugins]\nblock = ['a', 1]", "[plugins] block.1 must be text, not a whole number."),
         ("[plugins]\nblok = ['a']", "[plugins] blok is not a setting; did you mean block?"),
