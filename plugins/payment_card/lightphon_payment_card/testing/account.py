@@ -60,18 +60,21 @@ class Account:
         """Those of a payment, or all."""
         return [each for each in self.sessions.values() if payment_intent in (None, each["payment_intent"])]
 
-    def pay(self, name: str, cents: int | None = None, currency: str = "eur") -> Object:
+    def pay(self, name: str, cents: int | None = None) -> Object:
         """Somebody pays at the session's page: what it asks for, unless told. Its charge."""
         session = self.complete(name, "paid")
         session["amount_total"] = session["amount_subtotal"] = cents or session["amount_total"]
-        session["currency"] = currency
+        return self.charged(session)
+
+    def charged(self, session: Object) -> Object:
+        """The charge of a session that was paid."""
         charge = {
             "id": _id("ch"),
             "object": "charge",
             "amount": session["amount_total"],
             "amount_captured": session["amount_total"],
             "amount_refunded": 0,
-            "currency": currency,
+            "currency": session["currency"],
             "created": int(time.time()),
             "captured": True,
             "disputed": False,
@@ -87,14 +90,14 @@ class Account:
 
     def complete(self, name: str, payment_status: str) -> Object:
         """The page is done with; the payment may still be on its way ("unpaid")."""
-        session = self.session(name)
+        session = _one(self.sessions, name, "checkout.session")
         session |= {"status": "complete", "payment_status": payment_status, "url": None}
         session["payment_intent"] = session["payment_intent"] or _id("pi")
         return session
 
     def expire(self, name: str) -> Object:
         """Nobody paid in time."""
-        session = self.session(name)
+        session = _one(self.sessions, name, "checkout.session")
         session |= {"status": "expired", "url": None, "expires_at": int(time.time()) - 1}
         return session
 
