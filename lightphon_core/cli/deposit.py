@@ -93,7 +93,7 @@ def list_(as_json: bool, client: Client) -> None:
                 each["status"],
                 each["id"],
             )
-            for each in found["deposits"]
+            for each in found["data"]
         ],
     )
 

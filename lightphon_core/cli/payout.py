@@ -80,7 +80,7 @@ def list_(as_json: bool, client: Client) -> None:
         print_json(found)
         return
     print_table(
-        ("ASKED FOR", "SATS", "FEE", "STATE", "PAYOUT"),
+        ("ASKED FOR", "SATS", "FEE", "STATUS", "PAYOUT"),
         [
             (
                 iso_time(each["created_at"] * 1_000_000) or "",
@@ -92,6 +92,33 @@ def list_(as_json: bool, client: Client) -> None:
             for each in found["data"]
         ],
     )
+
+
+@payout.command()
+@click.argument("address", required=False)
+@click.argument("threshold", type=click.IntRange(min=1), required=False)
+@click.option("--off", is_flag=True, help="Have nothing paid by itself any more.")
+@json_option
+@client_options
+def automatic(address: str | None, threshold: int | None, off: bool, as_json: bool, client: Client) -> None:
+    """Have all that can be withdrawn paid to ADDRESS by itself, whenever there are THRESHOLD sats. Without both, show
+    what is set up."""
+    path = "/api/payouts/automatic"
+    if off:
+        found = client.ask("DELETE", path)
+    elif address is None:
+        found = client.ask("GET", path)
+    elif threshold is None:
+        raise Failure("An address needs a THRESHOLD in sats beside it.")
+    else:
+        found = client.ask("PUT", path, {"destination": address, "threshold_sats": threshold})
+    if as_json:
+        print_json(found)
+        return
+    to = f"{found['destination']}, from {found['threshold_sats']} sats on"
+    click.echo(f"No longer paid by itself: {to}." if off else f"Paid by itself: {to}.")
+    if found["trouble"] and not off:
+        click.echo(f"The last one did not work: {found['trouble']}")
 
 
 for _command in (everybodys, approve, reject, declare_failed, freeze, reconcile):

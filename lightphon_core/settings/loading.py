@@ -67,11 +67,15 @@ def plugin_settings(settings: Settings, name: str, cls: type[T], environ: Mappin
     return structure(merged, cls, environ=environ, directory=_directory(settings.config), where=where)
 
 
+OF_COMMANDS = (f"{PREFIX}_CONFIG", f"{PREFIX}_URL", f"{PREFIX}_API_KEY", f"{PREFIX}_NODE_TOKEN")
+"""Variables that commands read, and not the server."""
+
+
 def unknown_variables(environ: Mapping[str, str], plugins: Mapping[str, type[Any]] | None = None) -> list[str]:
     """Variables that begin with LIGHTPHON_ and set nothing, each with a word on why: for a warning, not an error, since
     Kubernetes adds some of its own. `plugins` has the settings class of every plugin, by the plugin's name.
     """
-    known = {f"{PREFIX}_CONFIG", *(variable.name for variable in variables(Settings))}
+    known = {*OF_COMMANDS, *(variable.name for variable in variables(Settings))}
     for name, cls in (plugins or {}).items():
         known.update(variable.name for variable in variables(cls, plugin_prefix(name)))
     strange = sorted(name for name in environ if name.startswith(f"{PREFIX}_") and name not in known)

@@ -158,6 +158,7 @@ class Site:
             "password": "correct horse",
             "reason": "because",
             "amount_sats": 1 + number % 100,
+            "amount_eur": None,
             "provider": "scripted",
             "destination": "bob@example.org",
             "threshold_sats": 10_000,

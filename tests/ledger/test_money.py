@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lightphon_core.errors import SettingsError
 from lightphon_core.ledger.commands import Capture, ExtendHold, Posting, TakeHold
 from lightphon_core.ledger.pricing import effective_price, house_share
-from lightphon_core.money import MAX_MSAT, MoneyError, msat, parse_sats, sats
+from lightphon_core.money import MAX_CENTS, MAX_MSAT, MoneyError, euros, msat, parse_euros, parse_sats, sats
 from lightphon_core.settings import load
 from lightphon_core.types import Model, Node, Offer, Price
 
@@ -54,6 +54,21 @@ def test_what_is_no_amount_gets_in_nowhere(value):
     ):
         with pytest.raises(MoneyError):
             make(value)
+
+
+@given(st.integers(0, MAX_CENTS))
+def test_euros_as_people_write_them(cents):
+    assert parse_euros(euros(cents)) == cents
+    assert Fraction(euros(cents)) * 100 == cents
+    assert euros(-cents) == ("-" if cents else "") + euros(cents)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-1", "1.", ".5", "1.505", "1,50", "1e2", " 1", "1_0", "٣", "1000000000.01", "9" * 99]
+)
+def test_what_is_no_amount_of_euros(text):
+    with pytest.raises(MoneyError):
+        parse_euros(text)
 
 
 def test_postings_move_something_somewhere():

@@ -194,7 +194,7 @@ class TestNodesThatBreak:
         assert gone.value.status_code == 503
 
     def test_a_node_that_falls_silent_leaves_and_may_come_back(self, start_system, until):
-        system = start_system(gguf={"heartbeat_s": 0.1})
+        system = start_system(gguf={"heartbeat_s": 0.5})  # or a busy machine makes it fall silent again
         node = system.start_node("greeting")
         node.popen.send_signal(signal.SIGSTOP)
         until(lambda: not system.seen())

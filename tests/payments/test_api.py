@@ -77,7 +77,7 @@ def test_from_nothing_to_an_answer(client, provider):
     assert [(line["kind"], line["amount_msat"]) for line in wallet["statement"]] == [("deposit", 3_000)]
     assert client.post("/v1/chat/completions", json=CHAT).status_code == 200
     assert client.get("/api/wallet").json()["available_msat"] == 1_000
-    (listed,) = client.get("/api/deposits").json()["deposits"]
+    (listed,) = client.get("/api/deposits").json()["data"]
     assert listed == settled
 
 
@@ -115,7 +115,7 @@ def test_a_provider_that_does_not_answer_is_a_503(client, provider):
 
 def test_the_ways_to_pay(client):
     assert client.get("/api/deposits/providers").json() == {
-        "providers": [
+        "data": [
             {
                 "name": "scripted",
                 "currency": None,
@@ -176,7 +176,7 @@ class TestCommand:
         assert done.exit_code == 0, done.output
         assert "scripted:" in done.output
         assert done.output.endswith("Paid: 7 sats are in the wallet.\n")
-        listed = json.loads(run("list", "--json").stdout)["deposits"]
+        listed = json.loads(run("list", "--json").stdout)["data"]
         assert [each["status"] for each in listed] == ["settled"]
         assert "settled" in run("list").output
         assert "settled" in run("show", listed[0]["id"]).output
@@ -225,6 +225,6 @@ def test_without_a_provider_a_402_names_the_operator(start_server):
     answer = httpx.post(running.url + "/v1/chat/completions", json=CHAT, headers=headers)
     assert answer.status_code == 402
     assert answer.json()["error"]["message"].endswith("This server takes no deposits: ask its operator for credit.")
-    assert httpx.get(running.url + "/api/deposits/providers", headers=headers).json() == {"providers": []}
+    assert httpx.get(running.url + "/api/deposits/providers", headers=headers).json() == {"data": []}
     answer = httpx.post(running.url + "/api/deposits", json={"amount_sats": 5}, headers=headers)
     assert answer.status_code == 400

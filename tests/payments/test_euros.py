@@ -1,8 +1,10 @@
 """Deposits that are paid in euros: what is locked on them, over HTTP and on the page to which a payer returns."""
 
 import json
+import threading
 from decimal import Decimal
 from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
@@ -149,7 +151,7 @@ class TestOverHttp:
         assert client.get("/api/deposits").json() == before
 
     def test_the_ways_to_pay(self, client):
-        euros, sats = client.get("/api/deposits/providers").json()["providers"]
+        euros, sats = client.get("/api/deposits/providers").json()["data"]
         assert {name: euros[name] for name in euros if name != "play_money"} == {
             "name": "card",
             "currency": "EUR",
@@ -191,6 +193,37 @@ class TestOverHttp:
             done = run(*words)
             assert (done.exit_code, "either how many sats" in done.output) == (2, True)
         assert "no finer than 0.01" in run("--eur", "1.999", "--provider", "card").output
+
+
+def test_what_sources_say_is_locked(start_server):
+    """All the way from strangers' answers to the deposit; the third one lies."""
+    said = {
+        "/kraken": b'{"error": [], "result": {"XXBTZEUR": {"c": ["60000.00", "1"]}}}',
+        "/mempool": b'{"EUR": 60500}',
+        "/coinbase": b'{"data": {"amount": "1.01"}}',
+    }
+
+    class Stranger(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(said[self.path])
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stranger) as strangers:
+        threading.Thread(target=strangers.serve_forever).start()
+        try:
+            urls = {path[1:]: f"http://127.0.0.1:{strangers.server_port}{path}" for path in said}
+            settings = RateSettings(sources=tuple(urls), urls=urls, spread_bps=100)
+            running = start_server(plugin_of(card()), rates=settings)
+            running.server.call(running.server._app.state.rates.refresh())
+            headers = {"authorization": f"Bearer {running.api_key}"}
+            made = httpx.post(running.url + "/api/deposits", json={"amount_eur": "12.50"}, headers=headers).json()
+        finally:
+            strangers.shutdown()
+    assert (made["rate"], made["amount_msat"]) == ("60600.00", 20_627_062)  # 20,627,062.7
 
 
 class TestPage:

@@ -381,3 +381,9 @@ def test_unknown_variables_are_reported_not_refused():
         "LIGHTPHON_SERVER_PRT is not a setting; did you mean LIGHTPHON_SERVER_PORT?",
     ]
     assert any("TOKEN" in line for line in unknown_variables(environ))
+
+
+def test_what_commands_read_sets_something():
+    environ = dict.fromkeys(("LIGHTPHON_CONFIG", "LIGHTPHON_URL", "LIGHTPHON_API_KEY", "LIGHTPHON_NODE_TOKEN"), "x")
+    assert unknown_variables(environ) == []
+    assert len(unknown_variables({"LIGHTPHON_API_KEYS": "x"})) == 1

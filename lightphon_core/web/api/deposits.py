@@ -73,7 +73,7 @@ class DepositShown(msgspec.Struct, frozen=True):
 class DepositList(msgspec.Struct, frozen=True):
     """The latest first; `next` is the `before` of the next page, null on the last one."""
 
-    deposits: list[DepositShown]
+    data: list[DepositShown]
     next: str | None
 
 
@@ -93,7 +93,7 @@ class ProviderShown(msgspec.Struct, frozen=True):
 class ProviderList(msgspec.Struct, frozen=True):
     """Empty where this server takes no deposits."""
 
-    providers: list[ProviderShown]
+    data: list[ProviderShown]
 
 
 @get(

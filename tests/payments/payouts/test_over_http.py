@@ -145,6 +145,11 @@ def test_automatic_payouts(shop):
     assert (few.status_code, few.json()["error"]["param"]) == (400, "threshold_sats")
     assert shop.ask("DELETE", "/api/payouts/automatic").json() == made
     assert shop.ask("DELETE", "/api/payouts/automatic").status_code == 404
+    said = "bob@example.org, from 5000 sats on.\n"
+    assert shop.run("automatic", "bob@example.org", "5000") == f"Paid by itself: {said}"
+    assert json.loads(shop.run("automatic", "--json")) == made
+    assert shop.run("automatic", "--off") == f"No longer paid by itself: {said}"
+    assert "THRESHOLD" in shop.run("automatic", "bob@example.org", status=2)
 
 
 def test_leaving_ends_automatic_payouts(shop):
