@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from lightphon_core.testing.payments.scripted import ScriptedPayments
 from lightphon_core.testing.payouts.scripted import ScriptedPayouts
 from lightphon_core.testing.sides import Can, Payee, Payer
-from lightphon_core.types import Failed, Opened, Paid, Settled
+from lightphon_core.types import Failed, Opened, Paid, PriceSettled, Settled
 
 
 class ScriptedPayer(Payer):
@@ -18,14 +18,14 @@ class ScriptedPayer(Payer):
     def __init__(self, payments: ScriptedPayments) -> None:
         self._payments = payments
         self.secrets = [payments.secret.hex()]
-        self._paid: dict[str, Settled] = {}
+        self._paid: dict[str, Settled | PriceSettled] = {}
 
     def provider(self) -> ScriptedPayments:
         return self._payments
 
     async def pay(self, opened: Opened, amount: int | None = None) -> int:
-        self._paid[opened.ref] = self._payments.pay(opened.ref, amount)
-        return self._paid[opened.ref].amount
+        paid = self._paid[opened.ref] = self._payments.pay(opened.ref, amount)
+        return paid.amount if isinstance(paid, Settled) else paid.price.cents
 
     async def cut(self) -> None:
         self._payments.line.up = False
