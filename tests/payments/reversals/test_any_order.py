@@ -64,11 +64,12 @@ def test_any_order_of_news_ends_in_the_same_books(shop, steps):
 
 @given(steps=SAID)
 @example(steps=[("refund_b", False), ("refund_a", False), ("refund_b", True), ("dispute", False), ("dispute", True)])
+@example(steps=[("dispute", False), ("dispute", True), ("refund_a", False)])
 @OFTEN
 def test_any_order_of_news_after_spending_ends_in_the_same_books(shop, steps):
-    spends = [("near", 20_000), ("far", 30_000), ("near", 25_000), ("house", 15_000)]
+    spends = [("near", 20_000), ("far", 20_000), ("near", 20_000), ("house", 15_000)]
     steps = [("paid", False), *steps]
-    options = {"spends": spends, "rich": [(Origin.LIGHTNING, 5_000)]}
+    options = {"spends": spends, "rich": [(Origin.LIGHTNING, 20_000)]}
     found, deposit = play(shop, steps, **options)
     expected, wanted = play(shop, canonical(steps), **options)
     assert found == expected

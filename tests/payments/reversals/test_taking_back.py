@@ -137,25 +137,29 @@ class TestTakingBack:
         shop.take(second, "dp")
         assert shop.books(owner=owner, alice=alice) == {"earnings:owner:card": 60_000, "receivable:alice": -90_000}
 
-    def test_what_has_matured_is_its_owners(self, shop):
-        alice, owner = shop.person(), shop.person()
-        deposit = shop.open(alice)
+    def test_what_has_matured_is_its_owners_whatever_others_pay_later(self, shop):
+        alice, bob, owner = shop.person(), shop.person(), shop.person()
+        deposit, bobs = shop.open(alice), shop.open(bob)
         shop.pay(deposit)
+        shop.pay(bobs)
         shop.spend(alice, 40_000, owner, bps=0)
-        shop.now += WINDOW_US - DAY_US
-        shop.mature()
-        shop.spend(alice, 50_000, owner, bps=0)
-        shop.now += 2 * DAY_US
-        shop.mature()
-        assert shop.books(owner=owner) == {"wallet:owner:earned": 40_000, "earnings:owner:card": 50_000}
+        shop.now += WINDOW_US + DAY_US
+        assert shop.mature() == 1
+        shop.spend(bob, 50_000, owner, bps=0)
         shop.take(deposit, "dp")
-        assert shop.books(owner=owner, alice=alice) == {"wallet:owner:earned": 40_000, "receivable:alice": -40_000}
+        assert shop.books(owner=owner, alice=alice) == {
+            "wallet:owner:earned": 40_000,
+            "earnings:owner:card": 50_000,
+            "receivable:alice": -40_000,
+        }
 
     def test_debts_of_other_kinds_are_not_recalled_from_others(self, shop):
         alice, owner = shop.person(), shop.person()
-        deposit = shop.open(alice)
+        deposit, other = shop.open(alice), shop.open(alice)
         shop.pay(deposit)
+        shop.pay(other)
         shop.spend(alice, CREDIT, owner, bps=0)
+        shop.take(other, "dp")  # all of which the wallet had
         shop.do(Post("payout", "test", alice, (Posting(chart.receivable(alice), chart.payout(alice), 5_000),)))
         assert shop.sweep() == 0
         shop.do(Post("payout_failed", "test", alice, (Posting(chart.payout(alice), chart.receivable(alice), 5_000),)))
