@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 from attrs import frozen
 
@@ -39,17 +41,22 @@ class History:
 def history(account: str, postings: Iterable[Posting]) -> History:
     """`postings` are all that touch the account's receivable, the latest first."""
     owed = chart.receivable(account)
-    net, clawed_back = Counter[str](), 0
+    others, own, clawed_back = [], Counter[str](), 0
     for posting in postings:
         taken = posting.credit == owed
-        other = posting.debit if taken else posting.credit
-        if other.startswith(chart.clearing("")):
-            clawed_back += -posting.amount if taken else posting.amount
-        elif other.startswith((chart.EARNINGS, chart.WALLET)):
-            net[other] += posting.amount if taken else -posting.amount
-    own = [chart.wallet(account, origin) for origin in reversed(COLLECTING_ORDER)]
-    order = [*(name for name in net if name not in own), *own]
-    return History([(name, net[name]) for name in order if net[name] > 0], clawed_back)
+        name, amount = (posting.debit, posting.amount) if taken else (posting.credit, -posting.amount)
+        if name.startswith(chart.clearing("")):
+            clawed_back -= amount
+        elif name.startswith(chart.EARNINGS):
+            others.append((name, amount))
+        elif name.startswith(chart.WALLET):
+            own[name] += amount
+    net = Counter[str]()
+    for name, amount in others:
+        net[name] += amount
+    wallets = [chart.wallet(account, origin) for origin in reversed(COLLECTING_ORDER)]
+    collected = [*_what_stayed(others, net), *((name, own[name]) for name in wallets)]
+    return History(collected, clawed_back)
 
 
 def recallable(account: str, postings: Iterable[Posting], pending: Mapping[str, int]) -> list[Share]:
@@ -58,19 +65,12 @@ def recallable(account: str, postings: Iterable[Posting], pending: Mapping[str, 
     `postings` are those of the time for which such earnings wait, the latest first: what the account has paid, what was
     taken back for its debts, and what was returned of that. `pending` is what each has pending in all.
     """
-    owed, left = chart.receivable(account), dict(pending)
-    taken, found = Counter[str](), []
-    for posting in postings:
-        if posting.credit == owed:
-            taken[posting.debit] += posting.amount
-            continue
-        gone = min(posting.amount, taken[posting.credit])
-        taken[posting.credit] -= gone
-        part = min(posting.amount - gone, left.get(posting.credit, 0))
-        if part:
-            left[posting.credit] -= part
-            found.append((posting.credit, part))
-    return found
+    owed = chart.receivable(account)
+    moves = [
+        (posting.debit, -posting.amount) if posting.credit == owed else (posting.credit, posting.amount)
+        for posting in postings
+    ]
+    return list(_what_stayed(moves, pending))
 
 
 def collecting(account: str, owed: int, free: Sequence[Share], others: Sequence[Share], recall: int) -> list[Posting]:
@@ -78,15 +78,13 @@ def collecting(account: str, owed: int, free: Sequence[Share], others: Sequence[
     `others` have earned and what the wallet did not cover."""
     own = list(_parts(owed, free))
     covered = sum(amount for _, amount in own)
-    shares = Counter[str]()
-    for name, amount in [*own, *_parts(min(owed, recall) - covered, others)]:
-        shares[name] += amount
-    return [Posting(name, chart.receivable(account), amount) for name, amount in shares.items()]
+    shares = [*own, *_parts(min(owed, recall) - covered, others)]
+    return [Posting(name, chart.receivable(account), amount) for name, amount in _joined(shares)]
 
 
 def returning(account: str, surplus: int, collected: Sequence[Share]) -> list[Posting]:
     """The postings that give back `surplus` of what was collected."""
-    return [Posting(chart.receivable(account), name, amount) for name, amount in _parts(surplus, collected)]
+    return [Posting(chart.receivable(account), name, amount) for name, amount in _joined(_parts(surplus, collected))]
 
 
 def _parts(amount: int, shares: Iterable[Share]) -> Iterator[Share]:
@@ -95,3 +93,25 @@ def _parts(amount: int, shares: Iterable[Share]) -> Iterator[Share]:
         if (part := min(amount, there)) > 0:
             yield name, part
             amount -= part
+
+
+def _joined(shares: Iterable[Share]) -> Iterator[Share]:
+    """Those of one account that follow each other, as one."""
+    for name, group in groupby(shares, key=itemgetter(0)):
+        yield name, sum(amount for _, amount in group)
+
+
+def _what_stayed(moves: Iterable[Share], most: Mapping[str, int]) -> Iterator[Share]:
+    """Of what came to accounts, the latest first, what has not left again (below 0): what came last leaves first. No
+    more than `most` of each, whatever order the clock gave to what happened at once."""
+    gone, left = Counter[str](), dict(most)
+    for name, amount in moves:
+        if amount < 0:
+            gone[name] -= amount
+            continue
+        used = min(amount, gone[name])
+        gone[name] -= used
+        part = min(amount - used, left.get(name, 0))
+        if part > 0:
+            left[name] -= part
+            yield name, part

@@ -18,6 +18,8 @@ class ScriptedPayer(Payer):
     def __init__(self, payments: ScriptedPayments) -> None:
         self._payments = payments
         self.secrets = [payments.secret.hex()]
+        if payments.currency is not None:
+            self.can |= {Can.REVERSE}
         self._paid: dict[str, Settled | PriceSettled] = {}
 
     def provider(self) -> ScriptedPayments:
@@ -49,6 +51,10 @@ class ScriptedPayer(Payer):
         currency = self._payments.currency
         ref = "f" * 64
         self._payments.tell(Settled(ref, 1_000) if currency is None else PriceSettled(ref, Fiat(currency, 100)))
+
+    async def reverse(self, opened: Opened, amount: int, *, returned: bool) -> tuple[Mapping[str, str], bytes]:
+        cents = amount // MSAT_PER_CENT
+        return self._payments.called_back(opened.ref, cents, reversal=f"of {opened.ref}", returned=returned)
 
     def webhook(self, opened: Opened) -> tuple[Mapping[str, str], bytes]:
         return self._payments.called_back(opened.ref)

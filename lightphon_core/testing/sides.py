@@ -29,6 +29,8 @@ class Can(Enum):
     """Payer: pay one that has expired."""
     REPEAT = auto()
     """Payer: have the wallet tell of a payment again."""
+    REVERSE = auto()
+    """Payer: have a part of a payment taken back, where the provider has a currency."""
     STRANGER = auto()
     """Payer: pay the wallet something that the plugin has not asked for. Payee: the same, the other way round."""
     WEBHOOK = auto()
@@ -87,6 +89,11 @@ class Payer(_Side):
 
     async def repeat(self, opened: Opened) -> None:
         """The wallet tells once more that this one was paid."""
+        raise NotImplementedError
+
+    async def reverse(self, opened: Opened, amount: int, *, returned: bool) -> tuple[Mapping[str, str], bytes]:
+        """One refund or dispute, always the same of a deposit, takes so much of it back; where `returned`, it has come to
+        nothing. Headers and body of what the wallet then sends to the webhook."""
         raise NotImplementedError
 
     async def pay_stranger(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import json
+import secrets
 import socket
 import time
 from contextlib import aclosing
@@ -11,7 +12,7 @@ import pytest
 import structlog
 from attrs import evolve
 
-from lightphon_core import Gone, Hint, Origin, PriceSettled, ProviderUnavailable, Settled, Waiting
+from lightphon_core import Gone, Hint, Origin, PriceSettled, ProviderUnavailable, Reversal, Settled, Waiting
 from lightphon_core.testing import PaymentProviderContract, ScriptedPayments, promises
 from lightphon_core.testing.books import books_in
 from lightphon_core.testing.payments import contract as payments
@@ -335,6 +336,17 @@ class TellsOfAnother(Broken):
                 yield evolve(event, change=evolve(event.change, ref=self.refs[0]))
 
 
+class SaysOtherwise(Broken):
+    """`change(said)` is what its webhook says."""
+
+    def __init__(self, change):
+        super().__init__(currency="EUR")
+        self._change = change
+
+    async def webhook(self, headers, body):
+        return [self._change(each) for each in await super().webhook(headers, body)]
+
+
 class TrustsTheShape(Broken):
     async def webhook(self, headers, body):
         return [Hint(json.loads(body)["ref"])]
@@ -405,6 +417,11 @@ def polled(change):
 
 def priced(change):
     return looks(change, pushes=False, currency="EUR")
+
+
+def says(change):
+    """What it says of reversals."""
+    return of(lambda: SaysOtherwise(lambda said: change(said) if isinstance(said, Reversal) else said))
 
 
 def in_dollars(state):
@@ -495,6 +512,9 @@ BROKEN = [
     ("books_replicas", of(OneAtATime), "is credited"),
     ("books_amount", polled(lambda self, ref, _: Settled(ref, self._deposits[ref].asked.amount)), "not"),
     ("books_amount", priced(lambda self, ref, _: PriceSettled(ref, self._deposits[ref].asked.price)), "not credited"),
+    ("books_reversed", says(lambda said: evolve(said, object=secrets.token_hex())), "taken back are"),
+    ("books_reversed", says(lambda said: evolve(said, returned=False)), "taken back are"),
+    ("books_reversed", says(lambda said: evolve(said, returned=True)), "taken back are"),
     ("books_late", polled(lambda _, ref, state: Settled(ref, 1) if state == Gone() else state), "expires"),
     ("books_lost_reply", of(ReusesAfterLoss), "opens deposits"),
     ("books_cut", of(lambda: SaysInCut(Gone())), "takes no deposit back|is credited"),

@@ -92,6 +92,31 @@ async def books_amount(payer: Payer, books: Books) -> None:
     books.hold(total)
 
 
+async def books_reversed(payer: Payer, books: Books) -> None:
+    """What is taken back leaves the wallet once, also where that is heard before the payment; what is given back comes
+    back, and stays."""
+    if Can.REVERSE not in payer.can:
+        return
+    part = AMOUNT // 3
+    async with running(books, payer) as gateway:
+        deposit, opened = await gateway.open(AMOUNT)
+        early, opened_early = await gateway.open(AMOUNT)
+        received = await payer.pay(opened)
+        await gateway.is_settled(deposit, received)
+        also = await payer.pay(opened_early)
+        for each in (opened, opened_early):
+            call = await payer.reverse(each, part, returned=False)
+            await gateway.called(*call)
+            await gateway.called(*call)
+        await gateway.is_settled(early, also)
+        call = await payer.reverse(opened, part, returned=True)
+        for _ in range(2):
+            await gateway.called(*call)
+        found = [(await gateway.status(each)).clawed_back for each in (deposit, early)]
+        assert found == [0, part], f"taken back are [0, {part}] msat, and not {found}"
+    books.hold(received + also - part)
+
+
 async def books_late(payer: Payer, books: Books) -> None:
     """What expires is not credited; what is paid after that is, once."""
     if Can.EXPIRE not in payer.can:
@@ -172,6 +197,7 @@ CHECKS: list[InBooks] = [
     books_away,
     books_replicas,
     books_amount,
+    books_reversed,
     books_late,
     books_lost_reply,
     books_cut,

@@ -8,6 +8,7 @@ import hmac
 import json
 import secrets
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
 
 from attrs import define, field
 
@@ -153,21 +154,27 @@ class ScriptedPayments(PaymentProvider):
         self.line.begin("webhook")
         try:
             content = json.loads(body)
-            ref, amount = str(content["ref"]), int(content["amount"])
-            said: Change = Settled(ref, amount)
-            if self.currency is not None:
-                said = PriceSettled(ref, Fiat(self.currency, amount))
+            said = self._said(content, str(content["ref"]), int(content["amount"]))
         except (ValueError, LookupError, TypeError, RecursionError):
             raise InvalidRequest("This is no webhook of the scripted provider.") from None
         if hmac.compare_digest(headers.get(SIGNATURE, "").encode(), self._signature(body)):
             return [said]
-        return [Hint(ref)]
+        return [Hint(said.ref)]
 
-    def called_back(self, ref: str, amount: int | None = None, *, signed: bool = True) -> tuple[dict[str, str], bytes]:
+    def called_back(
+        self,
+        ref: str,
+        amount: int | None = None,
+        *,
+        signed: bool = True,
+        reversal: str | None = None,
+        returned: bool = False,
+    ) -> tuple[dict[str, str], bytes]:
         """Headers and body of a webhook that says that so much has arrived, msat or cents: as much as was asked for,
-        unless told."""
+        unless told. With `reversal`: that this refund or dispute takes it back, or is `returned`."""
         deposit = self._deposits.get(ref)
-        body = json.dumps({"ref": ref, "amount": amount or (_asked(deposit) if deposit else 1)}).encode()
+        said = {"ref": ref, "amount": amount or (_asked(deposit) if deposit else 1)}
+        body = json.dumps(said | ({} if reversal is None else {"object": reversal, "returned": returned})).encode()
         return ({SIGNATURE: self._signature(body).decode()} if signed else {}), body
 
     def pay(self, ref: str, amount: int | None = None) -> Settled | PriceSettled:
@@ -218,6 +225,13 @@ class ScriptedPayments(PaymentProvider):
         for reader in list(self._readers):
             reader.cut = True
             reader.wake()
+
+    def _said(self, content: Mapping[str, Any], ref: str, amount: int) -> Change:
+        if self.currency is None:
+            return Settled(ref, amount)
+        if "object" in content:
+            return Reversal(ref, content["object"], Fiat(self.currency, amount), content["returned"])
+        return PriceSettled(ref, Fiat(self.currency, amount))
 
     def _wake(self) -> None:
         for reader in list(self._readers):

@@ -9,7 +9,7 @@ from lightphon_core.testing import host_for
 from lightphon_core.testing.sides import MSAT_PER_CENT, Can, Payer
 from lightphon_payment_card.deposits import CardDeposits
 from lightphon_payment_card.settings import CardSettings
-from lightphon_payment_card.testing.account import SECRET_KEY, WEBHOOK_SECRET, event, signed
+from lightphon_payment_card.testing.account import SECRET_KEY, WEBHOOK_SECRET, Object, event, signed
 from lightphon_payment_card.testing.server import StripeServer
 
 
@@ -26,14 +26,15 @@ def settings_for(server: StripeServer) -> CardSettings:
 class CardPayer(Payer):
     """Pays by card. Stripe asks for 50 cents at least."""
 
-    can = frozenset({Can.CUT, Can.LOSE, Can.AMOUNT, Can.EXPIRE, Can.STRANGER, Can.WEBHOOK})
-    currency = "EUR"
+    can = frozenset({Can.CUT, Can.LOSE, Can.AMOUNT, Can.EXPIRE, Can.REVERSE, Can.STRANGER, Can.WEBHOOK})
     secrets = (SECRET_KEY, WEBHOOK_SECRET)
     least = 50 * MSAT_PER_CENT
     most = 99_999_999 * MSAT_PER_CENT
 
     def __init__(self, server: StripeServer) -> None:
         self.server = server
+        self._charges: dict[str, Object] = {}
+        self._refunds: dict[str, Object] = {}
 
     def provider(self) -> CardDeposits:
         made = CardDeposits(host_for(settings_for(self.server), plugin="card"))
@@ -42,7 +43,8 @@ class CardPayer(Payer):
 
     async def pay(self, opened: Opened, amount: int | None = None) -> int:
         cents = None if amount is None else amount // MSAT_PER_CENT
-        paid: int = self.server.account.pay(opened.ref, cents)["amount"]
+        charge = self._charges[opened.ref] = self.server.account.pay(opened.ref, cents)
+        paid: int = charge["amount"]
         return paid * MSAT_PER_CENT
 
     async def cut(self) -> None:
@@ -56,6 +58,14 @@ class CardPayer(Payer):
 
     async def expire(self, opened: Opened) -> None:
         self.server.account.expire(opened.ref)
+
+    async def reverse(self, opened: Opened, amount: int, *, returned: bool) -> tuple[Mapping[str, str], bytes]:
+        if opened.ref not in self._refunds:
+            charge = self._charges[opened.ref]
+            self._refunds[opened.ref] = self.server.account.refund(charge, amount // MSAT_PER_CENT)
+        refund = self._refunds[opened.ref]
+        refund["status"] = "failed" if returned else "succeeded"
+        return signed(event("refund.updated", refund))
 
     async def pay_stranger(self) -> None:
         account = self.server.account
