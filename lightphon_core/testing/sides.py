@@ -10,6 +10,9 @@ from enum import Enum, auto
 from lightphon_core.ports import PaymentProvider, PayoutProvider
 from lightphon_core.types import Opened
 
+MSAT_PER_CENT = 10
+"""The suites' own rate, for providers with a currency: what is paid is a price of so many msat a cent."""
+
 
 class Can(Enum):
     """What a test may ask of a side. The suite checks what is left without the others."""
@@ -63,7 +66,8 @@ class _Side(ABC):  # noqa: B024 - what it cannot do, it need not have
 
 
 class Payer(_Side):
-    """Pays deposits, from outside of the plugin. Amounts are msat."""
+    """Pays deposits, from outside of the plugin. Amounts are msat; where the provider has a currency they stand for a
+    price, at MSAT_PER_CENT."""
 
     least: int = 1_000
     most: int = 1_000_000_000
