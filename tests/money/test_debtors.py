@@ -14,7 +14,7 @@ BODY = {"model": "auto", "messages": [{"role": "user", "content": "Hello!"}]}
 def test_until_it_is_settled(start_priced):
     backend, running, books = start_priced(says("Hi"), Price(per_request=1_000), funds=10_000)
     owed = Posting(chart.receivable(books.account_id()), "clearing:test", 12_500)
-    with running.database.transaction() as connection:
+    with books.database.transaction() as connection:
         carry_out(connection, [Post("reversal", "test", "dp_1:taken", (owed,))])
     headers = {"authorization": f"Bearer {running.api_key}"}
     with httpx.Client(base_url=running.url, headers=headers, timeout=30) as client:
@@ -24,7 +24,7 @@ def test_until_it_is_settled(start_priced):
         assert client.get("/api/wallet").json()["owed_msat"] == 12_500
         assert (backend.jobs, books.held()) == ([], 0)
         books.fund(5_000)
-        running.call(running.gateway.keeper.ripen())
+        running.server.call(running.server.gateway.keeper.ripen())
         assert client.get("/api/wallet").json()["owed_msat"] == 0
         assert client.post("/v1/chat/completions", json=BODY).status_code == 200
     assert (books.wallet(), books.problems()) == (1_500, [])
