@@ -92,8 +92,8 @@ class Payer(_Side):
         raise NotImplementedError
 
     async def reverse(self, opened: Opened, amount: int, *, returned: bool) -> tuple[Mapping[str, str], bytes]:
-        """One refund or dispute, always the same of a deposit, takes so much of it back; where `returned`, it has come to
-        nothing. Headers and body of what the wallet then sends to the webhook."""
+        """One refund or dispute, always the same of a deposit, takes so much of it back; where `returned`, it has come
+        to nothing. Headers and body of what the wallet then sends to the webhook."""
         raise NotImplementedError
 
     async def pay_stranger(self) -> None:
