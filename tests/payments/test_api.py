@@ -11,7 +11,8 @@ from click.testing import CliRunner
 
 from lightphon_core.cli import build
 from lightphon_core.errors import SettingsError
-from lightphon_core.settings import DepositSettings, PricingSettings, ServerSettings
+from lightphon_core.money import Cents
+from lightphon_core.settings import DepositSettings, PricingSettings, RateSettings, ServerSettings
 from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.payments.scripted import ScriptedPayments
 from lightphon_core.testing.scripted import says
@@ -202,12 +203,12 @@ class TestCommand:
 
 def test_play_money_says_so_and_stands_alone(start_server, run_server, tmp_path):
     play = ScriptedPayments("play", play_money=True)
-    running = start_server(plugin_of(play))
+    running = start_server(plugin_of(play), rates=RateSettings(fixed=Cents(6_000_000), display=True))
     headers = {"authorization": f"Bearer {running.api_key}"}
     made = httpx.post(running.url + "/api/deposits", json={"amount_sats": 5}, headers=headers).json()
     assert made["play_money"] is True
     wallet = httpx.get(running.url + "/api/wallet", headers=headers).json()
-    assert wallet["play_money"] is True
+    assert (wallet["play_money"], wallet["approx_eur"]) == (True, None)
     with (
         pytest.raises(SettingsError, match="'play' makes play money, and must not run beside real"),
         run_server(tmp_path / "other", plugin_of(play, ScriptedPayments("real"))),

@@ -70,6 +70,13 @@ class DepositShown(msgspec.Struct, frozen=True):
     play_money: bool
 
 
+class DepositEvent(msgspec.Struct, frozen=True):
+    """One server-sent event. `event` is "deposit", and then `data` is the deposit as JSON; or "error"."""
+
+    event: str
+    data: str
+
+
 class DepositList(msgspec.Struct, frozen=True):
     """The latest first; `next` is the `before` of the next page, null on the last one."""
 
@@ -169,10 +176,9 @@ async def get_deposit(deposit_id: DepositId, principal: Given[Principal], deposi
     security=SESSION_OR_KEY,
     responses={
         200: ResponseSpec(
-            DepositShown,
+            DepositEvent,
             generate_examples=False,
-            description='Server-sent events named "deposit"; the data of each is the deposit. The last one says how it '
-            "ended.",
+            description="Server-sent events, the last of which says how the deposit ended.",
             media_type="text/event-stream",
         ),
         **refusals(*GUARDED, 404),
