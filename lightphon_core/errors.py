@@ -12,6 +12,7 @@ LightPhonError
 │   │   └── NotFound           what an id of the request names is not there, or not theirs
 │   ├── BodyTooSlow            the body did not arrive in time
 │   ├── InsufficientBalance    the wallet does not cover the request
+│   │   ├── BalanceOwed        the account owes money, which is to be settled first
 │   │   ├── BudgetExceeded     the wallet might, but the key may not spend so much
 │   │   └── NotWithdrawable    the wallet might, but not with money that may leave
 │   ├── Unauthenticated        no credential, or one that is not valid
@@ -115,6 +116,19 @@ class InsufficientBalance(RequestError):
     """The wallet does not cover the request."""
 
     code = "insufficient_balance"
+
+
+class BalanceOwed(InsufficientBalance):
+    """The account owes money, as after a payment that was taken back: nothing that costs, and no payout, before it is
+    settled."""
+
+    code = "balance_owed"
+
+    def __init__(self, owed: str) -> None:
+        super().__init__(
+            f"This account owes {owed} sats: a payment to it was taken back, or a payout was found again. Deposit as "
+            "much, and it is settled."
+        )
 
 
 class BudgetExceeded(InsufficientBalance):

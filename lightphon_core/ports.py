@@ -110,8 +110,8 @@ class PaymentProvider(ABC):
     `name` is what people say to choose it ("lightning"), and names its account in the ledger; it must never change.
     `origin` marks its money: card money can be spent, and never withdrawn. `play_money`: what it credits is worth
     nothing; such a provider runs beside no other. `pushes`: `events` tells of a settlement at once, so that `lookup` is
-    asked but now and then. `currency` ("EUR"): deposits are asked for in it, and `price` is to be paid; None where they
-    are asked for in sats.
+    asked but now and then; else it is asked every `asks_every_s` seconds at most about a deposit.
+    `currency` ("EUR"): deposits are asked for in it, and `price` is to be paid; None where they are asked for in sats.
     """
 
     name: str
@@ -119,6 +119,7 @@ class PaymentProvider(ABC):
     origin: Origin = Origin.LIGHTNING
     play_money: bool = False
     pushes: bool = False
+    asks_every_s: float = 0.5
 
     @abstractmethod
     async def open(self, deposit: NewDeposit) -> Opened:

@@ -19,6 +19,7 @@ from lightphon_core.ledger.commands import (
     Count,
     ExtendHold,
     HoldLost,
+    Indebted,
     InsufficientFunds,
     LedgerError,
     Overdrawn,
@@ -68,6 +69,10 @@ class Page:
             found = self.balances[account] = Balance()
         return found
 
+    def owed(self, account: str) -> int:
+        """What the user of this id owes."""
+        return max(0, -self.balance(chart.receivable(account)).amount)
+
     def write(self, key: EntryKey, postings: tuple[Posting, ...], note: str) -> str:
         """Add an entry whose postings were checked."""
         for posting in postings:
@@ -101,6 +106,8 @@ def _take(page: Page, command: TakeHold) -> Taken:
         raise LedgerError(f"The hold {command.hold} is there already.")
     if (CHARGE, GATEWAY, command.hold) in page.entries:
         raise LedgerError(f"The hold {command.hold} was charged already.")
+    if owed := page.owed(command.account):
+        raise Indebted(owed)
     balances = [page.balance(name) for name in chart.wallets(command.account)]
     available = sum(balance.amount - balance.held for balance in balances)
     if available < command.minimum:
@@ -126,7 +133,7 @@ def _take(page: Page, command: TakeHold) -> Taken:
 
 def _extend(page: Page, command: ExtendHold) -> int:
     hold = _held(page, command.hold)
-    if command.amount:
+    if command.amount and not page.owed(hold.account):
         _set_aside(page, hold, command.amount)
     hold.checkpoint = max(hold.checkpoint, min(command.checkpoint, hold.amount))
     hold.lease_until = page.now + command.lease_us

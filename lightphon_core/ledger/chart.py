@@ -5,7 +5,7 @@ A balance is what was credited less what was debited. Wallets and earnings are w
     wallet:<account>:<origin>     a user's money, by where it came from
     earnings:<account>:<origin>   what a node's owner has earned but may not use yet, by the origin of what was spent
     payout:<account>              what has left a user's wallet for a payout that is under way
-    receivable:<account>          what a user owes after a reversal
+    receivable:<account>          what a user owes, below 0: after a reversal, or a restore
     house                         the house's share
     adjustments                   the other side of credits and debits by hand
     clearing:<provider>           money at a payment provider: what it holds for us, below 0
@@ -24,15 +24,17 @@ HOUSE_ACCOUNTS = (HOUSE, ADJUSTMENTS)
 
 EARNINGS = "earnings:"
 """What the names of pending earnings begin with."""
+WALLET = "wallet:"
+RECEIVABLE = "receivable:"
 
 ROUTING_FEES = "fees:routing"
 
-_NEVER_NEGATIVE = ("wallet:", EARNINGS, "payout:")
+_NEVER_NEGATIVE = (WALLET, EARNINGS, "payout:")
 
 
 def wallet(account: str, origin: Origin) -> str:
     """A user's money of one origin."""
-    return f"wallet:{account}:{origin}"
+    return f"{WALLET}{account}:{origin}"
 
 
 def wallets(account: str) -> list[str]:
@@ -62,8 +64,13 @@ def clearing(provider: str) -> str:
 
 
 def receivable(account: str) -> str:
-    """What a user owes."""
-    return f"receivable:{account}"
+    """What a user owes, below 0."""
+    return f"{RECEIVABLE}{account}"
+
+
+def debtor(name: str) -> str:
+    """Who owes what an account holds: `receivable` the other way round."""
+    return name.removeprefix(RECEIVABLE)
 
 
 def personal(account: str) -> list[str]:

@@ -59,7 +59,7 @@ class TakeHold:
     `minimum`. `payee` earns it (None: the house), less the house's `house_bps`. It lasts for `lease_us` microseconds.
     The budgets of `credential` cap it as the wallet does; None for what has none.
 
-    Answered with `Taken`. Raises `InsufficientFunds`, and `OverBudget` where the wallet would cover it.
+    Answered with `Taken`. Raises `Indebted`, `InsufficientFunds`, and `OverBudget` where the wallet would cover it.
     """
 
     hold: str
@@ -75,8 +75,8 @@ class TakeHold:
 
 @frozen
 class ExtendHold:
-    """Set `amount` more aside, or what wallet and budgets leave of it; renew the lease; note that `checkpoint`
-    has been delivered.
+    """Set `amount` more aside, or what wallet and budgets leave of it, and nothing for an account that owes; renew the
+    lease; note that `checkpoint` has been delivered.
 
     Answered with the hold's amount from now on. Raises `HoldLost`.
     """
@@ -150,6 +150,14 @@ class InsufficientFunds(LedgerError):
         self.needed = needed
         self.available = available
         self.held = held
+
+
+class Indebted(LedgerError):
+    """The account owes `owed` msat, and gets nothing that costs before it is settled."""
+
+    def __init__(self, owed: int) -> None:
+        super().__init__("The account owes money.")
+        self.owed = owed
 
 
 class OverBudget(LedgerError):

@@ -14,6 +14,7 @@ from attrs import frozen
 from sqlalchemy import Connection
 
 from lightphon_core.errors import StorageUnavailable
+from lightphon_core.ledger.collection import collect
 from lightphon_core.ledger.commands import (
     Capture,
     Command,
@@ -90,6 +91,14 @@ class Ledger:
             StorageUnavailable: the database does not answer.
         """
         return await self._database.write(partial(mature, settings=settings, clock=self._clock))
+
+    async def collect(self, settings: LedgerSettings) -> int:
+        """Collect for debts what has come free since. Returns the number of entries written.
+
+        Raises:
+            StorageUnavailable: the database does not answer.
+        """
+        return await self._database.write(partial(collect, settings=settings, clock=self._clock))
 
     async def prune_usage(self, days: int) -> int:
         """Remove the usage rows of answers that are older than so many days, a portion at a time, so that nobody waits

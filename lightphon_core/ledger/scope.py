@@ -44,6 +44,7 @@ def accounts_of(commands: Iterable[Command], holds: Mapping[str, Hold]) -> set[s
 
 def _of_hold(account: str, payee: str | None) -> Iterator[str]:
     yield from chart.wallets(account)
+    yield chart.receivable(account)
     yield chart.HOUSE
     if payee is not None:
         yield from (chart.earnings(payee, origin) for origin in SPENDING_ORDER)

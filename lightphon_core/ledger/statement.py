@@ -29,12 +29,14 @@ class Line:
 
 @frozen
 class Wallet:
-    """A user's money in msat. `pending` is earned, by the origin of what was spent, but may not be used yet."""
+    """A user's money in msat. `pending` is earned, by the origin of what was spent, but may not be used yet. `owed` is
+    to be settled first."""
 
     available: int
     held: int
     by_origin: dict[Origin, int]
     pending: dict[Origin, int]
+    owed: int = 0
 
 
 def balances_of(connection: Connection, names: Sequence[str]) -> dict[str, tuple[int, int]]:
@@ -53,7 +55,8 @@ def wallet_of(connection: Connection, account: str) -> Wallet:
     by_origin = {origin: amount(chart.wallet(account, origin)) for origin in SPENDING_ORDER}
     pending = {origin: amount(chart.earnings(account, origin)) for origin in SPENDING_ORDER}
     held = sum(found[name][1] for name in chart.wallets(account) if name in found)
-    return Wallet(sum(by_origin.values()) - held, held, by_origin, pending)
+    owed = max(0, -amount(chart.receivable(account)))
+    return Wallet(sum(by_origin.values()) - held, held, by_origin, pending, owed)
 
 
 def statement(

@@ -1,5 +1,5 @@
-"""Keeps the holds of answers under way alive, ends those whose gateway has died, lets earnings mature, and removes old
-rows of usage."""
+"""Keeps the holds of answers under way alive, ends those whose gateway has died, lets earnings mature, collects debts,
+and removes old rows of usage."""
 
 from __future__ import annotations
 
@@ -37,13 +37,11 @@ class Keeper:
             await asyncio.sleep(self._settings.lease_s / BEATS_PER_LEASE)
 
     async def mature(self) -> None:
-        """Once a minute, give owners the earnings that have waited long enough, until cancelled."""
+        """Once a minute, give owners the earnings that have waited long enough, and collect for debts what has come
+        free, until cancelled."""
         while True:
             await asyncio.sleep(MATURE_EVERY_S)
-            try:
-                await self._ledger.mature(self._settings)
-            except StorageUnavailable as error:
-                self._log.warning("earnings did not mature", error=error.message)
+            await self.ripen()
 
     async def prune(self) -> None:
         """At once and then hourly, remove the rows of answers that are older than they are kept, until cancelled."""
@@ -53,6 +51,14 @@ class Keeper:
             except StorageUnavailable as error:
                 self._log.warning("old usage was not removed", error=error.message)
             await asyncio.sleep(PRUNE_EVERY_S)
+
+    async def ripen(self) -> None:
+        """Do it once. What matures is collected at once, where it is owed."""
+        try:
+            await self._ledger.mature(self._settings)
+            await self._ledger.collect(self._settings)
+        except StorageUnavailable as error:
+            self._log.warning("earnings did not mature, and no debts were collected", error=error.message)
 
     async def beat(self) -> None:
         """Do it once. A database that does not answer is tried again at the next beat."""

@@ -11,8 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
-from lightphon_core.errors import BalanceOnHold, BudgetExceeded, InsufficientBalance, StorageUnavailable
-from lightphon_core.ledger.commands import Capture, Count, ExtendHold, HoldLost, InsufficientFunds, OverBudget, TakeHold
+from lightphon_core.errors import BalanceOnHold, BalanceOwed, BudgetExceeded, InsufficientBalance, StorageUnavailable
+from lightphon_core.ledger.commands import (
+    Capture,
+    Count,
+    ExtendHold,
+    HoldLost,
+    Indebted,
+    InsufficientFunds,
+    OverBudget,
+    TakeHold,
+)
 from lightphon_core.ledger.ledger import Ledger
 from lightphon_core.ledger.periods import SECOND_US, Period
 from lightphon_core.money import sats
@@ -142,9 +151,9 @@ async def open_tab(
 ) -> Tab:
     """Set the first slice aside, and clamp the answer to what the wallet and the budgets of the credential afford.
 
-    `prompt_tokens` is the most the prompt can count. Raises `InsufficientBalance` where the wallet does not cover even
-    the prompt and a token, `BudgetExceeded` where a budget does not, and `BalanceOnHold` where they would but for what
-    is set aside elsewhere.
+    `prompt_tokens` is the most the prompt can count. Raises `BalanceOwed` where the account owes money,
+    `InsufficientBalance` where the wallet does not cover even the prompt and a token, `BudgetExceeded` where a budget
+    does not, and `BalanceOnHold` where they would but for what is set aside elsewhere.
     """
     price = terms.price
     if price.is_free:
@@ -156,6 +165,8 @@ async def open_tab(
         taken = await ledger.do(
             TakeHold(hold, account, first, least, terms.payee, terms.house_bps, lease_us, note, credential)
         )
+    except Indebted as error:
+        raise BalanceOwed(sats(error.owed)) from None
     except InsufficientFunds as error:
         raise _unaffordable(error) from None
     except OverBudget as error:

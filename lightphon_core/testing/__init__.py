@@ -10,9 +10,10 @@ from lightphon_core.testing.payouts.contract import PayoutProviderContract
 from lightphon_core.testing.payouts.scripted import ScriptedPayouts
 from lightphon_core.testing.scorer import ScorerContract
 from lightphon_core.testing.scripted import ScriptedBackend, plugin_of
-from lightphon_core.testing.sides import Can, Payee, Payer
+from lightphon_core.testing.sides import MSAT_PER_CENT, Can, Payee, Payer
 
 __all__ = [
+    "MSAT_PER_CENT",
     "AuthenticatorContract",
     "BackendContract",
     "Can",

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from lightphon_core.testing.payments.scripted import ScriptedPayments
 from lightphon_core.testing.payouts.scripted import ScriptedPayouts
-from lightphon_core.testing.sides import Can, Payee, Payer
-from lightphon_core.types import Failed, Opened, Paid, Settled
+from lightphon_core.testing.sides import MSAT_PER_CENT, Can, Payee, Payer
+from lightphon_core.types import Failed, Fiat, Opened, Paid, PriceSettled, Settled
 
 
 class ScriptedPayer(Payer):
@@ -18,14 +18,18 @@ class ScriptedPayer(Payer):
     def __init__(self, payments: ScriptedPayments) -> None:
         self._payments = payments
         self.secrets = [payments.secret.hex()]
-        self._paid: dict[str, Settled] = {}
+        if payments.currency is not None:
+            self.can |= {Can.REVERSE}
+        self._paid: dict[str, Settled | PriceSettled] = {}
 
     def provider(self) -> ScriptedPayments:
         return self._payments
 
     async def pay(self, opened: Opened, amount: int | None = None) -> int:
-        self._paid[opened.ref] = self._payments.pay(opened.ref, amount)
-        return self._paid[opened.ref].amount
+        if self._payments.currency is not None and amount is not None:
+            amount //= MSAT_PER_CENT
+        said = self._paid[opened.ref] = self._payments.pay(opened.ref, amount)
+        return said.amount if isinstance(said, Settled) else said.price.cents * MSAT_PER_CENT
 
     async def cut(self) -> None:
         self._payments.line.up = False
@@ -44,7 +48,13 @@ class ScriptedPayer(Payer):
         self._payments.tell(self._paid[opened.ref])
 
     async def pay_stranger(self) -> None:
-        self._payments.tell(Settled("f" * 64, 1_000))
+        currency = self._payments.currency
+        ref = "f" * 64
+        self._payments.tell(Settled(ref, 1_000) if currency is None else PriceSettled(ref, Fiat(currency, 100)))
+
+    async def reverse(self, opened: Opened, amount: int, *, returned: bool) -> tuple[Mapping[str, str], bytes]:
+        cents = amount // MSAT_PER_CENT
+        return self._payments.called_back(opened.ref, cents, reversal=f"of {opened.ref}", returned=returned)
 
     def webhook(self, opened: Opened) -> tuple[Mapping[str, str], bytes]:
         return self._payments.called_back(opened.ref)

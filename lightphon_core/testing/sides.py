@@ -10,6 +10,9 @@ from enum import Enum, auto
 from lightphon_core.ports import PaymentProvider, PayoutProvider
 from lightphon_core.types import Opened
 
+MSAT_PER_CENT = 10
+"""The suites' own rate, for providers with a currency: what is paid is a price of so many msat a cent."""
+
 
 class Can(Enum):
     """What a test may ask of a side. The suite checks what is left without the others."""
@@ -26,6 +29,8 @@ class Can(Enum):
     """Payer: pay one that has expired."""
     REPEAT = auto()
     """Payer: have the wallet tell of a payment again."""
+    REVERSE = auto()
+    """Payer: have a part of a payment taken back, where the provider has a currency."""
     STRANGER = auto()
     """Payer: pay the wallet something that the plugin has not asked for. Payee: the same, the other way round."""
     WEBHOOK = auto()
@@ -63,7 +68,8 @@ class _Side(ABC):  # noqa: B024 - what it cannot do, it need not have
 
 
 class Payer(_Side):
-    """Pays deposits, from outside of the plugin. Amounts are msat."""
+    """Pays deposits, from outside of the plugin. Amounts are msat; where the provider has a currency they stand for a
+    price, at MSAT_PER_CENT."""
 
     least: int = 1_000
     most: int = 1_000_000_000
@@ -83,6 +89,11 @@ class Payer(_Side):
 
     async def repeat(self, opened: Opened) -> None:
         """The wallet tells once more that this one was paid."""
+        raise NotImplementedError
+
+    async def reverse(self, opened: Opened, amount: int, *, returned: bool) -> tuple[Mapping[str, str], bytes]:
+        """One refund or dispute, always the same of a deposit, takes so much of it back; where `returned`, it has come
+        to nothing. Headers and body of what the wallet then sends to the webhook."""
         raise NotImplementedError
 
     async def pay_stranger(self) -> None:

@@ -99,7 +99,8 @@ async def send_error(scope: Scope, send: Send, error: errors.LightPhonError) -> 
 
 
 def _on_lightphon_error(request: Request[Any, Any, Any], error: errors.LightPhonError) -> Response[bytes]:
-    if type(error) is errors.InsufficientBalance:  # more money is of no use to a key that is over its budget
+    # More money is of no use to a key that is over its budget.
+    if type(error) in (errors.InsufficientBalance, errors.BalanceOwed):
         error = with_advice(error, request)
     return error_response(error)
 

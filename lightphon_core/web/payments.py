@@ -84,6 +84,7 @@ def assemble_payments(plugins: Plugins, database: Database, settings: Settings, 
         log,
         quote=rates.quote,
         public_url=settings.server.public_url,
+        dispute_window_s=settings.ledger.card_earnings_delay_s,
     )
     payers: list[PayoutProvider] = plugins.collect("register_payout_providers", PayoutProvider)
     payouts = Payouts(database, payers, settings.payouts, clock)

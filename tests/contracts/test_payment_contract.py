@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import json
+import secrets
 import socket
 import time
 from contextlib import aclosing
@@ -11,7 +12,7 @@ import pytest
 import structlog
 from attrs import evolve
 
-from lightphon_core import Gone, Hint, Origin, ProviderUnavailable, Settled, Waiting
+from lightphon_core import Gone, Hint, Origin, PriceSettled, ProviderUnavailable, Reversal, Settled, Waiting
 from lightphon_core.testing import PaymentProviderContract, ScriptedPayments, promises
 from lightphon_core.testing.books import books_in
 from lightphon_core.testing.payments import contract as payments
@@ -34,6 +35,14 @@ class TestPolled(PaymentProviderContract):
     @pytest.fixture
     def payer(self):
         return ScriptedPayer(ScriptedPayments(pushes=False))
+
+
+class TestPriced(PaymentProviderContract):
+    """One that is paid in a currency."""
+
+    @pytest.fixture
+    def payer(self):
+        return ScriptedPayer(ScriptedPayments(currency="EUR", origin=Origin.CARD))
 
 
 class Broken(ScriptedPayments):
@@ -327,6 +336,17 @@ class TellsOfAnother(Broken):
                 yield evolve(event, change=evolve(event.change, ref=self.refs[0]))
 
 
+class SaysOtherwise(Broken):
+    """`change(said)` is what its webhook says."""
+
+    def __init__(self, change):
+        super().__init__(currency="EUR")
+        self._change = change
+
+    async def webhook(self, headers, body):
+        return [self._change(each) for each in await super().webhook(headers, body)]
+
+
 class TrustsTheShape(Broken):
     async def webhook(self, headers, body):
         return [Hint(json.loads(body)["ref"])]
@@ -395,6 +415,19 @@ def polled(change):
     return looks(change, pushes=False)
 
 
+def priced(change):
+    return looks(change, pushes=False, currency="EUR")
+
+
+def says(change):
+    """What it says of reversals."""
+    return of(lambda: SaysOtherwise(lambda said: change(said) if isinstance(said, Reversal) else said))
+
+
+def in_dollars(state):
+    return evolve(state, price=evolve(state.price, currency="USD")) if isinstance(state, PriceSettled) else state
+
+
 def opens(**changes):
     return of(lambda: OpensWrongly(**changes))
 
@@ -415,6 +448,7 @@ BROKEN = [
     ("check_name", of(lambda: ScriptedPayments(origin=Origin.GRANTED)), "by card or by Lightning"),
     ("check_name", of(lambda: ScriptedPayments(play_money=None)), "play money, or is not"),
     ("check_name", of(lambda: ScriptedPayments(pushes=None)), "pushes, or does not"),
+    ("check_name", of(lambda: ScriptedPayments(currency="euro")), "three capital letters"),
     ("check_open", of(OpensNothing), "returns an Opened"),
     ("check_open", opens(ref="lightning:ü"), "plain text"),
     ("check_open", opens(ref="a\nb"), "plain text"),
@@ -433,6 +467,7 @@ BROKEN = [
     ("check_settled", looks(lambda *_: True), "returns a DepositState"),
     ("check_settled", looks(lambda *_: Waiting()), "is settled"),
     ("check_settled", ForgetfulPayer, "after a restart"),
+    ("check_settled", priced(lambda _, __, state: in_dollars(state)), "what came is"),
     ("check_amounts", looks(lambda self, ref, _: Settled(ref, self._deposits[ref].asked.amount)), "what came is"),
     ("check_amounts", of(FailsAtHugeAmounts), "not OverflowError"),
     ("check_unknown", looks(lambda self, ref, _: self._deposits[ref]), "not KeyError"),
@@ -476,6 +511,10 @@ BROKEN = [
     ("books_away", ForgetfulPayer, "is credited"),
     ("books_replicas", of(OneAtATime), "is credited"),
     ("books_amount", polled(lambda self, ref, _: Settled(ref, self._deposits[ref].asked.amount)), "not"),
+    ("books_amount", priced(lambda self, ref, _: PriceSettled(ref, self._deposits[ref].asked.price)), "not credited"),
+    ("books_reversed", says(lambda said: evolve(said, object=secrets.token_hex())), "taken back are"),
+    ("books_reversed", says(lambda said: evolve(said, returned=False)), "taken back are"),
+    ("books_reversed", says(lambda said: evolve(said, returned=True)), "taken back are"),
     ("books_late", polled(lambda _, ref, state: Settled(ref, 1) if state == Gone() else state), "expires"),
     ("books_lost_reply", of(ReusesAfterLoss), "opens deposits"),
     ("books_cut", of(lambda: SaysInCut(Gone())), "takes no deposit back|is credited"),

@@ -389,4 +389,5 @@ def test_how_often_a_provider_is_asked():
     assert look_again_s(1_200, pushes=False, watched=False) == 10
     assert look_again_s(1_200, pushes=False, watched=True) == 0.5
     assert look_again_s(0, pushes=True, watched=True) == 15
+    assert [look_again_s(age, pushes=False, watched=age > 900, every_s=5) for age in (0, 840, 1_200)] == [5, 7, 5]
     assert look_again_s(10**6, pushes=False, watched=False) == 3_600

@@ -23,7 +23,6 @@ anybody pay so late."""
 
 LONGEST_S = 3_600.0
 """The longest rest between two questions about one deposit."""
-_EAGER_S = 0.5
 _CALM_S = 15.0
 
 
@@ -77,12 +76,12 @@ def new_id() -> str:
     return f"dep_{secrets.token_hex(12)}"
 
 
-def look_again_s(age_s: float, *, pushes: bool, watched: bool) -> float:
+def look_again_s(age_s: float, *, pushes: bool, watched: bool, every_s: float = 0.5) -> float:
     """In how many seconds to ask about a deposit that was opened `age_s` ago.
 
     Where the provider pushes, asking only catches what was missed. Otherwise most people pay within minutes, and those
-    are waiting: then, and while somebody watches, every half second.
+    are waiting: then, and while somebody watches, every `every_s` seconds.
     """
     if pushes:
         return min(max(_CALM_S, age_s / 10), LONGEST_S)
-    return _EAGER_S if watched else min(max(_EAGER_S, age_s / 120), LONGEST_S)
+    return every_s if watched else min(max(every_s, age_s / 120), LONGEST_S)

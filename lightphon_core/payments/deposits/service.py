@@ -26,7 +26,7 @@ from lightphon_core.host import Clock
 from lightphon_core.money import sats
 from lightphon_core.payments.deposits import store
 from lightphon_core.payments.deposits.deposit import Deposit, Status, new_id
-from lightphon_core.payments.deposits.record import Recorded, record
+from lightphon_core.payments.deposits.record import DISPUTE_WINDOW_S, Recorded, record
 from lightphon_core.payments.deposits.terms import Quotes, no_rate, terms_of
 from lightphon_core.ports import PaymentProvider
 from lightphon_core.settings import DepositSettings
@@ -66,6 +66,7 @@ class Deposits:
         *,
         quote: Quotes = no_rate,
         public_url: str | None = None,
+        dispute_window_s: int = DISPUTE_WINDOW_S,
     ) -> None:
         """`quote` says what is credited for a price; `public_url` is where the world reaches this server."""
         self.providers: Mapping[str, PaymentProvider] = {provider.name: provider for provider in providers}
@@ -73,6 +74,7 @@ class Deposits:
         self.settings = settings
         self.clock = clock
         self.log = log
+        self.dispute_window_s = dispute_window_s
         self.opened: Callable[[Deposit], object] = lambda _: None
         self.hinted: Callable[[Deposit], object] = lambda _: None
         self._quote = quote
@@ -152,13 +154,26 @@ class Deposits:
     async def tell(self, provider: PaymentProvider, event: Event) -> Recorded:
         """Record what a provider says, and tell those who follow. Raises `StorageUnavailable`."""
         recorded = await self.database.write(
-            partial(record, provider=provider.name, origin=provider.origin, event=event)
+            partial(
+                record,
+                provider=provider.name,
+                origin=provider.origin,
+                event=event,
+                dispute_window_s=self.dispute_window_s,
+            )
         )
         deposit = recorded.deposit
         if deposit is not None and recorded.fault is not None:
             self.log.error("a provider says what cannot be", deposit=deposit.id, fault=recorded.fault)
         if deposit is not None and recorded.new:
             self.log.info("deposit settled", deposit=deposit.id, sats=sats(deposit.received or 0))
+            self.changed(deposit)
+        if deposit is not None and recorded.taken_back:
+            what = "returned" if recorded.taken_back < 0 else "taken back"
+            left = sats((deposit.received or 0) - deposit.clawed_back)
+            self.log.warning(
+                f"money of a deposit was {what}", deposit=deposit.id, sats=sats(abs(recorded.taken_back)), left=left
+            )
             self.changed(deposit)
         return recorded
 

@@ -98,6 +98,15 @@ def mark_settled(connection: Connection, deposit_id: str, received: int, now: in
     return get_deposit(connection, deposit_id)
 
 
+def mark_clawed_back(connection: Connection, deposit: Deposit, clawed_back: int) -> Deposit:
+    """`clawed_back` msat of what came for it are taken back now, all in all."""
+    status = Status.REVERSED if clawed_back == deposit.received else Status.SETTLED
+    connection.execute(
+        update(deposits).where(deposits.c.id == deposit.id).values(state=status.value, clawed_back=clawed_back)
+    )
+    return get_deposit(connection, deposit.id)
+
+
 def get_deposit(connection: Connection, deposit_id: str, *, account: str | None = None) -> Deposit:
     """The deposit of this id; of this account, if one is given.
 

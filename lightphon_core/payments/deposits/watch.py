@@ -15,7 +15,7 @@ from lightphon_core.payments.deposits.record import cursor_of
 from lightphon_core.payments.deposits.service import OPENING_TIMEOUT_S, Deposits
 from lightphon_core.ports import PaymentProvider
 from lightphon_core.storage.schema import microseconds
-from lightphon_core.types import Event, Gone, Settled
+from lightphon_core.types import Event, Gone, PriceSettled, Settled
 
 ASKED_AT_ONCE = 8
 LOOKUP_TIMEOUT_S = 30.0
@@ -52,7 +52,8 @@ class Watch:
         if deposit.ref is not None and len(self._known) < WATCHED_AT_MOST:
             self._known[deposit.id] = deposit
             asked_at = self._asked_at.get(deposit.id, 0.0)
-            self._due[deposit.id] = max(self._deposits.clock.now(), asked_at + SHORTEST_S)  # anybody may hint
+            rest_s = max(SHORTEST_S, self._provider.asks_every_s)  # anybody may hint
+            self._due[deposit.id] = max(self._deposits.clock.now(), asked_at + rest_s)
             self._wake.set()
 
     async def listen(self) -> None:
@@ -120,15 +121,18 @@ class Watch:
             async with asyncio.timeout(LOOKUP_TIMEOUT_S):
                 state = await self._provider.lookup(deposit.ref)
             self._heard(by_lookup=True)
-            if isinstance(state, Settled):
+            if isinstance(state, Settled | PriceSettled):
                 if state.ref != deposit.ref:
                     raise ProviderUnavailable("The payment provider answered about another payment.")
-                await self._deposits.tell(self._provider, Event(state, None))
-                self._forget(deposit)
-                return
+                recorded = await self._deposits.tell(self._provider, Event(state, None))
+                if recorded.fault is None:
+                    self._forget(deposit)
+                    return
+            # What cannot be credited is the operator's to look at, and is asked about no more than what is gone.
+            over = isinstance(state, Gone | Settled | PriceSettled)
             if isinstance(state, Gone) or asked_at > deposit.expires_at / 1_000_000:
                 await self._expire(deposit)
-            if isinstance(state, Gone):
+            if over:
                 self._due[deposit.id] = asked_at + LONGEST_S
                 return
         except LightPhonError as error:
@@ -140,7 +144,9 @@ class Watch:
         if deposit.id in self._known:
             age_s = asked_at - deposit.created_at / 1_000_000
             watched = self._deposits.is_followed(deposit.id)
-            self._due[deposit.id] = asked_at + look_again_s(age_s, pushes=self._provider.pushes, watched=watched)
+            self._due[deposit.id] = asked_at + look_again_s(
+                age_s, pushes=self._provider.pushes, watched=watched, every_s=self._provider.asks_every_s
+            )
 
     async def _expire(self, deposit: Deposit) -> None:
         if deposit.status is not Status.OPEN:

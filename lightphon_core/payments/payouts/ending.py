@@ -6,6 +6,7 @@ from __future__ import annotations
 from attrs import evolve, frozen
 from sqlalchemy import Connection
 
+from lightphon_core.ledger.collection import owed_by
 from lightphon_core.payments.deposits.deposit import Deposit, Status
 from lightphon_core.payments.deposits.store import deposit_by_ref, mark_settled
 from lightphon_core.payments.payouts import store
@@ -35,6 +36,8 @@ def claim(connection: Connection, payout_id: str, resolved: Invoice | None, now:
         return Claimed()
     if not store.may_withdraw(connection, payout.account):
         return _refused(connection, payout, "The account was blocked.", now)
+    if owed_by(connection, payout.account):
+        return _refused(connection, payout, "The account owes money.", now)
     if payout.ref is None:
         assert resolved is not None, "what an address is paid with is resolved first"
         if store.payout_by_ref(connection, payout.provider, resolved.ref) is not None:

@@ -63,7 +63,7 @@ class Payouts:
         same `key`, an Idempotency-Key, it happens once.
 
         Raises:
-            InvalidRequest, NotWithdrawable, BalanceOnHold: it cannot be, and nothing has moved.
+            InvalidRequest, NotWithdrawable, BalanceOwed, BalanceOnHold: it cannot be, and nothing has moved.
             PermissionDenied: payouts are switched off, or the account is blocked.
             StorageUnavailable: the database does not answer.
         """

@@ -5,9 +5,10 @@ from __future__ import annotations
 from attrs import frozen
 from sqlalchemy import Connection
 
-from lightphon_core.errors import BalanceOnHold, InvalidRequest, NotWithdrawable, PermissionDenied
+from lightphon_core.errors import BalanceOnHold, BalanceOwed, InvalidRequest, NotWithdrawable, PermissionDenied
 from lightphon_core.ledger import chart
 from lightphon_core.ledger.chart import WITHDRAWABLE
+from lightphon_core.ledger.collection import owed_by
 from lightphon_core.ledger.commands import LedgerError, Post
 from lightphon_core.ledger.statement import balances_of, wallet_of
 from lightphon_core.ledger.store import carry_out
@@ -44,6 +45,7 @@ def ask(connection: Connection, wish: Wish, settings: PayoutSettings, now: int) 
     Raises:
         InvalidRequest: amount or invoice are not payable, a limit is reached, or the id was used for another payout.
         PermissionDenied: the account is blocked, or gone.
+        BalanceOwed: the account owes money.
         NotWithdrawable: the wallet has less that can be withdrawn.
         BalanceOnHold: it has enough, but for what is set aside.
     """
@@ -58,6 +60,8 @@ def ask(connection: Connection, wish: Wish, settings: PayoutSettings, now: int) 
         return before
     if not store.may_withdraw(connection, wish.account):
         raise PermissionDenied("This account is blocked.", code="account_blocked")
+    if owed := owed_by(connection, wish.account):
+        raise BalanceOwed(sats(owed))
     if isinstance(wish.target, Invoice):
         _check_invoice(connection, wish, wish.target, now)
     _check_limits(connection, wish, settings, now)

@@ -5,25 +5,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from decimal import Decimal
 
 import structlog
 from attrs import frozen
 
 from lightphon_core.errors import InvalidRequest, NotFound, ProviderUnavailable
-from lightphon_core.money import Amount
+from lightphon_core.money import Amount, Cents
 from lightphon_core.payments.deposits.deposit import Deposit, Status
 from lightphon_core.payments.deposits.service import Deposits
 from lightphon_core.payments.deposits.watch import Watch, watches
 from lightphon_core.ports import PaymentProvider
+from lightphon_core.rates.quotes import MSAT_PER_BITCOIN, Quote
 from lightphon_core.settings import DepositSettings
 from lightphon_core.testing.books import Books, MovedClock
-from lightphon_core.testing.payments.steps import EXPIRY_S
+from lightphon_core.testing.payments.steps import EXPIRY_S, price_of
 from lightphon_core.testing.promises import answer, until, within
-from lightphon_core.testing.sides import Payer
-from lightphon_core.types import Opened
+from lightphon_core.testing.sides import MSAT_PER_CENT, Payer
+from lightphon_core.types import Fiat, Opened
 
 NUDGE_S = 0.2
 """How often a deposit that is waited for is asked about, as when somebody looks at it."""
+_RATE = Decimal(MSAT_PER_BITCOIN) / (100 * MSAT_PER_CENT)
 
 
 @frozen
@@ -44,8 +47,9 @@ class Gateway:
 
     async def try_to_open(self, amount: int) -> tuple[Deposit, Opened] | ProviderUnavailable:
         """The same, from a wallet that need not be there."""
+        asked = price_of(self.provider, amount) or amount
         deposit = await answer(
-            self.deposits.open(self.account, None, amount), "a deposit is opened", ProviderUnavailable
+            self.deposits.open(self.account, None, asked), "a deposit is opened", ProviderUnavailable
         )
         if isinstance(deposit, Deposit):
             assert deposit.ref is not None, "a deposit that was opened has a ref"
@@ -98,13 +102,24 @@ def _is_final(deposit: Deposit) -> bool:
     return deposit.status in (Status.SETTLED, Status.FAILED)
 
 
+def _quote(price: Fiat) -> Quote:
+    return Quote(price.cents * MSAT_PER_CENT, _RATE)
+
+
 @asynccontextmanager
 async def running(books: Books, payer: Payer) -> AsyncGenerator[Gateway, None]:
     """A gateway over these books, with a new provider; it ends as one that is stopped."""
     provider, clock = payer.provider(), MovedClock()
-    settings = DepositSettings(least=Amount(1), most=Amount(payer.most), expiry_s=EXPIRY_S)
+    settings = DepositSettings(
+        least=Amount(1),
+        most=Amount(payer.most),
+        least_eur=Cents(1),
+        most_eur=Cents(payer.most // MSAT_PER_CENT),
+        expiry_s=EXPIRY_S,
+    )
+    log = structlog.stdlib.get_logger("lightphon.contract")
     with books.database() as database:
-        deposits = Deposits(database, [provider], settings, clock, structlog.stdlib.get_logger("lightphon.contract"))
+        deposits = Deposits(database, [provider], settings, clock, log, quote=_quote)
         (watch,) = watches(deposits)
         await provider.start()
         work = [asyncio.create_task(watch.keep())]

@@ -75,7 +75,8 @@ async def books_replicas(payer: Payer, books: Books) -> None:
 
 
 async def books_amount(payer: Payer, books: Books) -> None:
-    """What comes is credited, be it more or less than was asked for."""
+    """What comes is credited, be it more or less than was asked for; but nothing where another price was paid than that
+    for which it was locked."""
     if Can.AMOUNT not in payer.can:
         return
     async with running(books, payer) as gateway:
@@ -83,9 +84,37 @@ async def books_amount(payer: Payer, books: Books) -> None:
         for other in (AMOUNT - 5_000, AMOUNT + 5_000):
             deposit, opened = await gateway.open(AMOUNT)
             received = await payer.pay(opened, other)
+            if gateway.provider.currency is not None:
+                await gateway.is_left_alone(deposit)
+                continue
             await gateway.is_settled(deposit, received)
             total += received
     books.hold(total)
+
+
+async def books_reversed(payer: Payer, books: Books) -> None:
+    """What is taken back leaves the wallet once, also where that is heard before the payment; what is given back comes
+    back, and stays."""
+    if Can.REVERSE not in payer.can:
+        return
+    part = AMOUNT // 3
+    async with running(books, payer) as gateway:
+        deposit, opened = await gateway.open(AMOUNT)
+        early, opened_early = await gateway.open(AMOUNT)
+        received = await payer.pay(opened)
+        await gateway.is_settled(deposit, received)
+        also = await payer.pay(opened_early)
+        for each in (opened, opened_early):
+            call = await payer.reverse(each, part, returned=False)
+            await gateway.called(*call)
+            await gateway.called(*call)
+        await gateway.is_settled(early, also)
+        call = await payer.reverse(opened, part, returned=True)
+        for _ in range(2):
+            await gateway.called(*call)
+        found = [(await gateway.status(each)).clawed_back for each in (deposit, early)]
+        assert found == [0, part], f"taken back are [0, {part}] msat, and not {found}"
+    books.hold(received + also - part)
 
 
 async def books_late(payer: Payer, books: Books) -> None:
@@ -168,6 +197,7 @@ CHECKS: list[InBooks] = [
     books_away,
     books_replicas,
     books_amount,
+    books_reversed,
     books_late,
     books_lost_reply,
     books_cut,

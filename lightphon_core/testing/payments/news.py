@@ -9,10 +9,10 @@ from contextlib import aclosing
 
 from lightphon_core.errors import InvalidRequest, NotFound, ProviderUnavailable
 from lightphon_core.ports import PaymentProvider
-from lightphon_core.testing.payments.steps import AMOUNT, new_deposit, settled, started, waits
+from lightphon_core.testing.payments.steps import AMOUNT, arrived, is_settled, new_deposit, settled, started, waits
 from lightphon_core.testing.promises import answer, nothing_blocks, overhearing, within
 from lightphon_core.testing.sides import Can, Payer
-from lightphon_core.types import Change, Event, Hint, Settled
+from lightphon_core.types import Change, Event, Hint
 
 AGAIN_S = 0.25
 """After how long another deposit is paid while nobody is sure that events are listened to yet."""
@@ -43,18 +43,20 @@ async def check_events(payer: Payer) -> None:
     if not provider.pushes:
         return
     async with started(payer) as provider:
-        first, second, third = [await provider.open(new_deposit(AMOUNT + 1_000 * number)) for number in range(3)]
+        first, second, third = [
+            await provider.open(new_deposit(provider, AMOUNT + 1_000 * number)) for number in range(3)
+        ]
         async with aclosing(provider.events(None)) as events:
             await _listening(provider, payer, events)
-            cursor = await _hears(events, second.ref, await payer.pay(second))
+            cursor = await _hears(provider, events, second.ref, await payer.pay(second))
         received = await payer.pay(third), await payer.pay(first)
     if cursor is None:
         return
     async with started(payer) as provider:
         async with aclosing(provider.events(cursor)) as events:
-            cursor = await _hears(events, third.ref, received[0])
+            cursor = await _hears(provider, events, third.ref, received[0])
         async with aclosing(provider.events(cursor)) as events:
-            await _hears(events, first.ref, received[1])
+            await _hears(provider, events, first.ref, received[1])
 
 
 async def _listening(provider: PaymentProvider, payer: Payer, events: AsyncGenerator[Event, None]) -> None:
@@ -62,7 +64,7 @@ async def _listening(provider: PaymentProvider, payer: Payer, events: AsyncGener
     refs = set[str]()
 
     async def paid() -> None:
-        opened = await provider.open(new_deposit())
+        opened = await provider.open(new_deposit(provider))
         refs.add(opened.ref)
         await payer.pay(opened)
 
@@ -95,13 +97,14 @@ async def _next(events: AsyncGenerator[Event, None]) -> Event:
     return event
 
 
-async def _hears(events: AsyncGenerator[Event, None], ref: str, amount: int) -> str | None:
+async def _hears(provider: PaymentProvider, events: AsyncGenerator[Event, None], ref: str, amount: int) -> str | None:
     """The event of this payment comes, with its amount. Its cursor."""
     async with within("events() tells of every payment after the cursor"):
         while True:
             event = await _next(events)
-            if isinstance(event.change, Settled) and event.change.ref == ref:
-                assert event.change.amount == amount, f"what came is {amount} msat, not {event.change.amount}"
+            if event.change is not None and event.change.ref == ref:
+                expected = arrived(provider, ref, amount)
+                assert event.change == expected, f"what came is {expected}, not {event.change}"
                 return event.cursor
 
 
@@ -138,17 +141,17 @@ async def _drain(events: AsyncGenerator[Event, None]) -> None:
 async def check_webhook(payer: Payer) -> None:
     """Nobody is believed who cannot prove it, and nothing that is sent breaks anything."""
     async with started(payer) as provider:
-        opened, other = await provider.open(new_deposit()), await provider.open(new_deposit())
+        opened, other = await provider.open(new_deposit(provider)), await provider.open(new_deposit(provider))
         for body in GARBAGE:
             said = await _called(provider, {}, body)
-            assert not any(isinstance(each, Settled) for each in said), f"{body[:20]!r} proves nothing"
+            assert not any(is_settled(each) for each in said), f"{body[:20]!r} proves nothing"
         if Can.WEBHOOK not in payer.can:
             return
         received = await payer.pay(opened)
         headers, body = payer.webhook(opened)
         said = await _called(provider, headers, body)
         for each in said:
-            assert each == Hint(opened.ref) or each == Settled(opened.ref, received), (
+            assert each == Hint(opened.ref) or each == arrived(provider, opened.ref, received), (
                 f"a webhook tells of the payment that it is about, and not {each!r}"
             )
         assert said, "a webhook of the wallet's own is understood"
@@ -156,10 +159,10 @@ async def check_webhook(payer: Payer) -> None:
         _, lie = payer.webhook(other)
         for forged in ({}, headers):
             said = await _called(provider, forged, lie)
-            assert not any(isinstance(each, Settled) for each in said), "a webhook without a signature proves nothing"
+            assert not any(is_settled(each) for each in said), "a webhook without a signature proves nothing"
         for odd in ODD:
             said = await _called(provider, dict.fromkeys(headers, odd), body)
-            assert not any(isinstance(each, Settled) for each in said), "a wrong signature proves nothing"
+            assert not any(is_settled(each) for each in said), "a wrong signature proves nothing"
         await waits(provider, other.ref)
 
 
@@ -179,7 +182,7 @@ async def check_manners(payer: Payer) -> None:
         with nothing_blocks():
             provider = payer.provider()
             await provider.start()
-            opened = await provider.open(new_deposit())
+            opened = await provider.open(new_deposit(provider))
             await waits(provider, opened.ref)
         for shown in (
             provider,
@@ -191,7 +194,7 @@ async def check_manners(payer: Payer) -> None:
         if Can.CUT in payer.can:
             await payer.cut()
             ear.see(await answer(provider.lookup(opened.ref), "lookup()", ProviderUnavailable))
-            ear.see(await answer(provider.open(new_deposit()), "open()", ProviderUnavailable))
+            ear.see(await answer(provider.open(new_deposit(provider)), "open()", ProviderUnavailable))
             await payer.mend()
         await provider.stop()
     for number, secret in enumerate(payer.secrets):

@@ -8,6 +8,7 @@ import hmac
 import json
 import secrets
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
 
 from attrs import define, field
 
@@ -15,7 +16,21 @@ from lightphon_core.errors import InvalidRequest, ProviderUnavailable
 from lightphon_core.host import Clock, SystemClock
 from lightphon_core.ports import PaymentProvider
 from lightphon_core.testing.scripted_line import Line
-from lightphon_core.types import DepositState, Event, Gone, Hint, NewDeposit, Opened, Origin, Settled, Waiting
+from lightphon_core.types import (
+    Change,
+    DepositState,
+    Event,
+    Fiat,
+    Gone,
+    Hint,
+    NewDeposit,
+    Opened,
+    Origin,
+    PriceSettled,
+    Reversal,
+    Settled,
+    Waiting,
+)
 
 SIGNATURE = "x-scripted-signature"
 
@@ -29,7 +44,7 @@ def scripted_invoice(ref: str, amount: int | None, expires_at: float, *, network
 class _Deposit:
     asked: NewDeposit
     opened: Opened
-    received: int | None = None
+    settled: Settled | PriceSettled | None = None
     over: bool = False
 
 
@@ -47,7 +62,8 @@ class _Reader:
 class ScriptedPayments(PaymentProvider):
     """Opens deposits of up to `most` msat under random refs of 64 hex digits. `pay` pays one, `expire` ends it, and
     `line` says how calls go. Where it `pushes`, what happens is told at once, unless held back. `told` has all events;
-    their cursors count them from 1, and `cursors` has those from which they were read."""
+    their cursors count them from 1, and `cursors` has those from which they were read. One with a `currency` opens
+    pages, which are paid with a price, and which `reverse` takes back."""
 
     def __init__(
         self,
@@ -72,7 +88,7 @@ class ScriptedPayments(PaymentProvider):
         self.secret = secrets.token_bytes(16)
         self._clock = clock or SystemClock()
         self._deposits: dict[str, _Deposit] = {}
-        self._held: list[Settled] | None = None
+        self._held: list[Change] | None = None
         self._readers: list[_Reader] = []
 
     @property
@@ -89,11 +105,16 @@ class ScriptedPayments(PaymentProvider):
         self.line.begin("open")
         if not 0 < deposit.amount <= self.most:
             raise InvalidRequest("The scripted provider takes no such amount.", param="amount_sats")
+        if (deposit.price and deposit.price.currency) != self.currency:
+            raise InvalidRequest("The scripted provider takes another currency.", param="provider")
         found = [each.opened for each in self._deposits.values() if each.asked.id == deposit.id]
         if not found:
             ref = secrets.token_hex(32)
             expires_at = self._clock.now() + deposit.expires_in_s
-            opened = Opened(ref, expires_at, {"invoice": scripted_invoice(ref, deposit.amount, expires_at)})
+            pay = {"invoice": scripted_invoice(ref, deposit.amount, expires_at)}
+            if self.currency is not None:
+                pay = {"checkout_url": f"https://pay.example.org/{ref}"}
+            opened = Opened(ref, expires_at, pay)
             self._deposits[ref] = _Deposit(deposit, opened)
             found = [opened]
         self.line.end("open")
@@ -105,8 +126,8 @@ class ScriptedPayments(PaymentProvider):
         self.line.end("lookup")
         if deposit is None:
             return Gone()
-        if deposit.received is not None:
-            return Settled(ref, deposit.received)
+        if deposit.settled is not None:
+            return deposit.settled
         return Gone() if deposit.over else Waiting()
 
     async def events(self, cursor: str | None) -> AsyncGenerator[Event, None]:
@@ -129,37 +150,59 @@ class ScriptedPayments(PaymentProvider):
             self._readers.remove(reader)
         raise ProviderUnavailable("The scripted provider's events broke off.")
 
-    async def webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Settled | Hint]:
+    async def webhook(self, headers: Mapping[str, str], body: bytes) -> Sequence[Change | Hint]:
         self.line.begin("webhook")
         try:
             content = json.loads(body)
-            said = Settled(str(content["ref"]), int(content["amount"]))
+            said = self._said(content, str(content["ref"]), int(content["amount"]))
         except (ValueError, LookupError, TypeError, RecursionError):
             raise InvalidRequest("This is no webhook of the scripted provider.") from None
         if hmac.compare_digest(headers.get(SIGNATURE, "").encode(), self._signature(body)):
             return [said]
         return [Hint(said.ref)]
 
-    def called_back(self, ref: str, amount: int | None = None, *, signed: bool = True) -> tuple[dict[str, str], bytes]:
-        """Headers and body of a webhook that says that so much has arrived: as much as was asked for, unless told."""
+    def called_back(
+        self,
+        ref: str,
+        amount: int | None = None,
+        *,
+        signed: bool = True,
+        reversal: str | None = None,
+        returned: bool = False,
+    ) -> tuple[dict[str, str], bytes]:
+        """Headers and body of a webhook that says that so much has arrived, msat or cents: as much as was asked for,
+        unless told. With `reversal`: that this refund or dispute takes it back, or is `returned`."""
         deposit = self._deposits.get(ref)
-        body = json.dumps({"ref": ref, "amount": amount or (deposit.asked.amount if deposit else 1)}).encode()
+        said = {"ref": ref, "amount": amount or (_asked(deposit) if deposit else 1)}
+        body = json.dumps(said | ({} if reversal is None else {"object": reversal, "returned": returned})).encode()
         return ({SIGNATURE: self._signature(body).decode()} if signed else {}), body
 
-    def pay(self, ref: str, amount: int | None = None) -> Settled:
-        """Pay a deposit, expired or not: with what was asked for, unless told. Whoever reads events hears of it."""
+    def pay(self, ref: str, amount: int | None = None) -> Settled | PriceSettled:
+        """Pay a deposit, expired or not: with what was asked for, unless told, in msat or cents. Whoever reads events
+        hears of it."""
         deposit = self._deposits[ref]
-        deposit.received = deposit.asked.amount if amount is None else amount
-        settled = Settled(ref, deposit.received)
+        received = _asked(deposit) if amount is None else amount
+        deposit.settled = Settled(ref, received)
+        if self.currency is not None:
+            deposit.settled = PriceSettled(ref, Fiat(self.currency, received))
         if self.pushes:
-            self.tell(settled)
-        return settled
+            self.tell(deposit.settled)
+        return deposit.settled
+
+    def reverse(self, ref: str, name: str, cents: int, *, returned: bool = False) -> Reversal:
+        """The refund or dispute `name` takes so much of a deposit back, or has come to nothing. Whoever reads events
+        hears of it."""
+        assert self.currency is not None, "what has no currency takes nothing back"
+        reversal = Reversal(ref, name, Fiat(self.currency, cents), returned)
+        if self.pushes:
+            self.tell(reversal)
+        return reversal
 
     def expire(self, ref: str) -> None:
         """Nothing will arrive; but `pay` still can."""
         self._deposits[ref].over = True
 
-    def tell(self, change: Settled | None) -> None:
+    def tell(self, change: Change | None) -> None:
         """Put an event at the end of the list: once more, of somebody else's payment, or of nothing (None)."""
         if self._held is not None and change is not None:
             self._held.append(change)
@@ -183,9 +226,21 @@ class ScriptedPayments(PaymentProvider):
             reader.cut = True
             reader.wake()
 
+    def _said(self, content: Mapping[str, Any], ref: str, amount: int) -> Change:
+        if self.currency is None:
+            return Settled(ref, amount)
+        if "object" in content:
+            return Reversal(ref, content["object"], Fiat(self.currency, amount), content["returned"])
+        return PriceSettled(ref, Fiat(self.currency, amount))
+
     def _wake(self) -> None:
         for reader in list(self._readers):
             reader.wake()
 
     def _signature(self, body: bytes) -> bytes:
         return hmac.new(self.secret, body, hashlib.sha256).hexdigest().encode()
+
+
+def _asked(deposit: _Deposit) -> int:
+    """In msat, or in cents."""
+    return deposit.asked.amount if deposit.asked.price is None else deposit.asked.price.cents

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Awaitable, Callable
 
 from lightphon_core.errors import InvalidRequest, ProviderUnavailable
 from lightphon_core.money import MAX_MSAT
 from lightphon_core.ports import PaymentProvider
-from lightphon_core.testing.payments.steps import AMOUNT, like, new_deposit, settled, started, state_of, waits
+from lightphon_core.testing.payments.steps import (
+    AMOUNT,
+    arrived,
+    is_settled,
+    like,
+    new_deposit,
+    settled,
+    started,
+    state_of,
+    waits,
+)
 from lightphon_core.testing.promises import answer, until
 from lightphon_core.testing.sides import Can, Payer
-from lightphon_core.types import DepositState, Gone, Opened, Origin, Settled, Waiting
+from lightphon_core.types import DepositState, Gone, Opened, Origin, Waiting
+
+_CURRENCY = re.compile("[A-Z]{3}")
 
 
 def is_a_word(name: str, again: str) -> None:
@@ -30,13 +43,14 @@ async def check_name(payer: Payer) -> None:
     assert provider.origin in (Origin.CARD, Origin.LIGHTNING), "what is paid in comes by card or by Lightning"
     assert isinstance(provider.play_money, bool), "money is play money, or is not"
     assert isinstance(provider.pushes, bool), "a provider pushes, or does not"
+    assert provider.currency is None or _CURRENCY.fullmatch(provider.currency), "a currency is three capital letters"
 
 
 async def check_open(payer: Payer) -> None:
     """An open deposit has what the payer needs, for the time that was asked for, under a ref that no other has."""
     async with started(payer) as provider:
         begun = time.time()
-        opened = [await provider.open(new_deposit()) for _ in range(3)]
+        opened = [await provider.open(new_deposit(provider)) for _ in range(3)]
         for each in opened:
             assert isinstance(each, Opened), f"open() returns an Opened, not {each!r}"
             assert each.ref.isascii(), "a ref is plain text"
@@ -52,7 +66,7 @@ async def check_open(payer: Payer) -> None:
 async def check_waiting(payer: Payer) -> None:
     """Until it is paid a deposit waits, whatever others are paid; after a restart too."""
     async with started(payer) as provider:
-        opened, other = await provider.open(new_deposit()), await provider.open(new_deposit())
+        opened, other = await provider.open(new_deposit(provider)), await provider.open(new_deposit(provider))
         await settled(provider, other.ref, await payer.pay(other))
         await waits(provider, opened.ref)
     async with started(payer) as provider:
@@ -63,7 +77,7 @@ async def check_waiting(payer: Payer) -> None:
 async def check_settled(payer: Payer) -> None:
     """What was paid is settled with what came, whoever asks and how often; after a restart too."""
     async with started(payer) as provider:
-        paid = [await provider.open(new_deposit(amount)) for amount in (payer.least, AMOUNT, payer.most)]
+        paid = [await provider.open(new_deposit(provider, amount)) for amount in (payer.least, AMOUNT, payer.most)]
         received = [await payer.pay(each) for each in paid]
         for each, amount in zip(paid, received, strict=True):
             await settled(provider, each.ref, amount)
@@ -71,26 +85,31 @@ async def check_settled(payer: Payer) -> None:
     async with started(payer) as provider:
         for each, amount in zip(paid, received, strict=True):
             state = await state_of(provider, each.ref)
-            assert state == Settled(each.ref, amount), f"after a restart, what was settled still is, and not {state!r}"
+            assert state == arrived(provider, each.ref, amount), (
+                f"after a restart, what was settled still is, and not {state!r}"
+            )
 
 
 async def check_amounts(payer: Payer) -> None:
     """More or less than was asked for is settled as what came. An amount that is too large is refused, at most."""
     async with started(payer) as provider:
         refused = await answer(
-            provider.open(new_deposit(MAX_MSAT)), "open() of a huge amount", InvalidRequest, ProviderUnavailable
+            provider.open(new_deposit(provider, MAX_MSAT)),
+            "open() of a huge amount",
+            InvalidRequest,
+            ProviderUnavailable,
         )
         assert isinstance(refused, Opened | InvalidRequest | ProviderUnavailable), f"open() returns no {refused!r}"
         if Can.AMOUNT in payer.can:
             for other in (AMOUNT + 5_000, AMOUNT - 5_000):
-                opened = await provider.open(new_deposit())
+                opened = await provider.open(new_deposit(provider))
                 await settled(provider, opened.ref, await payer.pay(opened, other))
 
 
 async def check_unknown(payer: Payer) -> None:
     """What it has not opened is `Gone`."""
     async with started(payer) as provider:
-        opened = await provider.open(new_deposit())
+        opened = await provider.open(new_deposit(provider))
         state = await answer(provider.lookup(like(opened.ref)), "lookup() of what is not known")
         assert state == Gone(), f"a ref that is not known is Gone, not {state!r}"
 
@@ -100,10 +119,10 @@ async def check_expiry(payer: Payer) -> None:
     if Can.EXPIRE not in payer.can:
         return
     async with started(payer) as provider:
-        opened = await provider.open(new_deposit())
+        opened = await provider.open(new_deposit(provider))
         await payer.expire(opened)
         state = await state_of(provider, opened.ref)
-        assert not isinstance(state, Settled), f"what has expired was not paid, and is not {state!r}"
+        assert not is_settled(state), f"what has expired was not paid, and is not {state!r}"
         if Can.PAY_LATE in payer.can:
             await settled(provider, opened.ref, await payer.pay(opened))
 
@@ -113,12 +132,12 @@ async def check_cut(payer: Payer) -> None:
     if Can.CUT not in payer.can:
         return
     async with started(payer) as provider:
-        opened, paid = await provider.open(new_deposit()), await provider.open(new_deposit())
+        opened, paid = await provider.open(new_deposit(provider)), await provider.open(new_deposit(provider))
         received = await payer.pay(paid)
         await settled(provider, paid.ref, received)
         await payer.cut()
         calls: list[Callable[[], Awaitable[object]]] = [
-            lambda: provider.open(new_deposit()),
+            lambda: provider.open(new_deposit(provider)),
             lambda: provider.lookup(opened.ref),
         ]
         for call in calls:
@@ -128,7 +147,7 @@ async def check_cut(payer: Payer) -> None:
             )
         await payer.mend()
         await _heard(provider, opened.ref, Waiting())
-        await _heard(provider, paid.ref, Settled(paid.ref, received))
+        await _heard(provider, paid.ref, arrived(provider, paid.ref, received))
 
 
 async def _heard(provider: PaymentProvider, ref: str, expected: DepositState) -> None:
@@ -148,9 +167,9 @@ async def check_lost_reply(payer: Payer) -> None:
         return
     async with started(payer) as provider:
         await payer.lose_reply()
-        opened = await answer(provider.open(new_deposit()), "open() without a reply", ProviderUnavailable)
+        opened = await answer(provider.open(new_deposit(provider)), "open() without a reply", ProviderUnavailable)
         if not isinstance(opened, Opened):
-            opened = await provider.open(new_deposit())
+            opened = await provider.open(new_deposit(provider))
         received = await answer(payer.pay(opened), "what open() returned can be paid")
         assert isinstance(received, int)
         await settled(provider, opened.ref, received)

@@ -33,11 +33,13 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Balance(msgspec.Struct, frozen=True):
-    """`available` is `available_msat` in sats, as decimal text. What is held is set aside for answers under way."""
+    """`available` is `available_msat` in sats, as decimal text. What is held is set aside for answers under way. While
+    something is owed nothing can be spent or withdrawn; what comes in settles it first."""
 
     available_msat: int
     available: str
     held_msat: int
+    owed_msat: int
     currency: str
     by_origin_msat: dict[str, int]
     pending_earnings_msat: dict[str, int]
@@ -93,6 +95,7 @@ def balance_of(wallet: Wallet) -> Balance:
         available_msat=wallet.available,
         available=sats(wallet.available),
         held_msat=wallet.held,
+        owed_msat=wallet.owed,
         currency="sat",
         by_origin_msat={str(origin): amount for origin, amount in wallet.by_origin.items() if amount},
         pending_earnings_msat={str(origin): amount for origin, amount in wallet.pending.items() if amount},

@@ -12,6 +12,9 @@ import pytest
 
 from lightphon_core.accounts.people import account_of_id, set_blocked
 from lightphon_core.errors import InvalidRequest, NotSent, ProviderUnavailable
+from lightphon_core.ledger import chart
+from lightphon_core.ledger.commands import Post, Posting
+from lightphon_core.ledger.store import carry_out
 from lightphon_core.payments.deposits.deposit import Status
 from lightphon_core.payments.payouts import submission
 from lightphon_core.payments.payouts.payout import PayoutState, look_again_s
@@ -284,6 +287,15 @@ class TestBeforeItIsSent:
         await till.turn()
         assert (await till.again(payout)).reason == "The account was blocked."
         assert till.books() == UNTOUCHED
+
+    async def test_an_account_that_owes_money_meanwhile(self, till):
+        payout = await till.ask(till.invoice(50))
+        owed = Posting(chart.receivable(till.account), "clearing:card", 7_000)
+        with till.database.transaction() as connection:
+            carry_out(connection, [Post("reversal", "card", "dp_1:taken", (owed,))])
+        await till.turn()
+        assert (await till.again(payout)).reason == "The account owes money."
+        assert till.books() == {**UNTOUCHED, "clearing:card": 7_000, "receivable:alice": -7_000}
 
     async def test_an_invoice_that_has_expired_meanwhile(self, till):
         payout = await till.ask(till.invoice(50, expires_in_s=60))
