@@ -13,7 +13,7 @@ ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.splitlines() if re.match(r"\| \d+ ", line)
 ]
 SECTIONS = [str(number) for number in range(1, 13)]
-PARTS = ("web app", "payments")
+PARTS = ("web app",)
 HOLDS = "holds"
 
 
