@@ -82,8 +82,8 @@ def _amounts(wallet: Wallet | None, balance: dict[str, int]) -> dict[str, Any]:
     return {
         "available_msat": wallet.available,
         "held_msat": wallet.held,
-        "owed_msat": wallet.owed,
         "pending_msat": sum(wallet.pending.values()),
+        "owed_msat": wallet.owed,
         "by_origin_msat": {str(origin): amount for origin, amount in wallet.by_origin.items()},
         "pending_by_origin_msat": {str(origin): amount for origin, amount in wallet.pending.items()},
     }

@@ -99,8 +99,8 @@ async def send_error(scope: Scope, send: Send, error: errors.LightPhonError) -> 
 
 
 def _on_lightphon_error(request: Request[Any, Any, Any], error: errors.LightPhonError) -> Response[bytes]:
-    # More money is of no use to a key that is over its budget.
-    if type(error) in (errors.InsufficientBalance, errors.BalanceOwed):
+    if isinstance(error, errors.BalanceOwed) or type(error) is errors.InsufficientBalance:
+        # More money is of no use to a key that is over its budget.
         error = with_advice(error, request)
     return error_response(error)
 

@@ -41,8 +41,9 @@ def test_from_credit_to_statement(run, alice):
     assert len(as_json(run("ledger", "show", "alice", "--limit", "1", "--json"))["entries"]) == 1
     table = run("ledger", "show", "alice").stdout.splitlines()
     assert table[0].split() == ["Available", "12.499", "sats"]
-    assert table[4].split() == ["AT", "SATS", "KIND", "NOTE", "ENTRY"]
-    assert "-0.001  adjustment  a slip" in table[5]
+    assert table[3].split() == ["Owed", "0", "sats"]
+    assert table[5].split() == ["AT", "SATS", "KIND", "NOTE", "ENTRY"]
+    assert "-0.001  adjustment  a slip" in table[6]
 
 
 def test_the_ledgers_own_accounts(run, alice):

@@ -1,6 +1,6 @@
 """One deposit: the states that it passes through, and when to ask its provider about it. No I/O here.
 
-creating ──> open ──> settled
+creating ──> open ──> settled <──> reversed   all of it was taken back, or returned
     │         │          ^
     v         v          │
   failed   expired ──────┘   a payment that comes late is credited too

@@ -3,8 +3,9 @@
 import pytest
 
 from lightphon_core.errors import BalanceOwed, NotWithdrawable
+from lightphon_core.ledger import chart
 from lightphon_core.ledger.chart import Origin
-from lightphon_core.ledger.commands import Capture, ExtendHold, Indebted
+from lightphon_core.ledger.commands import Capture, ExtendHold, Indebted, Post, Posting
 
 MINUTE_US = 60_000_000
 WINDOW_US = 90 * 86_400_000_000
@@ -65,6 +66,18 @@ class TestDebtors:
         assert shop.books(alice=alice) == {"receivable:alice": -20_000}
         shop.take(debtor, "dp", returned=True)
         assert shop.books(alice=alice) == {"wallet:alice:lightning": 30_000, "wallet:alice:granted": 50_000}
+
+    def test_what_was_collected_for_a_payout_that_failed_after_all_is_given_back(self, shop):
+        alice = shop.person()
+        owed, leaving = chart.receivable(alice), chart.payout(alice)
+        shop.do(Post("payout", "test", alice, (Posting(owed, leaving, 20_000),)))  # found again after a restore
+        shop.give(alice, 5_000, Origin.GRANTED)
+        shop.give(alice, 30_000, Origin.EARNED)
+        assert shop.sweep() == 1
+        assert shop.books(alice=alice) == {"wallet:alice:earned": 15_000, "payout:alice": 20_000}
+        shop.do(Post("payout_failed", "test", alice, (Posting(leaving, owed, 20_000),)))
+        assert shop.sweep() == 1
+        assert shop.books(alice=alice) == {"wallet:alice:granted": 5_000, "wallet:alice:earned": 30_000}
 
     def test_what_was_on_hold_is_not_earned_either(self, shop):
         # Whoever keeps a stolen card's money on hold until the dispute comes gains nothing by that.
