@@ -1,6 +1,6 @@
 """Who says in public what a bitcoin costs in euros: where, and how the JSON of each is read. Pure.
 
-Read: each source's public documentation of the endpoint. None of them needs a key.
+The shapes are those that programs in public read; none of the sources has been asked from here. None needs a key.
 """
 
 from __future__ import annotations
