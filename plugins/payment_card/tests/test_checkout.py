@@ -47,7 +47,6 @@ async def test_nothing_of_the_payer_is_logged_at_any_level(stripe, card, caplog)
     stripe.account.sessions[opened.ref]["customer_details"] = {"email": "ann@example.com"}
     stripe.account.pay(opened.ref)
     await card.lookup(opened.ref)
-    assert caplog.records, "somebody logs"
     for said in ("ann@example.com", "1250", "client_reference_id"):
         assert said not in caplog.text
 
