@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import AsyncIterable, Mapping
 from typing import Any
@@ -14,17 +15,18 @@ CONNECT_TIMEOUT_S = 5.0
 
 # Else the library writes an id to the disk, and tells Stripe the platform and how long requests took.
 stripe.enable_telemetry = False
+# It logs whole answers where it is let, with the payer's name and address.
+logging.getLogger("stripe").setLevel(logging.WARNING)
 
 
 class Connection(stripe.HTTPClient):
-    """The library's own one over httpx reads the certificates of all authorities for each client, waits for 80 seconds,
-    and logs what a request was about."""
+    """The library's own one over httpx waits for 80 seconds, and reads the certificates of all authorities where nobody
+    shows one."""
 
     name = "httpx"
 
     def __init__(self, base_url: str) -> None:
         super().__init__()
-        # To read all authorities takes long, which is wasted where nobody shows a certificate.
         context = ssl.create_default_context() if base_url.startswith("https:") else _no_tls()
         self._http = httpx.AsyncClient(
             verify=context,

@@ -1,5 +1,6 @@
 """Deposits by card, asked for and looked up at a Stripe of ours."""
 
+import logging
 import time
 
 import pytest
@@ -38,6 +39,16 @@ async def test_the_same_deposit_has_one_page_however_often_it_is_asked_for(strip
     monkeypatch.setattr(time, "time", lambda now=time.time(): now)  # noqa: B008 - the time stands still
     assert await card.open(DEPOSIT) == await card.open(DEPOSIT)
     assert len(stripe.account.sessions) == 1
+
+
+async def test_nothing_of_the_payer_is_logged_at_any_level(stripe, card, caplog):
+    caplog.set_level(logging.DEBUG)
+    opened = await card.open(DEPOSIT)
+    stripe.account.sessions[opened.ref]["customer_details"] = {"email": "ann@example.com"}
+    stripe.account.pay(opened.ref)
+    await card.lookup(opened.ref)
+    for said in ("ann@example.com", "1250", "client_reference_id"):
+        assert said not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,21 @@ from lightphon_payment_card.testing.server import StripeServer
 
 from lightphon_core.ledger.audit import verify
 from lightphon_core.ledger.statement import balances_of
-from lightphon_core.storage.engine import Database
-from lightphon_core.testing.process import Person, ServerProcess
+from lightphon_core.plugins import installed
+from lightphon_core.settings import load
+from lightphon_core.testing import LiveServer
+from lightphon_core.testing.process import PASSWORD, Person, free_port
 
 from .emulated import EmulatedAccount, emulator
 
 SETTINGS = """
+data_dir = "{data}"
+
 [server]
 public_url = "{url}"
+
+[accounts]
+registration = "open"
 
 [rates]
 fixed = "50000.00"
@@ -42,7 +50,7 @@ MSAT_PER_CENT = 20_000
 class House:
     """The gateway, its Stripe, and a client of webhooks. `credited`: msat that all tests say were, and stayed so."""
 
-    server: ServerProcess
+    server: LiveServer
     stripe: StripeServer
     emulated: bool
     _http: httpx.Client = field(repr=False)
@@ -84,7 +92,7 @@ class House:
 
     def check(self) -> None:
         """The books are right, and Stripe owes what was credited."""
-        with Database(f"sqlite:///{self.server.data_dir}/lightphon.db") as database, database.snapshot() as connection:
+        with self.server.database.snapshot() as connection:
             assert verify(connection) == []
             held, _ = balances_of(connection, ["clearing:card"]).get("clearing:card", (0, 0))
         assert -held == self.credited
@@ -122,25 +130,32 @@ def ref_of(deposit: Any) -> str:
 
 @pytest.fixture(scope="session", params=["ours", pytest.param("emulated", marks=pytest.mark.card)])
 def house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    stripe = StripeServer()
-
-    def settings(url: str) -> str:
-        return SETTINGS.format(url=url, stripe=stripe.url)
-
-    with stripe:
-        server = ServerProcess(tmp_path_factory.mktemp("card"), settings, SECRETS)
-        with server, httpx.Client(base_url=server.url, trust_env=False) as http:
+    folder, port = tmp_path_factory.mktemp("card"), free_port()
+    url = f"http://127.0.0.1:{port}"
+    with StripeServer() as stripe:
+        (folder / "lightphon.toml").write_text(SETTINGS.format(data=folder / "data", url=url, stripe=stripe.url))
+        sources = [each for each in installed() if each.name == "card"]
+        server = LiveServer(load(folder / "lightphon.toml", {}), sources=sources, environ=SECRETS, port=port)
+        with server, httpx.Client(base_url=url, trust_env=False) as http:
             if request.param == "ours":
                 yield House(server, stripe, False, http)
                 return
-            folder = str(Path(os.environ["LIGHTPHON_TEST_EMULATE"]).resolve())
-            with emulator(folder, f"{server.url}/webhooks/card") as url:
-                stripe.account = EmulatedAccount(url)
+            npm = str(Path(os.environ["LIGHTPHON_TEST_EMULATE"]).resolve())
+            with emulator(npm, f"{url}/webhooks/card") as emulated:
+                stripe.account = EmulatedAccount(emulated)
                 yield House(server, stripe, True, http)
 
 
 @pytest.fixture(scope="session")
-def customer(house: House) -> Callable[[], Customer]:
+def customer(house: House) -> Iterator[Callable[[], Customer]]:
     """`customer()`: somebody who is registered, with an empty wallet."""
-    numbers = count(1)
-    return lambda: Customer(house.server.register(f"ann-{next(numbers)}"), house)
+    numbers, closing = count(1), ExitStack()
+
+    def register() -> Customer:
+        person = Person(f"ann-{next(numbers)}", house.server.url)
+        closing.callback(person.close)
+        person.ask("POST", "/api/account/register", {"name": person.name, "password": PASSWORD})
+        return Customer(person, house)
+
+    with closing:
+        yield register

@@ -10,7 +10,7 @@ from lightphon_payment_card.settings import CardSettings
 from lightphon_core.cli import build
 from lightphon_core.settings import load, plugin_settings
 
-PAGE = (Path(__file__).parents[2] / "docs" / "payments-card.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "payments-card.md").read_text("utf-8")
 BLOCKS = re.findall(r"^ *```(\w+)\n(.*?)^ *```", PAGE, re.DOTALL | re.MULTILINE)
 
 
