@@ -10,7 +10,7 @@ from lightphon_payment_lightning.settings import LightningSettings, WalletKind
 from lightphon_core.cli import build
 from lightphon_core.settings import load, plugin_settings
 
-PAGE = (Path(__file__).parents[2] / "docs" / "payments.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "payments.md").read_text("utf-8")
 TOML = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 SHELL = "".join(re.findall(r"^```sh\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE))
 
