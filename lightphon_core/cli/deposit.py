@@ -104,7 +104,10 @@ def _say(made: dict[str, Any]) -> None:
     until = iso_time(made["expires_at"] * 1_000_000)
     price = f"{euros(made['price_cents'])} {made['currency']} for " if made["currency"] else ""
     amount = f"{price}{made['amount_sats']} sats"
-    click.echo(f"Deposit {made['id']} of {amount} is {made['status']}; pay it until {until}.")
+    if made["status"] != "open":
+        click.echo(f"Deposit {made['id']} of {amount} is {made['status']}.")
+        return
+    click.echo(f"Deposit {made['id']} of {amount} is open; pay it until {until}.")
     click.echo(made["invoice"] or made["checkout_url"] or "")
 
 

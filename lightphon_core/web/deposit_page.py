@@ -6,6 +6,8 @@ browser sends along, such as a query in which a checkout page speaks of success,
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from functools import partial
 from html import escape
@@ -22,9 +24,15 @@ from lightphon_core.payments.deposits.deposit import Deposit, Status
 from lightphon_core.payments.deposits.service import Deposits
 
 REFRESH_S = 3
+STYLE = (
+    ":root{color-scheme:light dark}body{font:1.1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:12vh auto;"
+    "padding:0 1.5rem}h1{font-size:1.6rem}"
+)
+_STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 HEADERS = {
     "cache-control": "no-store",
-    "content-security-policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "content-security-policy": f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
     "x-robots-tag": "noindex",
@@ -55,7 +63,9 @@ async def deposit_page(
         return _page("No such deposit", ["There is no deposit at this address."], status=404)
     title, words = _SAYS[deposit.status]
     waits = deposit.status in (Status.CREATING, Status.OPEN)
-    return _page(title, [_amount(deposit), words], refresh=waits)
+    provider = deposits.providers.get(deposit.provider)
+    worthless = ["This is play money: it is worth nothing."] if provider is not None and provider.play_money else []
+    return _page(title, [_amount(deposit), words, *worthless], refresh=waits)
 
 
 def _amount(deposit: Deposit) -> str:
@@ -70,7 +80,8 @@ def _page(title: str, paragraphs: list[str], *, status: int = 200, refresh: bool
     text = "".join(f"<p>{escape(each)}</p>" for each in paragraphs)
     return Response(
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width">{again}<title>{escape(title)}</title></head>'
+        f'<meta name="viewport" content="width=device-width">{again}<title>{escape(title)}</title>'
+        f"<style>{STYLE}</style></head>"
         f"<body><h1>{escape(title)}</h1>{text}</body></html>",
         status_code=status,
         headers=HEADERS,

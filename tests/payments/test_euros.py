@@ -1,6 +1,9 @@
 """Deposits that are paid in euros: what is locked on them, over HTTP and on the page to which a payer returns."""
 
+import base64
+import hashlib
 import json
+import re
 import threading
 from decimal import Decimal
 from functools import partial
@@ -262,6 +265,19 @@ class TestPage:
         assert "There is no deposit at this address." in answer.text
         assert "<b>" not in answer.text
         assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+
+    def test_play_money_says_so(self, start_server):
+        play = ScriptedPayments("play", play_money=True)
+        running = start_server(plugin_of(play))
+        headers = {"authorization": f"Bearer {running.api_key}"}
+        made = httpx.post(running.url + "/api/deposits", json={"amount_sats": 7}, headers=headers).json()
+        assert "play money" in httpx.get(f"{running.url}/deposits/{made['id']}").text
+
+    def test_its_style_is_the_one_that_its_policy_allows(self, client, running):
+        page = httpx.get(f"{running.url}/deposits/none")
+        (style,) = re.findall(r"<style>(.*)</style>", page.text)
+        digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+        assert f"style-src 'sha256-{digest}'" in page.headers["content-security-policy"]
 
     def test_no_other_method(self, running):
         assert httpx.post(f"{running.url}/deposits/dep_{'0' * 24}").status_code == 405
