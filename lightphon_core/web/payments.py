@@ -89,7 +89,7 @@ def assemble_payments(plugins: Plugins, database: Database, settings: Settings, 
     payers: list[PayoutProvider] = plugins.collect("register_payout_providers", PayoutProvider)
     payouts = Payouts(database, payers, settings.payouts, clock)
     sent_log = SentLog(settings.data_dir)
-    submission = Submission(database, payouts.providers, sent_log, clock, log, deposits.changed)
+    submission = Submission(database, payouts.providers, sent_log, clock, log, deposits.followers.changed)
     mark = RestoreMark(settings.data_dir)
     reconciliation = Reconciliation(database, payouts.providers, sent_log, mark, clock)
     return Payments(

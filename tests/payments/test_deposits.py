@@ -26,7 +26,7 @@ async def listening(desk):
 
 async def ended(desk, deposit):
     """The deposit once nothing more is expected of it."""
-    async with asyncio.timeout(10), aclosing(desk.deposits.follow(deposit.account, deposit.id)) as states:
+    async with asyncio.timeout(10), aclosing(desk.deposits.followers.follow(deposit.account, deposit.id)) as states:
         async for state in states:
             deposit = state
     return deposit
@@ -360,7 +360,7 @@ class TestReading:
         assert {each.id for each in first + rest} == {each.id for each in made}
 
     async def test_followers_hear_of_another_server(self, make_desk, monkeypatch):
-        monkeypatch.setattr("lightphon_core.payments.deposits.service.NEWS_FROM_ELSEWHERE_S", 0.01)
+        monkeypatch.setattr("lightphon_core.payments.deposits.followers.NEWS_FROM_ELSEWHERE_S", 0.01)
         one = make_desk()
         two = make_desk(one.provider)
         deposit = await one.open(5_000)
@@ -370,17 +370,17 @@ class TestReading:
 
     async def test_only_so_many_are_followed_at_once(self, desk):
         deposit = await desk.open()
-        follows = [desk.deposits.follow(desk.account, deposit.id) for _ in range(21)]
+        follows = [desk.deposits.followers.follow(desk.account, deposit.id) for _ in range(21)]
         for follow in follows[:20]:
             await anext(follow)
         with pytest.raises(RateLimited, match="20"):
             await anext(follows[20])
         await follows[0].aclose()
-        again = desk.deposits.follow(desk.account, deposit.id)
+        again = desk.deposits.followers.follow(desk.account, deposit.id)
         await anext(again)
         for follow in [again, *follows[1:20]]:
             await follow.aclose()
-        assert not desk.deposits.is_followed(deposit.id)
+        assert not desk.deposits.followers.is_followed(deposit.id)
 
 
 def test_how_often_a_provider_is_asked():

@@ -1,16 +1,14 @@
-"""Deposits as the rest of the gateway uses them: opened, shown, followed, and credited by whatever says first that they
-were paid."""
+"""Deposits as the rest of the gateway uses them: opened, shown, and credited by whatever says first that they were
+paid."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from attrs import define, field
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
@@ -26,6 +24,7 @@ from lightphon_core.host import Clock
 from lightphon_core.money import sats
 from lightphon_core.payments.deposits import store
 from lightphon_core.payments.deposits.deposit import Deposit, Status, new_id
+from lightphon_core.payments.deposits.followers import Followers
 from lightphon_core.payments.deposits.record import DISPUTE_WINDOW_S, Recorded, record
 from lightphon_core.payments.deposits.terms import Quotes, no_rate, terms_of
 from lightphon_core.ports import PaymentProvider
@@ -38,23 +37,12 @@ if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
 
 OPENING_TIMEOUT_S = 30.0
-FOLLOWED_AT_ONCE = 20
-"""By one account."""
-NEWS_FROM_ELSEWHERE_S = 2.0
-"""How often a follower looks into the database for what another server has recorded."""
-
-
-@define
-class _Followers:
-    """Who follows one deposit."""
-
-    count: int = 0
-    news: asyncio.Event = field(factory=asyncio.Event)
 
 
 class Deposits:
-    """One per application, used on one event loop. `providers` are by name. `opened` is called with each deposit that
-    somebody should watch from now on."""
+    """One per application, used on one event loop. `providers` are by name, `followers` those who wait for a deposit.
+    `opened` is called with each deposit that somebody should watch from now on, `hinted` with each that may have been
+    paid."""
 
     def __init__(
         self,
@@ -79,8 +67,7 @@ class Deposits:
         self.hinted: Callable[[Deposit], object] = lambda _: None
         self._quote = quote
         self._pages = None if public_url is None else f"{public_url.rstrip('/')}/deposits/"
-        self._followers: dict[str, _Followers] = {}
-        self._following: Counter[str] = Counter()
+        self.followers = Followers(self.get, self._followed)
 
     def provider(self, name: str | None) -> PaymentProvider:
         """The provider of this name; the only one, where no name is given.
@@ -167,14 +154,14 @@ class Deposits:
             self.log.error("a provider says what cannot be", deposit=deposit.id, fault=recorded.fault)
         if deposit is not None and recorded.new:
             self.log.info("deposit settled", deposit=deposit.id, sats=sats(deposit.received or 0))
-            self.changed(deposit)
+            self.followers.changed(deposit)
         if deposit is not None and recorded.taken_back:
             what = "returned" if recorded.taken_back < 0 else "taken back"
             left = sats((deposit.received or 0) - deposit.clawed_back)
             self.log.warning(
                 f"money of a deposit was {what}", deposit=deposit.id, sats=sats(abs(recorded.taken_back)), left=left
             )
-            self.changed(deposit)
+            self.followers.changed(deposit)
         return recorded
 
     async def webhook(self, provider_name: str, headers: Mapping[str, str], body: bytes) -> None:
@@ -204,52 +191,8 @@ class Deposits:
             if deposit is not None and deposit.may_settle:
                 self.hinted(deposit)
 
-    async def follow(self, account: str, deposit_id: str) -> AsyncGenerator[Deposit, None]:
-        """A deposit as it is now, and again whenever it changes, until nothing more is to be expected soon: it is
-        settled, has failed or is over.
-
-        Raises:
-            NotFound: the account has no such deposit.
-            RateLimited: the account follows too many at once.
-            StorageUnavailable: the database does not answer.
-        """
-        if self._following[account] >= FOLLOWED_AT_ONCE:
-            raise RateLimited(
-                f"This account follows {FOLLOWED_AT_ONCE} deposits already. Close one of those streams.", retry_after=1
-            )
-        self._following[account] += 1
-        followers = self._followers.setdefault(deposit_id, _Followers())
-        followers.count += 1
-        try:
-            shown: Deposit | None = None
-            while True:
-                followers.news.clear()
-                deposit = await self.get(account, deposit_id)
-                if shown is None and deposit.may_settle:
-                    self.opened(deposit)  # it is asked about more often now
-                if deposit != shown:
-                    yield deposit
-                    shown = deposit
-                if deposit.status not in (Status.CREATING, Status.OPEN):
-                    return
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(NEWS_FROM_ELSEWHERE_S):
-                        await followers.news.wait()
-        finally:
-            self._following -= Counter([account])
-            followers.count -= 1
-            if not followers.count:
-                self._followers.pop(deposit_id, None)
-
-    def is_followed(self, deposit_id: str) -> bool:
-        """Whether somebody is waiting for it."""
-        return deposit_id in self._followers
-
-    def changed(self, deposit: Deposit) -> None:
-        """Wake those who follow it."""
-        followers = self._followers.get(deposit.id)
-        if followers is not None:
-            followers.news.set()
+    def _followed(self, deposit: Deposit) -> None:
+        self.opened(deposit)  # it is asked about more often now
 
     def _add(self, connection: Connection, deposit: Deposit) -> None:
         open_until = store.unpaid_since(connection, deposit.account, deposit.created_at)

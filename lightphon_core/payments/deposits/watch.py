@@ -143,7 +143,7 @@ class Watch:
             self._log.error("a fault of the payment plugin", exc_info=error)
         if deposit.id in self._known:
             age_s = asked_at - deposit.created_at / 1_000_000
-            watched = self._deposits.is_followed(deposit.id)
+            watched = self._deposits.followers.is_followed(deposit.id)
             self._due[deposit.id] = asked_at + look_again_s(
                 age_s, pushes=self._provider.pushes, watched=watched, every_s=self._provider.asks_every_s
             )
@@ -152,7 +152,7 @@ class Watch:
         if deposit.status is not Status.OPEN:
             return
         expired = await self._deposits.database.write(partial(store.mark_expired, deposit_id=deposit.id))
-        self._deposits.changed(expired)
+        self._deposits.followers.changed(expired)
         if expired.may_settle:
             self._known[deposit.id] = expired
         else:

@@ -1,39 +1,31 @@
-"""/api/deposits: wallets are filled. What a deposit's owner sees of it, and how it is followed until it is paid."""
+"""/api/deposits: wallets are filled. What a deposit's owner sees of it."""
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import aclosing
 from decimal import Decimal
 from typing import Annotated
 
 import msgspec
 from litestar import get, post
-from litestar.openapi import ResponseSpec
 from litestar.params import JSONBody, PathParameter, QueryParameter
-from litestar.types import ASGIApp
 
-from lightphon_core.errors import InvalidRequest, LightPhonError
+from lightphon_core.errors import InvalidRequest
 from lightphon_core.money import MAX_MSAT, MSAT_PER_SAT, MoneyError, euros, parse_euros
-from lightphon_core.openai.errors import error_body
 from lightphon_core.payments.deposits.deposit import Deposit
 from lightphon_core.payments.deposits.service import Deposits
 from lightphon_core.ports import PaymentProvider
 from lightphon_core.rates.quotes import CURRENCY
-from lightphon_core.serving.outlet import Outlet
 from lightphon_core.settings import DepositSettings, Settings
 from lightphon_core.types import Fiat, Principal, Scope
 from lightphon_core.web.api.body import Body
 from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.api.guards import Requires
 from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, TAKES_BODY, refusals
-from lightphon_core.web.stream import EventStream
 
 MOST_DEPOSITS = 100
-_UNREAD_BYTES = 65_536
 
 DepositId = Annotated[str, PathParameter(pattern="^dep_[0-9a-f]{24}$", description="A deposit's id.")]
-_GUARDS = [Requires(Scope.INFERENCE, Scope.ACCOUNT)]
+GUARDS = [Requires(Scope.INFERENCE, Scope.ACCOUNT)]
 
 
 class NewDeposit(Body):
@@ -70,13 +62,6 @@ class DepositShown(msgspec.Struct, frozen=True):
     play_money: bool
 
 
-class DepositEvent(msgspec.Struct, frozen=True):
-    """One server-sent event. `event` is "deposit", and then `data` is the deposit as JSON; or "error"."""
-
-    event: str
-    data: str
-
-
 class DepositList(msgspec.Struct, frozen=True):
     """The latest first; `next` is the `before` of the next page, null on the last one."""
 
@@ -107,7 +92,7 @@ class ProviderList(msgspec.Struct, frozen=True):
     "/deposits/providers",
     name="deposit_providers",
     tags=["payments"],
-    guards=_GUARDS,
+    guards=GUARDS,
     security=SESSION_OR_KEY,
     responses=refusals(*GUARDED),
 )
@@ -120,7 +105,7 @@ async def deposit_providers(deposits: Given[Deposits], settings: Given[Settings]
     "/deposits",
     name="open_deposit",
     tags=["payments"],
-    guards=_GUARDS,
+    guards=GUARDS,
     security=SESSION_OR_KEY,
     responses=refusals(*GUARDED, *TAKES_BODY),
 )
@@ -137,7 +122,7 @@ async def open_deposit(
     "/deposits",
     name="deposits",
     tags=["payments"],
-    guards=_GUARDS,
+    guards=GUARDS,
     security=SESSION_OR_KEY,
     responses=refusals(*GUARDED, 404),
 )
@@ -159,63 +144,13 @@ async def list_deposits(
     "/deposits/{deposit_id:str}",
     name="deposit",
     tags=["payments"],
-    guards=_GUARDS,
+    guards=GUARDS,
     security=SESSION_OR_KEY,
     responses=refusals(*GUARDED, 404),
 )
 async def get_deposit(deposit_id: DepositId, principal: Given[Principal], deposits: Given[Deposits]) -> DepositShown:
     """One deposit, as it stands."""
     return shown(await deposits.get(principal.account_id, deposit_id), deposits)
-
-
-@get(
-    "/deposits/{deposit_id:str}/events",
-    name="deposit_events",
-    tags=["payments"],
-    guards=_GUARDS,
-    security=SESSION_OR_KEY,
-    responses={
-        200: ResponseSpec(
-            DepositEvent,
-            generate_examples=False,
-            description="Server-sent events, the last of which says how the deposit ended.",
-            media_type="text/event-stream",
-        ),
-        **refusals(*GUARDED, 404),
-    },
-)
-async def deposit_events(
-    deposit_id: DepositId, principal: Given[Principal], deposits: Given[Deposits], settings: Given[Settings]
-) -> ASGIApp:
-    """One deposit as it changes, until it is settled or over. The first event is how it stands, so connect at will."""
-
-    def abandon() -> None:
-        following.cancel()
-
-    outlet = Outlet(
-        limit=_UNREAD_BYTES,
-        keep_alive_s=settings.limits.keep_alive_s,
-        render=lambda error: b"event: error\ndata: " + error_body(error) + b"\n\n",
-        abandon=abandon,
-    )
-
-    async def follow() -> None:
-        try:
-            async with aclosing(deposits.follow(principal.account_id, deposit_id)) as states:
-                async for deposit in states:
-                    outlet.write(b"event: deposit\ndata: " + msgspec.json.encode(shown(deposit, deposits)) + b"\n\n")
-        except LightPhonError as error:
-            outlet.end(error)
-        else:
-            outlet.end()
-
-    following = asyncio.create_task(follow(), name="follow a deposit")
-    try:
-        await outlet.opened()
-    except BaseException:
-        following.cancel()
-        raise
-    return EventStream(outlet, {}, done=following.cancel)
 
 
 def _asked(data: NewDeposit) -> int | Fiat:
@@ -270,4 +205,4 @@ def shown(deposit: Deposit, deposits: Deposits) -> DepositShown:
     )
 
 
-ROUTES = (deposit_providers, open_deposit, list_deposits, get_deposit, deposit_events)
+ROUTES = (deposit_providers, open_deposit, list_deposits, get_deposit)

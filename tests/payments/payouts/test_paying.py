@@ -343,7 +343,7 @@ class TestInside:
 
     async def test_whoever_follows_it_hears_of_it(self, till):
         deposit = await till.deposits.open(till.other, None, 50_000)
-        following = till.deposits.follow(till.other, deposit.id)
+        following = till.deposits.followers.follow(till.other, deposit.id)
         assert (await anext(following)).status is Status.OPEN
         await paid_out(till, deposit.pay["invoice"])
         async with asyncio.timeout(1):
