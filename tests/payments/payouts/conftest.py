@@ -133,7 +133,7 @@ def make_till(
     given = {"fee_base": 10 * SAT, "fee_bps": 0, **settings}
     payouts = Payouts(database, [provider], PayoutSettings(**given), clock)
     sent_log, mark = SentLog(data_dir), RestoreMark(data_dir)
-    submission = Submission(database, payouts.providers, sent_log, clock, log, deposits.changed)
+    submission = Submission(database, payouts.providers, sent_log, clock, log, deposits.followers.changed)
     reconciliation = Reconciliation(database, payouts.providers, sent_log, mark, clock)
     return Till(
         database,
