@@ -60,7 +60,7 @@ class Rig:
                 wallet = Cln(settings, host)
             case PhoenixdSettings():
                 wallet = Phoenixd(settings, host)
-        wallet.patience_s = 0.2
+        wallet.patience_s = 1.0
         return wallet
 
 
