@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
@@ -13,6 +14,7 @@ from lightphon_core.cli.group import Failure
 
 TIMEOUT_S = 120.0
 """A payment may take its time."""
+POLL_S = 1.0
 
 Command = Callable[..., Any]
 
@@ -62,6 +64,12 @@ class Client:
                 f"{self._url}{path} answered with status {answer.status_code}, and no LightPhon's answer."
             ) from None
         raise Failure(message)
+
+    def until(self, path: str, ended: Callable[[Any], bool]) -> Any:
+        """The JSON of `path` once it has `ended`; asked for each second meanwhile. Raises `Failure` as `ask`."""
+        while not ended(found := self.ask("GET", path)):
+            time.sleep(POLL_S)  # the server is elsewhere, and answers what it is asked; Ctrl-C ends the wait
+        return found
 
 
 def client_options(command: Command) -> Command:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import click
@@ -12,8 +11,6 @@ from lightphon_core.cli.group import Failure
 from lightphon_core.cli.options import json_option, print_json
 from lightphon_core.cli.report import iso_time, print_table
 from lightphon_core.money import euros, sats
-
-POLL_S = 1.0
 
 
 @click.group()
@@ -50,7 +47,7 @@ def open_(
         _say(made)
     if not wait:
         return
-    ended = _until_over(client, made)
+    ended = client.until(f"/api/deposits/{made['id']}", lambda found: found["status"] not in ("creating", "open"))
     if as_json:
         print_json(ended)
     elif ended["status"] == "settled":
@@ -109,14 +106,6 @@ def _say(made: dict[str, Any]) -> None:
         return
     click.echo(f"Deposit {made['id']} of {amount} is open; pay it until {until}.")
     click.echo(made["invoice"] or made["checkout_url"] or "")
-
-
-def _until_over(client: Client, made: dict[str, Any]) -> dict[str, Any]:
-    while made["status"] in ("creating", "open"):
-        time.sleep(POLL_S)
-        found: dict[str, Any] = client.ask("GET", f"/api/deposits/{made['id']}")
-        made = found
-    return made
 
 
 def _plain(deposit_id: str) -> str:

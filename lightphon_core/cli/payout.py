@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import click
@@ -14,7 +13,6 @@ from lightphon_core.cli.payout_administration import approve, declare_failed, ev
 from lightphon_core.cli.report import iso_time, print_table
 from lightphon_core.money import sats
 
-POLL_S = 1.0
 ENDED = ("paid", "failed")
 
 
@@ -46,7 +44,7 @@ def send(
     if wait:
         if not as_json:
             _say(made)
-        made = _until_over(client, made)
+        made = client.until(f"/api/payouts/{made['id']}", lambda found: found["status"] in ENDED)
     if as_json:
         print_json(made)
     else:
@@ -133,11 +131,3 @@ def _say(made: dict[str, Any]) -> None:
     elif made["reason"]:
         said += f": {made['reason'].rstrip('.')}"
     click.echo(f"{said}.")
-
-
-def _until_over(client: Client, made: dict[str, Any]) -> dict[str, Any]:
-    while made["status"] not in ENDED:
-        time.sleep(POLL_S)
-        found: dict[str, Any] = client.ask("GET", f"/api/payouts/{made['id']}")
-        made = found
-    return made

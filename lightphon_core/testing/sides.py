@@ -48,7 +48,10 @@ class Can(Enum):
 
 
 class _Side(ABC):  # noqa: B024 - what it cannot do, it need not have
-    """One side of a wallet. `can`: what it can do; `secrets`: what the plugin must never show anybody."""
+    """One side of a wallet. `can`: what it can do; `secrets`: what the plugin must never show anybody.
+
+    A method that raises NotImplementedError here is asked for by the suite only where `can` names it.
+    """
 
     can: frozenset[Can] = frozenset()
     secrets: Sequence[str] = ()

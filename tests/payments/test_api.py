@@ -1,7 +1,6 @@
 """Deposits over HTTP: /api/deposits, its stream of events, webhooks, the command line, and what a 402 says."""
 
 import json
-import sys
 import threading
 from types import SimpleNamespace
 
@@ -10,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from lightphon_core.cli import build
+from lightphon_core.cli import client as client_module
 from lightphon_core.errors import SettingsError
 from lightphon_core.money import Cents
 from lightphon_core.settings import DepositSettings, PricingSettings, RateSettings, ServerSettings
@@ -168,8 +168,7 @@ class TestCommand:
             asked.wait(10)
             provider.pay(provider.refs[0])
 
-        module = sys.modules["lightphon_core.cli.deposit"]  # the command bears the same name
-        monkeypatch.setattr(module, "time", SimpleNamespace(sleep=lambda _: asked.set()))
+        monkeypatch.setattr(client_module, "time", SimpleNamespace(sleep=lambda _: asked.set()))
         payer = threading.Thread(target=pay)
         payer.start()
         done = run("open", "7", "--wait")

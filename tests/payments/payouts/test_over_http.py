@@ -1,7 +1,6 @@
 """Payouts of a running server: the API, and `lightphon payout`."""
 
 import json
-import sys
 import time
 
 import httpx
@@ -12,7 +11,7 @@ from lightphon_core.accounts.credentials import create_credential
 from lightphon_core.accounts.people import create_account, get_account
 from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.terms import Terms
-from lightphon_core.cli import build
+from lightphon_core.cli import build, client
 from lightphon_core.ledger import audit, chart
 from lightphon_core.ledger.chart import Origin
 from lightphon_core.ledger.commands import Post, Posting
@@ -64,7 +63,7 @@ class Shop:
 
 @pytest.fixture
 def shop(start_server, monkeypatch):
-    monkeypatch.setattr(sys.modules["lightphon_core.cli.payout"], "POLL_S", 0.02)
+    monkeypatch.setattr(client, "POLL_S", 0.02)
     provider = ScriptedPayouts(fee=2_000)
     settings = PayoutSettings(approval_above=Amount(100_000), fee_bps=0)
     shop = Shop(start_server(plugin_of(ScriptedPayments(), provider), payouts=settings), provider)
