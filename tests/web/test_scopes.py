@@ -81,6 +81,7 @@ WALLET = only(
     "inference key", "account key", "manage key", "former admin key", *(n for n in CREDENTIALS if "session" in n)
 ) | {"blocked session": 401}
 ACCOUNT = {**WALLET, "inference key": 403}
+SESSIONS = {**NOBODY, **{name: who for name, who in WALLET.items() if "session" in name}}
 MANAGE = only("manage key", "former admin key", "admin manage key", "session", "admin session")
 ADMIN = only("admin key", "admin manage key", "old admin session", "admin session")
 ADMIN_MANAGE = only("admin manage key", "admin session")
@@ -143,6 +144,7 @@ ROUTES = {
     ("GET", "/deposits/{deposit_id:str}"): (OPEN, 404),
     ("GET", "/api/usage"): (ACCOUNT, 200),
     ("POST", "/api/models/route"): (WALLET, 400),
+    ("POST", "/api/playground/chat"): (SESSIONS, 400),
     ("GET", "/api/nodes"): (ACCOUNT, 200),
     ("PUT", "/api/nodes/{node_id:str}/price"): (MANAGE, 400),
     ("DELETE", "/api/nodes/{node_id:str}/price"): (MANAGE, 400),
@@ -285,7 +287,7 @@ def filled(path, token="at_none"):
 
 
 def test_other_sites_change_nothing(running, headers):
-    assert len(CHANGING) == 31
+    assert len(CHANGING) == 32
     for method, path in CHANGING:
         for name in ("admin session", "admin manage key", "none"):
             carried = {**headers[name], "origin": "https://evil.example"}
