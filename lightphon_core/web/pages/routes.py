@@ -6,7 +6,7 @@ from litestar import Router
 from litestar.di import Provide
 
 from lightphon_core.web.api.dependencies import DEPENDENCIES
-from lightphon_core.web.pages import design, entrance, home
+from lightphon_core.web.pages import design, entrance, home, playground
 from lightphon_core.web.pages.assets import asset
 from lightphon_core.web.pages.errors import PAGE_HANDLERS
 from lightphon_core.web.pages.visitors import administrator, anybody, visitor
@@ -27,6 +27,7 @@ def pages() -> Router:
             asset,
             home.home,
             *entrance.ROUTES,
+            playground.playground,
             design.design,
         ],
         dependencies={**DEPENDENCIES, **VISITORS},
