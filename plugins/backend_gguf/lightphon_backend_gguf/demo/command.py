@@ -179,7 +179,7 @@ def _tell(demo: Demo, text: str, *, as_json: bool) -> None:
         web = {"url": f"{demo.server}/", "administrator": ADMINISTRATOR, "password": keys.password}
         click.echo(json.dumps({**ready, "data_dir": str(demo.data_dir), "web_app": web}))
         return
-    click.echo(instructions(demo.server, keys.user_key, ADMINISTRATOR, keys.password))
+    click.echo(instructions(demo.server, keys.user_key, ADMINISTRATOR, keys.password, registers=is_loopback(demo.host)))
     if demo.play_money:
         click.echo(money_instructions(demo.server, keys.user_key, keys.owner_key))
     click.echo("Ctrl-C stops the demo.")

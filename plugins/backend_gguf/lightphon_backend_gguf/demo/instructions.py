@@ -6,7 +6,7 @@ DEPOSIT_SATS = 100
 
 
 def instructions(server: str, api_key: str, administrator: str, password: str, *, registers: bool) -> str:
-    """Where to look, and a first request, with curl and with OpenAI's SDK. `registers`: whether anybody may register."""
+    """Where to look, and a first request, with curl and with OpenAI's SDK. `registers`: anybody may."""
     base_url = f"{server}/v1"
     or_register = ", or register" if registers else ""
     return f"""\
