@@ -11,7 +11,7 @@ from lightphon_core.web.pages.security import CONTENT_SECURITY_POLICY, page_head
 from lightphon_core.web.pages.visitors import way_back
 
 PUBLIC = {"/", "/register", "/login", "/design"}
-MEMBERS: set[str] = set()
+MEMBERS = {"/playground"}
 ADMINISTRATORS: set[str] = set()
 NO_PAGES = {"/app.html", "/assets/{version:str}/{path:path}"}
 
