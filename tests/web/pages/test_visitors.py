@@ -6,6 +6,9 @@ from html.parser import HTMLParser
 import pytest
 from litestar import Litestar
 
+from lightphon_core.accounts.people import get_account
+from lightphon_core.ledger import adjustment
+from lightphon_core.ledger.store import carry_out
 from lightphon_core.web.pages.routes import pages
 from lightphon_core.web.pages.security import CONTENT_SECURITY_POLICY, page_headers
 from lightphon_core.web.pages.visitors import way_back
@@ -127,3 +130,11 @@ def test_the_chosen_theme_is_there_from_the_first_moment(people):
     assert "data-theme" not in nobody.get("/").text
     assert 'data-theme="dark"' in nobody.get("/", headers={"cookie": "lightphon_theme=dark"}).text
     assert "data-theme" not in nobody.get("/", headers={"cookie": 'lightphon_theme="><b>'}).text
+
+
+def test_the_first_page_says_what_is_done_already(people, running):
+    somebody = people("beginner")
+    assert "Done:" not in somebody.get("/").text
+    with running.server.database.transaction() as connection:
+        carry_out(connection, [adjustment.credit(get_account(connection, "beginner").id, 1_000, "to begin with")])
+    assert checked(somebody.get("/")).text.count("Done:") == 1
