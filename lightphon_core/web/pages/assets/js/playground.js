@@ -13,6 +13,7 @@ import { servedBy } from "./playground/served.js";
 import { checkSettings, parametersOf, readSettings, showSettings } from "./playground/settings.js";
 
 const NEAR_THE_END_PX = 120;
+const MOST_ROWS = 8;
 const place = (id) => document.getElementById(id);
 const root = place("playground");
 const list = place("messages");
@@ -216,6 +217,8 @@ place("composer").addEventListener("submit", (event) => {
   event.preventDefault();
   send();
 });
+// Where `field-sizing` is not known.
+question.addEventListener("input", () => (question.rows = Math.min(question.value.split("\n").length, MOST_ROWS)));
 question.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || event.shiftKey || event.isComposing || matchMedia("(pointer: coarse)").matches) return;
   event.preventDefault();
