@@ -5,6 +5,7 @@ import re
 
 import pytest
 from lightphon_backend_gguf.testing import scripted
+from playwright.sync_api import expect
 
 from lightphon_core.accounts.people import get_account
 from lightphon_core.ledger import adjustment
@@ -104,8 +105,6 @@ def refused(visitor, status):
 
 
 def test_an_answer_says_who_gave_it_how_fast_and_for_how_much(chat, house):
-    from playwright.sync_api import expect
-
     visitor, page = chat("greeting")
     expect(page.locator("#facts-in-words")).to_have_text(re.compile(r"1 sat a request · .* tokens of context · 1 node"))
     say(page, "Hi")
@@ -137,8 +136,6 @@ def test_an_answer_says_who_gave_it_how_fast_and_for_how_much(chat, house):
 
 @pytest.mark.parametrize(("dark", "phone"), [(False, False), (True, True)])
 def test_hostile_words_neither_run_nor_fetch_nor_dress_up(chat, dark, phone):
-    from playwright.sync_api import expect
-
     visitor, page = chat("hostile", sats=1_234_567, dark=dark, phone=phone)
     say(page, "Hi")
     answer = answers(page)
@@ -173,8 +170,6 @@ def test_hostile_words_neither_run_nor_fetch_nor_dress_up(chat, dark, phone):
 
 @pytest.mark.parametrize("by", ["Escape", "the button"])
 def test_stopping_frees_the_node(chat, house, until, by):
-    from playwright.sync_api import expect
-
     _, page = chat("endless")
     say(page, "Go on for ever")
     answer = answers(page)
@@ -197,8 +192,6 @@ def test_stopping_frees_the_node(chat, house, until, by):
 
 
 def test_who_has_nothing_is_sent_to_the_wallet(chat):
-    from playwright.sync_api import expect
-
     visitor, page = chat("greeting", sats=0)
     expect(page.locator("#purse")).to_contain_text("Your wallet is empty")
     say(page, "Hi")
@@ -212,8 +205,6 @@ def test_who_has_nothing_is_sent_to_the_wallet(chat):
 
 
 def test_who_was_logged_out_elsewhere_may_log_in_again_and_loses_nothing(chat):
-    from playwright.sync_api import expect
-
     visitor, page = chat("greeting")
     page.context.clear_cookies()
     say(page, "Hi")
@@ -223,8 +214,6 @@ def test_who_was_logged_out_elsewhere_may_log_in_again_and_loses_nothing(chat):
 
 
 def test_settings_a_change_of_mind_another_try_and_the_list(chat):
-    from playwright.sync_api import expect
-
     _, page = chat("greeting")
     sent = []
     page.on("request", lambda request: sent.append(request.post_data_json) if request.method == "POST" else None)
@@ -282,8 +271,6 @@ def test_settings_a_change_of_mind_another_try_and_the_list(chat):
 
 
 def test_a_conversation_that_is_deleted_while_it_is_answered_stays_so(chat, house, until):
-    from playwright.sync_api import expect
-
     _, page = chat("endless")
     say(page, "Go on for ever")
     expect(answers(page).locator("[data-slot=text]")).to_contain_text("word05")
@@ -296,8 +283,6 @@ def test_a_conversation_that_is_deleted_while_it_is_answered_stays_so(chat, hous
 
 
 def test_thoughts_are_shown_apart(chat):
-    from playwright.sync_api import expect
-
     _, page = chat("reasoning")
     say(page, "Two and two?")
     expect(answers(page).locator("[data-slot=text]")).to_have_text("It is 4.")
@@ -308,8 +293,6 @@ def test_thoughts_are_shown_apart(chat):
 
 
 def test_plain_text_where_there_is_nothing_to_render_markdown_with(chat, house):
-    from playwright.sync_api import expect
-
     visitor, page = chat("hostile")
 
     def without(route):
