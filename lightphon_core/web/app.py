@@ -20,6 +20,7 @@ from lightphon_core.accounts.stored_limiter import StoredLimiter
 from lightphon_core.host import Clock, SystemClock, Tasks
 from lightphon_core.ledger.ledger import Ledger
 from lightphon_core.ledger.obligations import obligations_of
+from lightphon_core.ledger.prover import Prover
 from lightphon_core.payments.deposits import store as deposit_store
 from lightphon_core.plugins import Source
 from lightphon_core.ports import Authenticator, Backend, Scorer
@@ -181,6 +182,8 @@ def create_app(
                 "recent": recent,
                 "readiness": health.Readiness(gateway, database),
                 "plugin_schemas": plugins.schemas(),
+                "plugins": plugins,
+                "prover": Prover(database),
             }
         ),
         openapi_config=openapi_config(lightphon_core.__version__),

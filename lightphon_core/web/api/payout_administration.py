@@ -111,7 +111,7 @@ class PayoutAdministrationRoutes(Controller):
         freezes = await payout_administration.freezes()
         return AllPayouts(
             [_account_payout(each) for each in found[:limit]],
-            [_freeze(each) for each in freezes],
+            [freeze_info(each) for each in freezes],
             found[limit - 1].id if len(found) > limit else None,
         )
 
@@ -152,7 +152,7 @@ class PayoutAdministrationRoutes(Controller):
     @post("/freeze", status_code=200, guards=[Requires(Scope.MANAGE)], responses=refusals(*GUARDED, *TAKES_BODY))
     async def freeze(self, data: JSONBody[NewFreeze], payout_administration: Given[PayoutAdministration]) -> FreezeInfo:
         """Pay nothing out until payouts are reconciled. They can be asked for, and wait."""
-        return _freeze(await payout_administration.freeze(data.provider, data.reason))
+        return freeze_info(await payout_administration.freeze(data.provider, data.reason))
 
     @post(
         "/reconcile", status_code=200, guards=[Requires(Scope.MANAGE)], responses=refusals(*GUARDED, *TAKES_BODY, 404)
@@ -169,7 +169,7 @@ class PayoutAdministrationRoutes(Controller):
         return ReconciledInfo(
             [_account_payout(each) for each in found.restored],
             [_unexplained(each) for each in found.unexplained],
-            None if found.freeze is None else _freeze(found.freeze),
+            None if found.freeze is None else freeze_info(found.freeze),
         )
 
 
@@ -188,7 +188,8 @@ def _account_payout(payout: Payout) -> AccountPayout:
     return AccountPayout(**msgspec.structs.asdict(payout_info(payout)), account_id=payout.account)
 
 
-def _freeze(freeze: Freeze) -> FreezeInfo:
+def freeze_info(freeze: Freeze) -> FreezeInfo:
+    """A freeze as JSON has it."""
     return FreezeInfo(freeze.provider, freeze.since // 1_000_000, freeze.reason)
 
 
