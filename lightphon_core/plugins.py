@@ -44,8 +44,8 @@ class Source:
 class Plugin:
     """One plugin of one application, and how far it got: "ready", "blocked" or "broken" (then `error` says why).
 
-    `settings` are its own, as it was built with; None where it has none. `registered` are the names of what was collected
-    from it, by hook.
+    `settings` are its own, as it was built with; None where it has none. `registered` are the names of what was
+    collected from it, by hook.
     """
 
     name: str

@@ -18,8 +18,8 @@ class Totals:
     """The balances of all accounts of the ledger, summed up by what they are for, in msat, with the signs of the
     journal: what is owed to people is above 0, what lies at a payment provider or is owed by people below.
 
-    `wallets` are by origin, `clearing` by provider, `fees` by kind; `held` of the wallets is set aside for answers under
-    way. `other` are accounts of no known kind: there are none.
+    `wallets` are by origin, `clearing` by provider, `fees` by kind; `held` of the wallets is set aside for answers
+    under way. `other` are accounts of no known kind: there are none.
     """
 
     wallets: Mapping[str, int] = field(factory=dict)

@@ -17,8 +17,8 @@ class Prover:
         self.latest: Proof | None = None
 
     async def prove(self) -> Proof:
-        """A proof of a snapshot, off the event loop. Who asks while one is under way shares it, however long it takes, and
-        whoever stops waiting takes it from nobody.
+        """A proof of a snapshot, off the event loop. Who asks while one is under way shares it, however long it
+        takes, and whoever stops waiting takes it from nobody.
 
         Raises:
             StorageUnavailable: the database does not answer.

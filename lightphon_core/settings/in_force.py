@@ -1,13 +1,15 @@
 """The settings as they are in force, one by one, for an administrator to see: where each is set, and without secrets.
 
-What is a secret is told by its type. Others' plugins may not use that type, so three more things are hidden: fields that
-their own class keeps out of its repr, text under a name such as `password`, and what a URL has besides host and path.
+What is a secret is told by its type. Others' plugins may not use that type, so three more things are hidden: fields
+that their own class keeps out of its repr, text under a name such as `password`, and what a URL has besides host and
+path.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from enum import Enum
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -103,7 +105,7 @@ def _shown(value: Any) -> Any:
                 str(name): HIDDEN if isinstance(inner, str) and _TELLING.search(str(name)) else _shown(inner)
                 for name, inner in value.items()
             }
-        case Set():
+        case AbstractSet():
             return sorted(map(_shown, value), key=str)
         case list() | tuple():
             return [_shown(each) for each in value]

@@ -96,6 +96,7 @@ def create_app(
         not_in_auto=settings.routing.not_in_auto,
     )
     assembly.agreed.subscribe(router.prices_changed)
+    assembly.model_prices.on_change(router.models_repriced)
     gateway = Gateway(
         authenticators=assembly.authenticators,
         router=router,
@@ -104,6 +105,7 @@ def create_app(
         limiter=limiter,
         pricing=settings.pricing,
         agreed=assembly.agreed,
+        model_prices=assembly.model_prices,
         ledger=ledger,
         keeper=Keeper(ledger, settings.ledger, settings.usage, log),
         lease_us=round(settings.ledger.lease_s * 1_000_000),
@@ -126,8 +128,10 @@ def create_app(
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncGenerator[None, None]:
         await assembly.agreed.refresh()
+        await assembly.model_prices.refresh()
         await plugins.start()
         background.spawn(assembly.agreed.keep(log), name="keep prices")
+        background.spawn(assembly.model_prices.keep(log), name="keep prices of models")
         background.spawn(gateway.keeper.keep(), name="keep holds")
         background.spawn(gateway.keeper.mature(), name="mature earnings")
         background.spawn(gateway.keeper.prune(), name="remove old usage")

@@ -24,8 +24,8 @@ class SettingsSection(msgspec.Struct, frozen=True):
 
 
 class InstanceSettings(msgspec.Struct, frozen=True):
-    """`file` is the one that was read when the server started, or where there is none, `file_exists` false, the one that
-    would be. Settings of plugins are at /api/admin/plugins."""
+    """`file` is the one that was read when the server started, or, where `file_exists` is false, the one that
+    would have been. Settings of plugins are at /api/admin/plugins."""
 
     file: str
     file_exists: bool

@@ -31,8 +31,8 @@ class LedgerTotals(msgspec.Struct, frozen=True):
 
 
 class LedgerProof(msgspec.Struct, frozen=True):
-    """`right`: every balance is the sum of its postings, every hold is accounted for, and assets are liabilities and the
-    house's own together. `problems` say what is wrong, the first 100. `entries` are those of the journal."""
+    """`right`: every balance is the sum of its postings, every hold is accounted for, and assets are liabilities and
+    the house's own together. `problems` say what is wrong, the first 100. `entries` are those of the journal."""
 
     right: bool
     problems: list[str]
