@@ -43,11 +43,14 @@ from lightphon_core.web import inference, models
 from lightphon_core.web.api.routes import api
 from lightphon_core.web.assembly import assemble
 from lightphon_core.web.deposit_page import deposit_page
-from lightphon_core.web.errors import HANDLERS
 from lightphon_core.web.model_list import ModelList
 from lightphon_core.web.monitoring import health, metrics
 from lightphon_core.web.monitoring.recent import Recent
 from lightphon_core.web.openapi import openapi_config
+from lightphon_core.web.pages.assets import load_assets
+from lightphon_core.web.pages.errors import EVERYWHERE
+from lightphon_core.web.pages.rendering import Pages
+from lightphon_core.web.pages.routes import pages
 from lightphon_core.web.payments import assemble_payments
 from lightphon_core.web.webhooks import webhook
 
@@ -122,6 +125,7 @@ def create_app(
     )
     assembly.account_changes.subscribe(gateway.revocation.changed)
 
+    assets = load_assets()
     passwords = Passwords()
     membership = Membership(database, passwords, settings.accounts, clock, _obligations, limiter)
 
@@ -163,16 +167,19 @@ def create_app(
             api(),
             webhook,
             deposit_page,
+            pages(),
             *routes,
         ],
         lifespan=[running],
-        exception_handlers=HANDLERS,
+        exception_handlers=EVERYWHERE,
         state=State(
             {
                 "gateway": gateway,
                 "models": ModelList(
                     router, started_at=gateway.started_at, max_output_tokens=settings.limits.max_output_tokens
                 ),
+                "assets": assets,
+                "pages": Pages(assets, settings),
                 "database": database,
                 "membership": membership,
                 "deposits": payments.deposits,
