@@ -85,15 +85,15 @@ def concerns(health: InstanceHealth, proof: Proof | None) -> Iterator[Concern]:
     for freeze in payouts.freezes:
         yield Concern("bad", f"Payouts through {freeze.provider} are frozen: {freeze.reason}", "/admin/payouts")
     if unknown := payouts.under_way.get("unknown"):
-        yield Concern("warn", f"{unknown} payouts may or may not have been paid.", "/admin/payouts")
+        yield Concern("warn", f"Payouts that may or may not have been paid: {unknown}.", "/admin/payouts")
     if waiting := payouts.under_way.get("awaiting_approval"):
-        yield Concern("warn", f"{waiting} payouts wait for your approval.", "/admin/payouts")
+        yield Concern("warn", f"Payouts that wait for your approval: {waiting}.", "/admin/payouts")
     if disk.room == Verdict.LITTLE:
         yield Concern("warn", "The disk has little room to grow and for a backup. Free some space.")
     if database.schema != database.newest_schema:
         yield Concern("warn", f"The database has the schema {database.schema}; this version's is another one.")
     if database.writes_lost:
-        yield Concern("warn", f"The database did not take {database.writes_lost} writes since the server started.")
+        yield Concern("warn", f"Writes that the database did not take since the start: {database.writes_lost}.")
     if abs(database.clock_ahead_s) > CLOCKS_APART_S:
         yield Concern("warn", "The clocks of database and server are apart. Set both by NTP: sessions run on them.")
     if not health.nodes_online:

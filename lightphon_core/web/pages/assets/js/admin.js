@@ -11,6 +11,8 @@ import { bodyOf, showError } from "./forms.js";
 import { refresh } from "./live.js";
 import { notice } from "./notice.js";
 
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" });
+
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-open]");
   if (!button) return;
@@ -18,6 +20,7 @@ document.addEventListener("click", (event) => {
   const form = dialog.querySelector("form");
   clear(form);
   if (button.dataset.payout) {
+    form.querySelector("[data-says]").textContent = `${button.dataset.what}.`;
     form.dataset.api = form.dataset.api.replace(/payouts\/[^/]+/, `payouts/${button.dataset.payout}`);
   }
   if (button.dataset.provider) form.dataset.provider = button.dataset.provider;
