@@ -62,7 +62,7 @@ class Plugin:
 
 @pytest.fixture(scope="module")
 def backend():
-    return ScriptedBackend(says("x"), models=[Model("owner/m"), Model(HOSTILE)])
+    return ScriptedBackend(says("x"), models=[Model("owner/m"), Model(HOSTILE)], slots=3)
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,7 @@ def test_nodes_with_their_owners(root, alice, backend):
     page = shown(root, "/admin/nodes")
     for text in (f'/admin/accounts/{alice.id}">alice', "acc_gone", "the house's", "paused", "none now", SHOWN):
         assert text in page, text
-    assert "0 of 1 slots busy" in page
+    assert "0 of 3 slots busy" in page
 
 
 def test_prices_of_the_file_and_those_set_here(root, running):
