@@ -7,7 +7,14 @@ import pytest
 from playwright.sync_api import expect
 from sqlalchemy import update
 
+from lightphon_core.accounts.people import get_account
+from lightphon_core.ledger import chart
 from lightphon_core.ledger.audit import verify
+from lightphon_core.ledger.commands import Post, Posting
+from lightphon_core.ledger.store import carry_out
+from lightphon_core.payments.payouts.payout import Payout, PayoutState, payout_id, taken
+from lightphon_core.payments.payouts.store import add_payout
+from lightphon_core.payments.payouts.withdrawal import write_entry
 from lightphon_core.storage.schema import sessions
 
 from .conftest import PASSWORD
@@ -175,6 +182,42 @@ def test_a_price_holds_at_once_and_is_taken_back(visit, house):
     expect(row).to_have_count(0)
     visitor.opens("/admin/nodes")
     expect(page.get_by_role("row", name=re.compile("cellar"))).to_contain_text("1 sats a request, the node's price")
+
+
+def test_payouts_are_frozen_reconciled_and_rejected(visit, house):
+    name = house.person()
+    with database_of(house).transaction() as connection:
+        account = get_account(connection, name)
+        deposit = Posting("clearing:lightning", chart.wallet(account.id, chart.Origin.LIGHTNING), 60_000)
+        carry_out(connection, [Post("deposit", "test", name, (deposit,))])
+        payout = Payout(
+            *(payout_id(account.id), account.id, "lightning", PayoutState.AWAITING_APPROVAL, "bob@example.org"),
+            *(False, 50_000, 1_000, None, 51_000, 0, None, None, None, None, 1),
+        )
+        add_payout(connection, payout)
+        write_entry(connection, taken(payout))
+    visitor = visit(logged_in=house.administrator)
+    page = visitor.opens("/admin/payouts")
+    page.get_by_role("button", name="Freeze …").click()
+    dialog = page.get_by_role("dialog", name="Freeze payouts?")
+    dialog.get_by_label("Reason").fill("The wallet moves.")
+    dialog.get_by_role("button", name="Freeze", exact=True).click()
+    expect(page.get_by_text("lightning is frozen")).to_be_visible()
+    page.get_by_role("button", name="Reconcile …").click()
+    page.get_by_role("dialog").get_by_role("button", name="Reconcile", exact=True).click()
+    expect(page.get_by_text("lightning is frozen")).to_have_count(0)
+
+    page.get_by_role("button", name=f"Reject … 50 sats for {name}").click()
+    dialog = page.get_by_role("dialog", name="Reject this payout?")
+    expect(dialog).to_contain_text(f"50 sats for {name}.")
+    dialog.get_by_label("Reason").fill("Please write to us first.")
+    dialog.get_by_role("button", name="Reject it").click()
+    row = page.get_by_role("row", name=re.compile(name))
+    expect(row).to_have_count(0)
+    visitor.opens("/admin/payouts?show=all")
+    expect(row).to_contain_text("Please write to us first.")
+    open_file(visitor, name)
+    expect(page.locator("#wallet .figure").first).to_contain_text("60")
 
 
 @pytest.mark.parametrize(("dark", "phone"), LOOKS)

@@ -43,6 +43,8 @@ async function ended(form, answer) {
   form.reset();
   notice(form.dataset.said);
   await refresh(form.dataset.refresh.split(" "));
+  // What had the focus may be gone with what was removed.
+  if (document.activeElement === document.body) document.getElementById("main").focus();
 }
 
 /** Fill in what was answered, where the page has a place for it. */
