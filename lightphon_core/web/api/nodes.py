@@ -66,12 +66,17 @@ class Nodes(msgspec.Struct, frozen=True):
 @get("/nodes", name="nodes", guards=[Requires(Scope.ACCOUNT)], security=SESSION_OR_KEY, responses=refusals(*GUARDED))
 async def nodes(principal: Given[Principal], gateway: Given[Gateway]) -> Nodes:
     """The account's own nodes that are connected, and what they offer."""
-    connected = [each for each in gateway.catalogue.nodes() if each.node.owner == principal.account_id]
-    connected.sort(key=lambda each: (each.node.name, each.node.id))
+    own = [each for each in gateway.catalogue.nodes() if each.node.owner == principal.account_id]
+    return Nodes(described(own, gateway))
+
+
+def described(nodes: Sequence[ConnectedNode], gateway: Gateway) -> list[OwnNode]:
+    """These nodes, by name, with what they offer."""
+    connected = sorted(nodes, key=lambda each: (each.node.name, each.node.id))
     entries: dict[str, list[Entry]] = {each.node.id: [] for each in connected}
     for entry in gateway.catalogue.entries():
         entries.get(entry.offer.node.id, []).append(entry)
-    return Nodes([_own(each, entries[each.node.id], gateway) for each in connected])
+    return [_own(each, entries[each.node.id], gateway) for each in connected]
 
 
 def _own(connected: ConnectedNode, entries: Sequence[Entry], gateway: Gateway) -> OwnNode:

@@ -7,6 +7,7 @@ from litestar.di import Provide
 
 from lightphon_core.web.api.dependencies import DEPENDENCIES
 from lightphon_core.web.pages import design, entrance, home, playground
+from lightphon_core.web.pages.administration import accounts, instance, money, overview
 from lightphon_core.web.pages.assets import asset
 from lightphon_core.web.pages.errors import PAGE_HANDLERS
 from lightphon_core.web.pages.visitors import administrator, anybody, visitor
@@ -29,6 +30,10 @@ def pages() -> Router:
             *entrance.ROUTES,
             playground.playground,
             design.design,
+            *overview.ROUTES,
+            *accounts.ROUTES,
+            *instance.ROUTES,
+            *money.ROUTES,
         ],
         dependencies={**DEPENDENCIES, **VISITORS},
         exception_handlers=PAGE_HANDLERS,
