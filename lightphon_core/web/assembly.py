@@ -25,6 +25,7 @@ from lightphon_core.storage.engine import Database
 from lightphon_core.types import Offer, PriceInForce, Principal
 from lightphon_core.web.api.guards import check_same_origin
 from lightphon_core.web.authentication import Connection, authenticate, credentials_of
+from lightphon_core.web.pages.plugin_pages import framed_for
 from lightphon_core.web.paths import is_open
 
 
@@ -37,6 +38,7 @@ class Assembly:
     backends: list[Backend]
     authenticators: list[Authenticator]
     agreed: OfferPrices
+    earnings: EarningsReader
     price: Callable[[Offer], PriceInForce]
     tasks: list[Tasks]
     account_changes: AccountChanges
@@ -88,6 +90,7 @@ def assemble(
             earnings=earnings.of,
             price=price,
             public_url=settings.server.public_url,
+            page=framed_for(name),
         )
 
     plugins = Plugins(
@@ -97,7 +100,7 @@ def assemble(
         order=settings.plugins.order,
     )
     plugins.build(lambda name, schema: plugin_settings(settings, name, schema, environ), host_for)
-    return Assembly(plugins, catalogue, backends, authenticators, agreed, price, tasks, account_changes)
+    return Assembly(plugins, catalogue, backends, authenticators, agreed, earnings, price, tasks, account_changes)
 
 
 def _builtin(database: Database) -> list[Source]:
