@@ -136,8 +136,7 @@ class Host(Generic[S]):
     nodes, and may raise `StorageUnavailable`; `price(offer)` is what an offer costs now. Both are to be shown to the
     account itself; a host without a ledger knows no earnings, and the node's own prices. `public_url` is the URL that
     the world reaches this server by, without a slash at the end; None where the operator told none. `page(request,
-    template, **values)` answers a request to one of the plugin's own routes with a page in the frame of the web app, for
-    whoever is logged in.
+    template, **values)` answers a request to one of the plugin's own routes by a page in the frame of the web app.
     """
 
     plugin: str

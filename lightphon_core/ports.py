@@ -67,6 +67,7 @@ class Backend(ABC):
         """How somebody adds a node of their own that connects with a node token, for the page /nodes. `server` is the
         address of this server as that person reaches it, without a slash at its end; it comes from the request, so it
         is quoted wherever a shell reads it. None: nobody can, as where the operator lists the servers."""
+        del server
         return None
 
     @abstractmethod

@@ -87,7 +87,7 @@ async def setups_of(gateway: Gateway, server: str) -> list[NodeSetup]:
     for backend in gateway.catalogue.backends:
         try:
             setup = await backend.node_setup(server)
-        except Exception as error:  # noqa: BLE001 - a plugin's method may raise anything; the page is for the others too
+        except Exception as error:
             gateway.log.error("a backend failed to say how a node is added", backend=backend.name, exc_info=error)
             continue
         if setup is not None:

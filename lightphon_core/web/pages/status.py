@@ -132,7 +132,9 @@ async def _payouts(payouts: Payouts, administration: PayoutAdministration) -> Se
         return Service("Withdrawals", "none here", "", "This server pays nothing out.")
     try:
         if await administration.freezes():
-            return Service("Withdrawals", "paused", "warn", "What is asked for now is paid once the operator has looked.")
+            return Service(
+                "Withdrawals", "paused", "warn", "What is asked for now is paid once the operator has looked."
+            )
     except StorageUnavailable:
         return Service("Withdrawals", "unknown", "bad", "The database does not answer at the moment.")
     return Service("Withdrawals", "possible", "good", f"By {', '.join(sorted(payouts.providers))}.")

@@ -43,8 +43,8 @@ class Running:
 
 
 class Connection:
-    """A node that said hello. `changed` is called when its offers change, and when it is gone. `credential` is the id of
-    its token."""
+    """A node that said hello. `changed` is called when its offers change, and when it is gone. `credential` is the
+    id of its token."""
 
     def __init__(
         self,

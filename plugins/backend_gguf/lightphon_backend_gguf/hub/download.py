@@ -34,7 +34,7 @@ Before that, this tells what would run, and whether a GPU is used:
 
 
 def downloads(host: Host[GgufSettings], installable: Installable) -> list[HTTPRouteHandler]:
-    """The routes `/download`: a page for browsers, JSON for those who ask for it, else text; and `/download/<wheel>`."""
+    """The routes `/download`: a page for browsers, JSON for programs that ask for it, else text; and the wheel."""
 
     @get(PATH, name="node-download", include_in_schema=False)
     async def instructions(request: Request[Any, Any, Any]) -> Response[Any]:
@@ -44,7 +44,12 @@ def downloads(host: Host[GgufSettings], installable: Installable) -> list[HTTPRo
         if "text/html" in request.headers.get("accept", ""):
             typed = steps(host.public_url or server, wheel)
             return await host.page(
-                request, "download.html", steps=typed, requirements=REQUIREMENTS, example=MODELS[0], kib=len(wheel.data) // 1024
+                request,
+                "download.html",
+                steps=typed,
+                requirements=REQUIREMENTS,
+                example=MODELS[0],
+                kib=len(wheel.data) // 1024,
             )
         said = steps(server, wheel)
         if request.accept.best_match(["text/plain", "application/json"]) == "application/json":
