@@ -7,14 +7,13 @@ from functools import partial
 
 from attrs import frozen
 from litestar import Response, get
-from sqlalchemy import Connection
 
 from lightphon_core.accounts.credentials import Credential, list_credentials
 from lightphon_core.accounts.secrets import Kind
 from lightphon_core.ledger.earnings import EarningsReader
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.settings import Settings
-from lightphon_core.storage.engine import Database
+from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.storage.schema import microseconds
 from lightphon_core.types import MODEL_HERE, TOKEN_HERE, NodeSetup
 from lightphon_core.web.api.dependencies import Given

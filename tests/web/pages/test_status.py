@@ -22,7 +22,7 @@ def backend():
     made = ScriptedBackend(
         says("Hel", "lo"),
         models=[
-            Model("a/<small>", maker="acme", params_b=1.5, context_length=4_096),
+            Model("a/<tiny>", maker="acme", params_b=1.5, context_length=4_096),
             Model("claw", owned_by="OpenClaw"),
         ],
         price=Price(per_minute=5_000),
@@ -48,12 +48,12 @@ def test_everybody_sees_sums_and_who_is_logged_in_the_models(people, running):
     page = text_of(people().get("/status"))
     for said in ("3 / 8", "slots busy, 7 waiting", "models online", "node online", "nothing was measured"):
         assert said in page, said
-    for word in ("small", "claw", "OpenClaw", "acme", "acc_secret", "scripted"):
+    for word in ("tiny", "claw", "OpenClaw", "acme", "acc_secret", "scripted"):
         assert word not in page, word
 
-    running.openai().chat.completions.create(model="a/<small>", messages=[{"role": "user", "content": "Hello!"}])
+    running.openai().chat.completions.create(model="a/<tiny>", messages=[{"role": "user", "content": "Hello!"}])
     answer = people("looker").get("/status")
-    assert "a/&lt;small&gt;" in answer.text
+    assert "a/&lt;tiny&gt;" in answer.text
     page = text_of(answer)
     for said in ("OpenClaw", "acme", "1.5 B", "4\u202f096", "5 sats a minute", "until the first words"):
         assert said in page, said
@@ -86,7 +86,7 @@ def test_open_models_are_open_here_too_and_payments_are_shown(start_server, back
         plugin_of(backend, ScriptedPayments("lightning"), ScriptedPayouts()), server=ServerSettings(open_models=True)
     )
     page = text_of(httpx.get(running.url + "/status", headers={"accept": BROWSERS}))
-    assert "a/<small>" in page
+    assert "a/<tiny>" in page
     assert page.count("possible") == 2
     running.server.call(running.server._app.state.payout_administration.freeze(None, "A secret reason."))
     page = text_of(httpx.get(running.url + "/status", headers={"accept": BROWSERS}))
