@@ -44,14 +44,18 @@ def text_of(answer):
     return re.sub(r"[ \n]+", " ", html.unescape(answer.text))
 
 
-def test_everybody_sees_sums_and_who_is_logged_in_the_models(people, running):
+def test_everybody_sees_sums_and_who_is_logged_in_the_models(people, running, backend):
     page = text_of(people().get("/status"))
     for said in ("3 / 8", "slots busy, 7 waiting", "models online", "node online", "nothing was measured"):
         assert said in page, said
     for word in ("tiny", "claw", "OpenClaw", "acme", "acc_secret", "scripted"):
         assert word not in page, word
 
+    asked, backend.price = backend.price, Price()  # nobody here has any money
+    backend.changed()
     running.openai().chat.completions.create(model="a/<tiny>", messages=[{"role": "user", "content": "Hello!"}])
+    backend.price = asked
+    backend.changed()
     answer = people("looker").get("/status")
     assert "a/&lt;tiny&gt;" in answer.text
     page = text_of(answer)
