@@ -55,6 +55,7 @@ async def nodes_page(
         "nodes.html",
         visitor,
         income=income,
+        terms=terms_in_words(settings),
         nodes=connected,
         tokens=tokens_shown(credentials, connected, now=gateway.clock.now()),
         setups=await setups_of(gateway, own_origin(request, settings)),
@@ -62,6 +63,26 @@ async def nodes_page(
         model_here=MODEL_HERE,
         price_in_words=price_in_words,
     )
+
+
+def terms_in_words(settings: Settings) -> str:
+    """What of an answer's price its node's owner gets, and when."""
+    share = 100 - settings.pricing.house_bps / 100
+    ledger = settings.ledger
+    if ledger.earnings_delay_s == ledger.card_earnings_delay_s:
+        when = _delay(ledger.earnings_delay_s)
+    else:
+        card = _delay(ledger.card_earnings_delay_s)
+        when = f"{_delay(ledger.earnings_delay_s)}; of what was paid by card {card}, since it can be disputed"
+    return f"Of what an answer costs, {share:g} % is for who runs the node: {when}."
+
+
+def _delay(seconds: int) -> str:
+    for unit, name in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
+        if seconds >= unit:
+            number = round(seconds / unit)
+            return f"after {number} {name}{'' if number == 1 else 's'}"
+    return "at once"
 
 
 def tokens_shown(credentials: Sequence[Credential], connected: Sequence[OwnNode], *, now: float) -> list[Token]:

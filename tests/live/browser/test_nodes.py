@@ -91,6 +91,7 @@ def test_a_node_appears_is_priced_and_disappears(visit, house, run):
     asked.get_by_role("button", name="Revoke").click()
     expect(tokens.get_by_text("There is none.")).to_be_visible()
     expect(card).to_be_hidden()
+    expect(page.get_by_text("attic box is no longer connected.")).to_be_visible()
     assert node.wait(20) == 2
 
 

@@ -15,6 +15,7 @@ from lightphon_core.accounts.terms import Terms
 from lightphon_core.ledger import chart
 from lightphon_core.ledger.commands import Post, Posting
 from lightphon_core.ledger.store import carry_out
+from lightphon_core.settings import LedgerSettings, PricingSettings, Settings
 from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.scripted import says
 from lightphon_core.types import (
@@ -27,6 +28,7 @@ from lightphon_core.types import (
     NodeState,
     Price,
 )
+from lightphon_core.web.pages.nodes import terms_in_words
 from lightphon_core.web.pages.prices import price_in_words
 
 
@@ -143,6 +145,15 @@ def test_without_a_plugin_for_it_download_is_a_page_that_nothing_links_to(people
     running = start_server(routes(download))
     assert httpx.get(running.url + "/download").text == "from a plugin"
     assert 'href="/download"' in httpx.get(running.url + "/", headers={"accept": "text/html"}).text
+
+
+def test_what_is_the_owners_and_when(tmp_path):
+    settings = Settings(data_dir=tmp_path)
+    said = "Of what an answer costs, 100 % is for who runs the node: at once; "
+    assert terms_in_words(settings) == f"{said}of what was paid by card after 120 days, since it can be disputed."
+    ledger = LedgerSettings(earnings_delay_s=3_600, card_earnings_delay_s=3_600)
+    settings = evolve(settings, pricing=PricingSettings(house_bps=250), ledger=ledger)
+    assert terms_in_words(settings) == "Of what an answer costs, 97.5 % is for who runs the node: after 1 hour."
 
 
 def test_prices_in_words():

@@ -38,6 +38,20 @@ function hideCommand(setup) {
   form.querySelector("input").focus();
 }
 
+/** The names of the nodes that are connected, by their ids. */
+const connected = () =>
+  new Map([...document.querySelectorAll(".node[data-node]")].map((node) => [node.dataset.node, node.dataset.name]));
+
+let known = connected();
+
+/** Say which nodes have come and gone. */
+function lookForChanges() {
+  const now = connected();
+  for (const [id, name] of now) if (!known.has(id)) notice(`${name} is connected.`);
+  for (const [id, name] of known) if (!now.has(id)) notice(`${name} is no longer connected.`, "warn");
+  known = now;
+}
+
 /** Say so where a node has come that is waited for. */
 function lookForNode() {
   for (const shown of document.querySelectorAll("[data-awaits]")) {
@@ -48,9 +62,7 @@ function lookForNode() {
       ? `${node.dataset.name} is connected, and takes requests.`
       : `${node.dataset.name} is connected. Its models are being made ready …`;
     const place = shown.querySelector("[data-waiting]");
-    if (place.textContent === said) continue;
-    place.textContent = said;
-    if (ready) notice(said);
+    if (place.textContent !== said) place.textContent = said;
   }
 }
 
@@ -105,4 +117,7 @@ document.addEventListener("done", async (event) => {
   await refresh(PARTS);
 });
 
-document.addEventListener("replaced", lookForNode);
+document.addEventListener("replaced", () => {
+  lookForChanges();
+  lookForNode();
+});
