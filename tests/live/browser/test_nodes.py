@@ -50,6 +50,7 @@ def test_a_node_appears_is_priced_and_disappears(visit, house, run):
     page.get_by_role("button", name="Add a node").click()
 
     shown = page.locator("[data-command-shown]")
+    expect(shown.locator("code")).to_contain_text("lightphon-node run")
     command = shown.locator("code").text_content()
     shown.get_by_role("button", name="Copy").click()
     expect(shown.get_by_role("button", name="Copied")).to_be_visible()
