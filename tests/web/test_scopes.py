@@ -144,6 +144,7 @@ ROUTES = {
     ("POST", "/webhooks/{provider:str}"): (OPEN, 404),
     ("GET", "/deposits/{deposit_id:str}"): (OPEN, 404),
     ("GET", "/api/usage"): (ACCOUNT, 200),
+    ("GET", "/download"): (OPEN, 200),
     ("POST", "/api/models/route"): (WALLET, 400),
     ("POST", "/api/playground/chat"): (SESSIONS, 400),
     ("GET", "/api/nodes"): (ACCOUNT, 200),
@@ -171,7 +172,6 @@ ROUTES = {
 }
 PLUGIN_ROUTES = {
     "gguf": {
-        ("GET", "/download"): (OPEN, 200),
         ("GET", "/download/{name:str}"): (OPEN, 404),
     },
     "openclaw": {},

@@ -3,8 +3,8 @@
 import gzip
 import re
 from importlib.resources import files
-from posixpath import dirname, normpath
 from pathlib import Path
+from posixpath import dirname, normpath
 
 import pytest
 
