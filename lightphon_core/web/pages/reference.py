@@ -46,9 +46,9 @@ def pieces(cell: str) -> Iterator[tuple[str, bool]]:
 
 
 def words_of(condition: str) -> str:
-    """What the condition of this name leaves out; the name itself where nobody says."""
-    rows = TABLES["What is left out"].rows
-    return next((says for names, says in rows if condition in named(names)), condition)
+    """What the condition of this name is about: what a filter asks for, or else what it leaves out."""
+    rows = (*TABLES["Filters"].rows, *TABLES["What is left out"].rows)
+    return next(says for names, says in rows if condition in named(names))
 
 
 TABLES: Final = tables((files(__package__) / "reference.md").read_text("utf-8"))
