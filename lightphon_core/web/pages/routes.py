@@ -6,7 +6,7 @@ from litestar import Router
 from litestar.di import Provide
 
 from lightphon_core.web.api.dependencies import DEPENDENCIES
-from lightphon_core.web.pages import design, entrance, home, router
+from lightphon_core.web.pages import design, entrance, guide, home, router
 from lightphon_core.web.pages.assets import asset
 from lightphon_core.web.pages.errors import PAGE_HANDLERS
 from lightphon_core.web.pages.visitors import administrator, anybody, visitor
@@ -29,6 +29,7 @@ def pages() -> Router:
             *entrance.ROUTES,
             design.design,
             router.router,
+            guide.guide,
         ],
         dependencies={**DEPENDENCIES, **VISITORS},
         exception_handlers=PAGE_HANDLERS,
