@@ -8,14 +8,13 @@ from urllib.parse import quote
 from attrs import frozen
 from litestar import Request
 from litestar.datastructures import State
-from sqlalchemy import Connection
 
 from lightphon_core.accounts.people import Account, account_of_id
 from lightphon_core.accounts.sessions import session_token
 from lightphon_core.errors import PermissionDenied, RequestError, Unauthenticated
 from lightphon_core.ledger.statement import Wallet, wallet_of
 from lightphon_core.serving.gateway import Gateway
-from lightphon_core.storage.engine import Database
+from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.types import Principal, Scope
 from lightphon_core.web.authentication import credentials_of, principal_of
 
