@@ -90,7 +90,8 @@ def stream_request(origin: str) -> str:
 def stream_answer() -> str:
     """The events of that."""
     events = [
-        _chunk({"role": "assistant", "content": "Hel"}),
+        _chunk({"role": "assistant", "content": ""}),
+        _chunk({"content": "Hel"}),
         _chunk({"content": "lo!"}),
         {**_chunk({}, "stop"), "usage": _USAGE, "routing_info": _SERVED_BY},
     ]

@@ -10,8 +10,8 @@ from lightphon_core.web.pages.routes import pages
 from lightphon_core.web.pages.security import CONTENT_SECURITY_POLICY, page_headers
 from lightphon_core.web.pages.visitors import way_back
 
-PUBLIC = {"/", "/register", "/login", "/design"}
-MEMBERS: set[str] = set()
+PUBLIC = {"/", "/register", "/login", "/guide", "/design"}
+MEMBERS: set[str] = {"/router"}
 ADMINISTRATORS: set[str] = set()
 NO_PAGES = {"/app.html", "/assets/{version:str}/{path:path}"}
 
