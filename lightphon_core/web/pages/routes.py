@@ -7,7 +7,7 @@ from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 
 from lightphon_core.web.api.dependencies import DEPENDENCIES
-from lightphon_core.web.pages import design, download, entrance, home, nodes, playground, status
+from lightphon_core.web.pages import design, download, entrance, guide, home, nodes, playground, router, status
 from lightphon_core.web.pages.administration import accounts, instance, money, overview
 from lightphon_core.web.pages.assets import asset
 from lightphon_core.web.pages.errors import PAGE_HANDLERS
@@ -30,6 +30,8 @@ def pages() -> Router:
         *entrance.ROUTES,
         design.design,
         playground.playground,
+        router.router,
+        guide.guide,
         nodes.nodes_page,
         status.status_page,
         *overview.ROUTES,

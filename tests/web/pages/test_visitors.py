@@ -13,8 +13,8 @@ from lightphon_core.web.pages.routes import pages
 from lightphon_core.web.pages.security import CONTENT_SECURITY_POLICY, page_headers
 from lightphon_core.web.pages.visitors import way_back
 
-PUBLIC = {"/", "/register", "/login", "/design", "/status"}
-MEMBERS = {"/playground", "/nodes"}
+PUBLIC = {"/", "/register", "/login", "/guide", "/design", "/status"}
+MEMBERS = {"/playground", "/router", "/nodes"}
 ADMINISTRATORS = {
     "/admin",
     *(f"/admin/{part}" for part in ("accounts", "nodes", "prices", "payouts", "ledger", "plugins", "settings")),
