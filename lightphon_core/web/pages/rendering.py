@@ -20,6 +20,7 @@ from lightphon_core.web.pages.visitors import Visitor
 THEMES: Final = ("light", "dark")
 THEME_COOKIE: Final = "lightphon_theme"
 NARROW_SPACE: Final = "\u202f"
+MINUS: Final = "\u2212"
 
 Asked = Request[None, None, State]
 
@@ -34,7 +35,13 @@ def environment() -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.do"],
     )
-    made.filters |= {"sats": shown_sats, "number": shown_number, "day": shown_day, "moment": shown_moment}
+    made.filters |= {
+        "sats": shown_sats,
+        "signed": shown_change,
+        "number": shown_number,
+        "day": shown_day,
+        "moment": shown_moment,
+    }
     return made
 
 
@@ -92,6 +99,13 @@ def shown_sats(amount: int) -> str:
     if amount < 0 and not grouped.startswith("-"):
         grouped = f"-{grouped}"
     return f"{grouped}.{rest}" if rest else grouped
+
+
+def shown_change(amount: int) -> str:
+    """What came or went, msat as sats, with its sign: "+1 234.5"."""
+    if amount == 0:
+        return "0"
+    return f"{'+' if amount > 0 else MINUS}{shown_sats(abs(amount))}"
 
 
 def shown_day(seconds: float) -> str:

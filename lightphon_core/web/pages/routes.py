@@ -6,7 +6,7 @@ from litestar import Router
 from litestar.di import Provide
 
 from lightphon_core.web.api.dependencies import DEPENDENCIES
-from lightphon_core.web.pages import design, entrance, home
+from lightphon_core.web.pages import deposit_page, design, entrance, home, wallet
 from lightphon_core.web.pages.assets import asset
 from lightphon_core.web.pages.errors import PAGE_HANDLERS
 from lightphon_core.web.pages.visitors import administrator, anybody, visitor
@@ -28,6 +28,8 @@ def pages() -> Router:
             home.home,
             *entrance.ROUTES,
             design.design,
+            *wallet.ROUTES,
+            deposit_page.deposit_page,
         ],
         dependencies={**DEPENDENCIES, **VISITORS},
         exception_handlers=PAGE_HANDLERS,
