@@ -103,12 +103,7 @@ def usage_of(
 def usual_cost(connection: Connection, account_id: str) -> int | None:
     """What an answer cost the account of this id lately, in msat, on average, rounded up; None where it paid for none.
     Those that were free do not count."""
-    query = (
-        select(usage.c.cost_msat)
-        .where(usage.c.account_id == account_id)
-        .order_by(usage.c.at.desc())
-        .limit(LATELY)
-    )
+    query = select(usage.c.cost_msat).where(usage.c.account_id == account_id).order_by(usage.c.at.desc()).limit(LATELY)
     paid = [cost for cost in connection.scalars(query) if cost]
     return -(-sum(paid) // len(paid)) if paid else None
 

@@ -7,8 +7,9 @@ from typing import Final
 
 from attrs import frozen
 
-from lightphon_core.money import euros, sats
+from lightphon_core.money import euros
 from lightphon_core.payments.deposits.deposit import Deposit, Status
+from lightphon_core.web.pages.rendering import shown_sats
 
 _WAITING = ("Waiting for the payment", "This page looks again by itself. The payment counts even if you close it.")
 _SAYS: Final[Mapping[Status, tuple[str, str]]] = {
@@ -50,7 +51,7 @@ def state_of(deposit: Deposit) -> DepositState:
 
 def amount_of(deposit: Deposit) -> str:
     """What was paid, or is to be, and what is credited for it."""
-    credited = sats(deposit.amount if deposit.received is None else deposit.received)
+    credited = shown_sats(deposit.amount if deposit.received is None else deposit.received)
     if deposit.price is None:
         return f"{credited} sats"
     return f"{euros(deposit.price.cents)} {deposit.price.currency} for {credited} sats"

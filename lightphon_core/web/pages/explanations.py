@@ -12,20 +12,20 @@ from lightphon_core.ledger.book import CHARGE
 from lightphon_core.ledger.collection import COLLECTION
 from lightphon_core.ledger.maturity import MATURITY
 from lightphon_core.ledger.statement import Line
-from lightphon_core.money import euros, sats
+from lightphon_core.money import euros
 from lightphon_core.payments.deposits.deposit import Deposit
 from lightphon_core.payments.deposits.record import DEPOSIT
 from lightphon_core.payments.deposits.reversals import REINSTATEMENT, REVERSAL
 from lightphon_core.payments.payouts.payout import INTERNAL, PAYOUT, PAYOUT_FAILED, PAYOUT_PAID, Payout
+from lightphon_core.web.pages.rendering import shortened, shown_number, shown_sats
 
 SESSION = "sess_"
 """What the credential of somebody begins with who asked from a page."""
-_SHOWN = 24
 
 
 @frozen
 class Told:
-    """A line in words: `title` says what it was, `details` the rest. `at` is in seconds since 1970, `amount` in msat."""
+    """A line in words: `title` says what it was, `details` the rest. `at`: seconds since 1970; `amount`: msat."""
 
     id: str
     at: int
@@ -57,15 +57,10 @@ def key_name(credential_id: str, keys: Mapping[str, str]) -> str:
     return keys.get(credential_id) or "a key without a name"
 
 
-def shortened(text: str) -> str:
-    """The two ends of a long invoice or address."""
-    return text if len(text) <= _SHOWN else f"{text[:12]}…{text[-8:]}"
-
-
 def paid_by(deposit: Deposit) -> str:
     """What was to be paid, and how."""
     if deposit.price is None:
-        return f"{sats(deposit.amount)} sats by {deposit.provider}"
+        return f"{shown_sats(deposit.amount)} sats over {deposit.provider}"
     price = f"{euros(deposit.price.cents)} {deposit.price.currency} by {deposit.provider}"
     return price if deposit.rate is None else f"{price}, at {deposit.rate:f} {deposit.price.currency} for a bitcoin"
 
@@ -74,15 +69,15 @@ def _charge(line: Line, background: Background, known: Known) -> tuple[str, ...]
     answer = background.answer
     if answer is None:
         return f"Answer of {line.note or 'a model'}", "Its details are kept no longer."
-    tokens = f"{answer.prompt_tokens:,} tokens in, {answer.completion_tokens:,} out".replace(",", "\u202f")
+    tokens = f"{shown_number(answer.prompt_tokens)} tokens in, {shown_number(answer.completion_tokens)} out"
     took = f"{answer.ms / 1000:.1f} s of inference" if answer.ms else ""
-    asked = f"Asked by {key_name(answer.credential_id, known.keys)}"
+    asked = f"asked by {key_name(answer.credential_id, known.keys)}"
     return f"Answer of {answer.model}", ", ".join(each for each in (tokens, took) if each), asked
 
 
 def _deposit(line: Line, background: Background, known: Known) -> tuple[str, ...]:
     deposit = known.deposits.get(line.note)
-    how = paid_by(deposit) if deposit is not None else f"by {background.source}"
+    how = paid_by(deposit) if deposit is not None else f"over {background.source}"
     return "Deposit", how, _settled(background)
 
 
@@ -90,13 +85,13 @@ def _reversal(line: Line, background: Background, known: Known) -> tuple[str, ..
     deposit = known.deposits.get(line.note)
     of = "" if deposit is None else f" of a deposit ({paid_by(deposit)})"
     left = background.claimed - background.settled
-    rest = f"{sats(left)} sats were not in the wallet" if left > 0 else ""
-    return "Refund or dispute", f"{sats(background.claimed)} sats{of} were taken back", rest
+    rest = f"{shown_sats(left)} sats were not in the wallet" if left > 0 else ""
+    return "Refund or dispute", f"{shown_sats(background.claimed)} sats{of} were taken back", rest
 
 
 def _reinstatement(line: Line, background: Background, known: Known) -> tuple[str, ...]:
     del line, known
-    return "Refund or dispute undone", f"It came to nothing: {sats(background.settled)} sats were returned"
+    return "Refund or dispute undone", f"It came to nothing: {shown_sats(background.settled)} sats were returned"
 
 
 def _collection(line: Line, background: Background, known: Known) -> tuple[str, ...]:
@@ -112,14 +107,14 @@ def _payout(line: Line, background: Background, known: Known) -> tuple[str, ...]
     if payout is None:
         return "Withdrawal", line.note
     by_itself = "Paid by itself, as you set it up" if payout.automatic else ""
-    what = f"{sats(payout.amount)} sats to {shortened(payout.destination)}"
-    return "Withdrawal", f"{what}, and up to {sats(payout.fee_cap)} sats for the network", by_itself
+    what = f"{shown_sats(payout.amount)} sats to {shortened(payout.destination)}"
+    return "Withdrawal", f"{what}, and up to {shown_sats(payout.fee_cap)} sats for the network", by_itself
 
 
 def _payout_paid(line: Line, background: Background, known: Known) -> tuple[str, ...]:
     del background
     payout = known.payouts.get(line.note)
-    fee = "" if payout is None or payout.fee is None else f"The network took {sats(payout.fee)} sats"
+    fee = "" if payout is None or payout.fee is None else f"The network took {shown_sats(payout.fee)} sats"
     return "Left of a withdrawal's fee", fee
 
 
@@ -146,7 +141,7 @@ def _maturity(line: Line, background: Background, known: Known) -> tuple[str, ..
 
 
 def _settled(background: Background) -> str:
-    return f"{sats(background.settled)} sats of it settled what was owed" if background.settled else ""
+    return f"{shown_sats(background.settled)} sats of it settled what was owed" if background.settled else ""
 
 
 _SAYINGS: Mapping[str, Callable[[Line, Background, Known], tuple[str, ...]]] = {

@@ -3,7 +3,7 @@
  *
  * Each field's name is a member of the body; empty ones are left out. `data-as="number"` on a field sends a number,
  * "msat" a number of sats as msat. A dot in a name makes an object ("budgets.day"). Without `data-then` the form sends
- * the event `done`, whose `detail` is the answer. An error is shown in the form's `[role=alert]`, at its field.
+ * the event `done`, whose `detail` is the answer. `data-idempotency-key` is sent as that header. An error is shown in the form's `[role=alert]`, at its field.
  */
 import { api } from "./api.js";
 
@@ -59,7 +59,9 @@ export function startForms() {
     button?.setAttribute("aria-busy", "true");
     const [method, path] = form.dataset.api.split(" ");
     try {
-      const answer = await api(method, path, method === "DELETE" ? undefined : bodyOf(form));
+      const key = form.dataset.idempotencyKey;
+      const headers = key === undefined ? {} : { "idempotency-key": key };
+      const answer = await api(method, path, method === "DELETE" ? undefined : bodyOf(form), headers);
       if (form.dataset.then) location.assign(form.dataset.then);
       else form.dispatchEvent(new CustomEvent("done", { bubbles: true, detail: answer }));
     } catch (error) {

@@ -57,6 +57,7 @@ document.addEventListener("done", async (event) => {
 document.addEventListener("replaced", (event) => {
   if (event.target.id === "balance-card") {
     document.getElementById("balance").textContent = event.target.dataset.available;
+    document.getElementById("balance-low").hidden = !("low" in event.target.dataset);
   }
   countDown();
 });
