@@ -6,7 +6,7 @@ from litestar import Router
 from litestar.di import Provide
 
 from lightphon_core.web.api.dependencies import DEPENDENCIES
-from lightphon_core.web.pages import deposit_page, design, entrance, home, wallet, withdrawals
+from lightphon_core.web.pages import deposit_page, design, entrance, home, usage, wallet, withdrawals
 from lightphon_core.web.pages.assets import asset
 from lightphon_core.web.pages.errors import PAGE_HANDLERS
 from lightphon_core.web.pages.visitors import administrator, anybody, visitor
@@ -28,6 +28,7 @@ def pages() -> Router:
             home.home,
             *entrance.ROUTES,
             design.design,
+            *usage.ROUTES,
             *wallet.ROUTES,
             withdrawals.withdrawals,
             deposit_page.deposit_page,

@@ -31,9 +31,9 @@ Before = Annotated[
 
 @frozen
 class Room:
-    """What may be withdrawn now, in msat. `there` is what is of the right origin, beside what is `set_aside` for answers
-    under way; `left_today` is what the operator's limits leave. `most` is all that can be withdrawn at once, in whole
-    sats, for which the network may take up to `fee_cap` besides."""
+    """What may be withdrawn now, in msat. `there` is what is of the right origin, beside what is `set_aside` for
+    answers under way; `left_today` is what the operator's limits leave. `most` is all that can be withdrawn at once, in
+    whole sats, for which the network may take up to `fee_cap` besides."""
 
     there: int
     set_aside: int
