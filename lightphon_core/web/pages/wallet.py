@@ -101,11 +101,11 @@ async def wallet(
         "wallet.html",
         visitor,
         origins=origins(visitor.wallet, settings.ledger),
-        worth=None if play_money else worth(rates, visitor.wallet.available),
+        worth=None if play_money or not visitor.wallet.available else worth(rates, visitor.wallet.available),
         play_money=play_money,
-        ways=[(way, presets(way)) for way in ways(deposits, settings.deposits)],
+        ways=[(way, presets(way)) for way in sats_first(ways(deposits, settings.deposits))],
         paying=None if paying is None else payable(paying, deposits, rates),
-        still_open=[each for each in latest if each.status is Status.OPEN and each is not paying],
+        still_open=[(each, state_of(each)) for each in latest if each.status is Status.OPEN and each.id != deposit],
         lines=lines[:LINES],
         next=lines[LINES - 1].id if len(lines) > LINES else None,
         before=before,
@@ -140,6 +140,11 @@ def worth(rates: RateBoard, amount: int) -> str | None:
     """About what so many msat are worth in euros, where somebody knows."""
     cents = rates.approx(amount)
     return None if cents is None else euros(cents)
+
+
+def sats_first(found: Sequence[ProviderShown]) -> list[ProviderShown]:
+    """The ways to pay, those in sats before those in a currency."""
+    return sorted(found, key=lambda way: (way.currency is not None, way.name))
 
 
 def presets(way: ProviderShown) -> list[str]:
