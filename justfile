@@ -35,6 +35,10 @@ test-regtest:
 test-lnbits:
     .ci/lnbits-tests
 
+# The web app in Chromium, which it installs if it is missing.
+test-browser:
+    .ci/browser-tests
+
 # Clients from PyPI: LangChain, aider.
 test-clients:
     .ci/client-tests

@@ -216,18 +216,19 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def run_system(run_server: Any, models: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """`with run_system(gguf={...}, openclaw={...}, limits={...}, **settings) as system:`, every installed plugin,
-    and no node."""
+    """`with run_system(gguf={...}, openclaw={...}, lightning={...}, limits={...}, **settings) as system:`, every
+    installed plugin, and no node."""
 
     @contextmanager
     def run(
         gguf: dict[str, Any] | None = None,
         openclaw: dict[str, Any] | None = None,
+        lightning: dict[str, Any] | None = None,
         limits: dict[str, Any] | None = None,
         **settings: Any,
     ) -> Iterator[System]:
         folder = tmp_path_factory.mktemp("system")
-        plugins = PluginsSettings(tables={"gguf": gguf or {}, "openclaw": openclaw or {}})
+        plugins = PluginsSettings(tables={"gguf": gguf or {}, "openclaw": openclaw or {}, "lightning": lightning or {}})
         allowed = {**LIMITS, **(limits or {})}
         with run_server(folder / "data", *installed(), limits=allowed, plugins=plugins, **settings) as running:
             system = System(running, models, folder)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from lightphon_backend_gguf.testing import scripted
 from openai import OpenAI
@@ -115,6 +117,14 @@ def test_json_with_the_model_that_comes_along(start, tmp_path):
     assert "[error" not in logs
 
 
+def look_at(url: str, name: str, password: str) -> None:
+    """The first page, and an administrator who is logged in to it."""
+    with httpx.Client(base_url=url, headers={"accept": "text/html", "origin": url.rstrip("/")}, trust_env=False) as web:
+        assert "Create an account" in web.get("/").text
+        assert web.post("/api/account/login", json={"name": name, "password": password}).json()["is_admin"]
+        assert f"Hello, {name}" in web.get("/").text
+
+
 def deposit_to_earnings(commands: list[str]) -> None:
     """What it prints about play money, pasted; three answers of a sat have been given before."""
     export, open_, pay, wallet = commands
@@ -143,6 +153,8 @@ def test_what_it_prints_works_when_pasted(start, tmp_path, models, monkeypatch):
     assert printed[1].startswith("API key   lp_")
     url = printed[0].removeprefix("Base URL  ").removesuffix("/v1")
     (curl,) = [line for line in printed if line.startswith(f"curl {url}/v1")]
+    web = re.fullmatch(r"Web app   (\S+) \(log in as (\S+) with (\S+), or register\)", printed[2])
+    look_at(web[1], web[2], web[3])
     first = printed.index("from openai import OpenAI")
     python = printed[first : first + 4]
     assert printed[first + 4] == ""

@@ -19,6 +19,8 @@ from litestar.datastructures import State
 from litestar.exceptions import NotFoundException
 from litestar.params import PathParameter
 
+from lightphon_core.web.edge.access_log import LOGGED
+
 FOREVER = "public, max-age=31536000, immutable"
 """For an address that has the version of what is there in it."""
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -75,6 +77,7 @@ async def asset(
     found = assets.files.get(path.removeprefix("/"))
     if found is None:
         raise NotFoundException
+    request.scope["state"][LOGGED] = True  # a page has a dozen of them, and they tell nothing
     headers = {
         "cache-control": FOREVER if version == assets.version else "no-cache",
         "vary": "accept-encoding",
@@ -99,6 +102,4 @@ def _asset(name: str, data: bytes) -> Asset:
     suffix = name[name.rfind(".") :]
     media_type = _TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
     packed = gzip.compress(data, mtime=0) if media_type in _TEXT else None
-    if media_type.startswith("text/"):
-        media_type += "; charset=utf-8"
     return Asset(data, packed, media_type)

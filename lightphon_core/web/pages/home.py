@@ -7,13 +7,12 @@ from functools import partial
 
 from attrs import frozen
 from litestar import Response, get
-from sqlalchemy import Connection
 
 from lightphon_core.accounts.credentials import list_credentials
 from lightphon_core.accounts.secrets import Kind
 from lightphon_core.ledger.usage import usage_of
 from lightphon_core.serving.gateway import Gateway
-from lightphon_core.storage.engine import Database
+from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.types import Scope
 from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.errors import RouteNotFound

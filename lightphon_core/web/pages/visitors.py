@@ -8,7 +8,6 @@ from urllib.parse import quote
 from attrs import frozen
 from litestar import Request
 from litestar.datastructures import State
-from sqlalchemy import Connection
 
 from lightphon_core.accounts.people import Account, account_of_id
 from lightphon_core.accounts.sessions import session_token
@@ -16,7 +15,7 @@ from lightphon_core.errors import PermissionDenied, RequestError, Unauthenticate
 from lightphon_core.ledger.statement import Wallet, wallet_of
 from lightphon_core.ledger.usage import usual_cost
 from lightphon_core.serving.gateway import Gateway
-from lightphon_core.storage.engine import Database
+from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.types import Principal, Scope
 from lightphon_core.web.authentication import credentials_of, principal_of
 from lightphon_core.web.pages.low_balance import cheapest_answer, is_low

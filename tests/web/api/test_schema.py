@@ -2,10 +2,12 @@
 
 import httpx
 import pytest
+from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.scripted import says
+from lightphon_core.web.pages.routes import pages
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +24,10 @@ def document(running):
     return answer.json()
 
 
-PAGES = {("GET", "/deposits/{deposit_id}")}
+PAGES = {
+    ("GET", "/deposits/{deposit_id}"),
+    *(("GET", route.path_format) for route in Litestar([pages()], openapi_config=None).routes),
+}
 """For browsers: no part of the API."""
 
 

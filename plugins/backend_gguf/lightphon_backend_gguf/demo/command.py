@@ -21,6 +21,7 @@ from lightphon_backend_gguf.demo.instructions import instructions, money_instruc
 from lightphon_backend_gguf.demo.model import find_demo_model
 from lightphon_backend_gguf.demo.processes import Process, ProcessEnded
 from lightphon_backend_gguf.demo.setup import (
+    ADMINISTRATOR,
     Credentials,
     Stop,
     folder_at,
@@ -175,9 +176,10 @@ def _tell(demo: Demo, text: str, *, as_json: bool) -> None:
     keys = demo.credentials
     if as_json:
         ready = {"base_url": f"{demo.server}/v1", "api_key": keys.user_key, "model": demo.model_id, "answer": text}
-        click.echo(json.dumps({**ready, "data_dir": str(demo.data_dir)}))
+        web = {"url": f"{demo.server}/", "administrator": ADMINISTRATOR, "password": keys.password}
+        click.echo(json.dumps({**ready, "data_dir": str(demo.data_dir), "web_app": web}))
         return
-    click.echo(instructions(demo.server, keys.user_key))
+    click.echo(instructions(demo.server, keys.user_key, ADMINISTRATOR, keys.password, registers=is_loopback(demo.host)))
     if demo.play_money:
         click.echo(money_instructions(demo.server, keys.user_key, keys.owner_key))
     click.echo("Ctrl-C stops the demo.")

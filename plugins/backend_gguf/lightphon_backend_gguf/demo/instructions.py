@@ -5,12 +5,14 @@ from __future__ import annotations
 DEPOSIT_SATS = 100
 
 
-def instructions(server: str, api_key: str) -> str:
-    """A first request, with curl and with OpenAI's SDK."""
+def instructions(server: str, api_key: str, administrator: str, password: str, *, registers: bool) -> str:
+    """Where to look, and a first request, with curl and with OpenAI's SDK. `registers`: anybody may."""
     base_url = f"{server}/v1"
+    or_register = ", or register" if registers else ""
     return f"""\
 Base URL  {base_url}
 API key   {api_key}
+Web app   {server}/ (log in as {administrator} with {password}{or_register})
 
 curl {base_url}/chat/completions -H "Authorization: Bearer {api_key}" -H "Content-Type: application/json" \
 -d '{{"model": "auto", "messages": [{{"role": "user", "content": "Hello!"}}]}}'

@@ -6,6 +6,8 @@ import contextlib
 import io
 import json
 import os
+import secrets
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,11 @@ from typing import Any
 import click
 from attrs import field, frozen
 
-USER, OWNER = "demo", "demo-node"
-"""Who asks, and whose node answers: what one pays, the other earns."""
+from lightphon_backend_gguf.node.link.address import is_loopback
+
+USER, OWNER, ADMINISTRATOR = "demo", "demo-node", "admin"
+"""Who asks, whose node answers (what one pays, the other earns), and who may log in to the web app."""
+PASSWORD_BYTES = 12
 CREDIT_SATS = "1000"
 MARK = "# Written by `lightphon demo`"
 SETTINGS = f"""\
@@ -25,6 +30,9 @@ data_dir = "."
 host = {{host}}
 port = {{port}}
 shutdown_grace_s = 1
+
+[accounts]
+registration = "{{registration}}"
 """
 PLAY_MONEY = """
 [plugins.lightning]
@@ -40,11 +48,12 @@ class Stop(click.ClickException):
 
 @frozen
 class Credentials:
-    """Keys of both accounts, and the token of the node."""
+    """Keys of both accounts, the token of the node, and the administrator's password."""
 
     user_key: str = field(repr=False)
     owner_key: str = field(repr=False)
     node_token: str = field(repr=False)
+    password: str = field(repr=False)
 
 
 def has_lightning() -> bool:
@@ -68,15 +77,18 @@ def write_settings(file: Path, host: str, port: int, *, play_money: bool) -> Non
     """Write the settings file, over that of an earlier demo alone."""
     if file.exists() and not file.read_text("utf-8", "replace").startswith(MARK):
         raise Stop(f"{file} holds the settings of another server. Choose another directory with --data-dir.")
-    settings = SETTINGS.format(host=json.dumps(host), port=port)
+    # Who is on this machine may register; to strangers the demo is closed, as any server is.
+    settings = SETTINGS.format(host=json.dumps(host), port=port, registration="open" if is_loopback(host) else "closed")
     file.write_text(settings + (PLAY_MONEY if play_money else ""), "utf-8")
 
 
 def make_credentials(cli: click.Group, folder: Path, *, play_money: bool) -> Credentials:
     """New ones; those of the last run are revoked. Where there is no play money, the operator gives some sats."""
     known = {account["name"] for account in _call(cli, folder, "account", "list")["accounts"]}
-    for name in {USER, OWNER} - known:
-        _call(cli, folder, "account", "create", name)
+    for name in {USER, OWNER, ADMINISTRATOR} - known:
+        _call(cli, folder, "account", "create", name, *(["--admin"] if name == ADMINISTRATOR else []))
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
+    _printed(cli, folder, "account", "password", ADMINISTRATOR, "--password-stdin", typed=password)
     if USER not in known and not play_money:
         _call(cli, folder, "account", "credit", USER, CREDIT_SATS, "--reason", "to try the demo with")
     for command in ("key", "node-token"):
@@ -88,13 +100,22 @@ def make_credentials(cli: click.Group, folder: Path, *, play_money: bool) -> Cre
     def create(command: str, account: str) -> str:
         return str(_call(cli, folder, command, "create", "--account", account, "--name", "demo")["secret"])
 
-    return Credentials(create("key", USER), create("key", OWNER), create("node-token", OWNER))
+    return Credentials(create("key", USER), create("key", OWNER), create("node-token", OWNER), password)
 
 
 def _call(cli: click.Group, folder: Path, *arguments: str) -> dict[str, Any]:
     """Another command of `lightphon`, in this process: the demo does nothing that its user could not do."""
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        cli.main([*arguments, "--json", "--data-dir", str(folder)], standalone_mode=False)
-    answer: dict[str, Any] = json.loads(printed.getvalue())
+    answer: dict[str, Any] = json.loads(_printed(cli, folder, *arguments, "--json"))
     return answer
+
+
+def _printed(cli: click.Group, folder: Path, *arguments: str, typed: str = "") -> str:
+    """The same, as text; `typed` is what it finds on its standard input."""
+    printed, stdin = io.StringIO(), sys.stdin
+    sys.stdin = io.StringIO(typed)
+    try:
+        with contextlib.redirect_stdout(printed):
+            cli.main([*arguments, "--data-dir", str(folder)], standalone_mode=False)
+    finally:
+        sys.stdin = stdin
+    return printed.getvalue()

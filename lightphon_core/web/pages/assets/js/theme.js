@@ -3,17 +3,18 @@ const YEAR_S = 365 * 24 * 60 * 60;
 
 /** Have the button in the top bar change from what is shown now to the other. */
 export function startTheme() {
+  const root = document.documentElement;
   const button = document.getElementById("theme");
-  const dark = () => getComputedStyle(document.documentElement).colorScheme === "dark" || (!chosen() && systemIsDark());
-  const chosen = () => document.documentElement.dataset.theme;
-  const systemIsDark = () => matchMedia("(prefers-color-scheme: dark)").matches;
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const dark = () => (root.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark";
   const show = () => button.setAttribute("aria-pressed", String(dark()));
   button.addEventListener("click", () => {
     const theme = dark() ? "light" : "dark";
-    document.documentElement.dataset.theme = theme;
+    root.dataset.theme = theme;
     const secure = location.protocol === "https:" ? "; Secure" : "";
     document.cookie = `lightphon_theme=${theme}; Path=/; Max-Age=${YEAR_S}; SameSite=Lax${secure}`;
     show();
   });
+  system.addEventListener("change", show);
   show();
 }

@@ -1,0 +1,74 @@
+"""Coming in: registration, log-in, the menu, light and dark."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from .conftest import PASSWORD
+
+pytestmark = pytest.mark.browser
+
+
+def test_register_log_out_and_in_again(visit, house):
+    visitor = visit()
+    page = visitor.opens("/")
+    page.get_by_role("link", name="Create an account").click()
+    name = house.new_name()
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill("short")
+    page.get_by_role("button", name="Create account").click()
+    expect(page.get_by_role("alert").first).to_contain_text("characters")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Create account").click()
+    page.wait_for_url(house.url + "/wallet")
+
+    page.get_by_role("button", name=re.compile("Log out")).click()
+    page.wait_for_url(house.url + "/")
+    visitor.opens("/usage?days=7")
+    page.wait_for_url(re.compile(r"/login\?next="))
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill("not the password")
+    page.get_by_role("button", name="Log in", exact=True).click()
+    expect(page.locator("main").get_by_role("alert")).to_be_visible()
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(house.url + "/usage?days=7")
+    # The browser itself writes to the console that a request was refused.
+    visitor.problems[:] = [each for each in visitor.problems if "status of 4" not in each]
+
+
+def test_light_and_dark_are_kept(visit):
+    page = visit(dark=True).opens("/")
+    ground = "getComputedStyle(document.documentElement).backgroundColor"
+    dark = page.evaluate(ground)
+    page.get_by_role("button", name="Dark colours").click()
+    light = page.evaluate(ground)
+    assert light != dark
+    page.reload()
+    assert page.evaluate(ground) == light
+
+
+def test_by_keyboard_alone(visit, house):
+    page = visit(logged_in=house.person()).opens("/")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+
+
+def test_the_menu_of_a_phone(visit, house):
+    page = visit(phone=True, logged_in=house.person()).opens("/")
+    link = page.get_by_role("navigation", name="Main").get_by_role("link", name="Wallet")
+    expect(link).to_be_hidden()
+    page.get_by_role("button", name="Menu").click()
+    link.click()
+    page.wait_for_url(house.url + "/wallet")
+
+
+def test_a_page_that_is_not_there(visit):
+    visitor = visit()
+    page = visitor.opens("/nothing/here")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Nothing here")
+    visitor.check_accessible()
+    visitor.problems[:] = [each for each in visitor.problems if "status of 404" not in each]

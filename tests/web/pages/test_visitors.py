@@ -1,0 +1,129 @@
+"""Who may look at which page, and what every page tells the browser."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from litestar import Litestar
+
+from lightphon_core.web.pages.routes import pages
+from lightphon_core.web.pages.security import CONTENT_SECURITY_POLICY, page_headers
+from lightphon_core.web.pages.visitors import way_back
+
+PUBLIC = {"/", "/register", "/login", "/design"}
+MEMBERS: set[str] = set()
+ADMINISTRATORS: set[str] = set()
+NO_PAGES = {"/app.html", "/assets/{version:str}/{path:path}"}
+
+
+class Tags(HTMLParser):
+    """Every element of a page, and its attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+
+def checked(answer):
+    """An answer that is a page, as every page has to be."""
+    assert answer.headers["content-type"].startswith("text/html")
+    assert answer.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-frame-options"] == "DENY"
+    tags = Tags(answer.text).found
+    assert sum(tag == "h1" for tag, _ in tags) == 1
+    assert sum(tag == "main" for tag, _ in tags) == 1
+    ids = [attributes["id"] for _, attributes in tags if "id" in attributes]
+    assert len(ids) == len(set(ids)), "ids are unique"
+    for tag, attributes in tags:
+        assert "style" not in attributes, "styles are in stylesheets"
+        assert not [name for name in attributes if name.startswith("on")], "scripts are in files"
+        assert tag != "style"
+        assert tag != "script" or attributes["src"].startswith("/assets/")
+        if tag in ("link", "img", "use"):
+            assert (attributes.get("href") or attributes["src"]).startswith(("/assets/", "#"))
+    return answer
+
+
+def test_the_lists_name_every_page():
+    paths = {route.path for route in Litestar([pages()], openapi_config=None).routes}
+    assert paths == PUBLIC | MEMBERS | ADMINISTRATORS | NO_PAGES
+
+
+@pytest.mark.parametrize("path", sorted(PUBLIC))
+def test_pages_for_everybody(people, path):
+    assert checked(people().get(path)).status_code == 200
+
+
+def test_pages_for_people_who_are_logged_in(people):
+    nobody, somebody = people(), people("member")
+    for path in MEMBERS:
+        answer = nobody.get(path)
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/login?next={path}")
+        assert checked(somebody.get(path)).status_code == 200
+
+
+def test_pages_for_administrators(people):
+    nobody, somebody, administrator = people(), people("no-administrator"), people("administrator", admin=True)
+    for path in ADMINISTRATORS:
+        assert nobody.get(path).status_code == 303
+        assert checked(somebody.get(path)).status_code == 403
+        assert checked(administrator.get(path)).status_code == 200
+
+
+def test_a_key_opens_no_page_and_an_ended_session_is_nobodys(people, running):
+    keyed = people().get("/", headers={"authorization": f"Bearer {running.api_key}"})
+    assert "Log in" in keyed.text
+    somebody = people("leaver")
+    assert "Hello, leaver" in somebody.get("/").text
+    somebody.post("/api/account/logout")
+    assert "Hello" not in somebody.get("/").text
+
+
+def test_who_is_logged_in_need_not_log_in_or_register(people):
+    somebody = people("insider")
+    assert somebody.get("/login?next=/wallet").headers["location"] == "/wallet"
+    assert somebody.get("/register").headers["location"] == "/"
+    assert somebody.get("/app.html").headers["location"] == "/"
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["https://evil.test/", "//evil.test", "/\\evil.test", "javascript:alert(1)", "evil", "", "/a\nb"]
+)
+def test_the_way_back_is_ours(people, elsewhere):
+    assert way_back(elsewhere) == "/"
+    page = people().get("/login", params={"next": elsewhere}).text
+    assert re.search(r'data-then="([^"]*)"', page)[1] == "/"
+
+
+def test_what_a_visitor_sends_is_text(people):
+    page = checked(people().get("/register", params={"invite": '"><script>alert(1)</script>'})).text
+    assert "<script>alert" not in page
+    answer = checked(people().get("/login", params={"next": '/"><img src=x>'}))
+    assert "<img" not in answer.text
+
+
+def test_what_is_not_there_is_a_page_for_browsers_alone(people):
+    nobody = people()
+    answer = checked(nobody.get("/nothing/here"))
+    assert (answer.status_code, "Nothing here" in answer.text) == (404, True)
+    for path in ("/api/nothing", "/v1/nothing"):
+        assert nobody.get(path).json()["error"]["code"] == "unknown_url"
+    assert nobody.get("/nothing", headers={"accept": "*/*"}).json()["error"]["code"] == "unknown_url"
+    assert nobody.get("/", headers={"accept": "*/*"}).json()["error"]["code"] == "unknown_url"
+
+
+def test_behind_https_browsers_come_back_by_it():
+    assert "strict-transport-security" not in page_headers(https=False)
+    assert page_headers(https=True)["strict-transport-security"] == "max-age=31536000"
+
+
+def test_the_chosen_theme_is_there_from_the_first_moment(people):
+    nobody = people()
+    assert "data-theme" not in nobody.get("/").text
+    assert 'data-theme="dark"' in nobody.get("/", headers={"cookie": "lightphon_theme=dark"}).text
+    assert "data-theme" not in nobody.get("/", headers={"cookie": 'lightphon_theme="><b>'}).text
