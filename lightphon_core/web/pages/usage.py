@@ -8,14 +8,13 @@ from typing import Annotated, Final
 
 from litestar import Response, get
 from litestar.params import QueryParameter
-from sqlalchemy import Connection
 
 from lightphon_core.errors import InvalidRequest
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.settings import Settings
-from lightphon_core.storage.engine import Database
+from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.web.api.dependencies import Given
-from lightphon_core.web.api.usage import used_by
+from lightphon_core.web.api.usage import DIMENSIONS, used_by
 from lightphon_core.web.pages import charts
 from lightphon_core.web.pages.rendering import Asked, page
 from lightphon_core.web.pages.security import page_headers
@@ -86,8 +85,8 @@ async def usage_csv(
 
 
 def _csv(connection: Connection, account: str, span: Span) -> tuple[str, bool]:
-    by = frozenset(("day", "model", "key"))
-    used = used_by(connection, account, first=span.first, last=span.last, by=by, most=CSV_ROWS)
+    every = frozenset(DIMENSIONS.values())
+    used = used_by(connection, account, first=span.first, last=span.last, by=every, most=CSV_ROWS)
     return as_csv(used.data), used.truncated
 
 

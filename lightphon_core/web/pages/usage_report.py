@@ -7,10 +7,10 @@ from datetime import date
 from typing import Final
 
 from attrs import astuple, frozen
-from sqlalchemy import Connection
 
 from lightphon_core.accounts.credentials import list_credentials
-from lightphon_core.ledger.usage import SUMS_AT_ONCE, UsageSum, usage_of
+from lightphon_core.ledger.usage import SUMS_AT_ONCE, Dimension, UsageSum, usage_of
+from lightphon_core.storage.engine import Connection
 from lightphon_core.web.pages.charts import MOST_SERIES, Chart, stacked
 from lightphon_core.web.pages.explanations import key_name
 from lightphon_core.web.pages.usage_span import Span
@@ -54,11 +54,10 @@ def read_report(connection: Connection, account: str, span: Span, measure: Measu
     """What the account of this id used in these days. The chart shows the models that come to most by `measure`, and
     all others together."""
 
-    def ask(*by: str, models: Sequence[str] | None = None) -> list[UsageSum]:
-        dimensions = frozenset(name for name in ("day", "model", "key") if name in by)
+    def ask(*by: Dimension, models: Sequence[str] | None = None) -> list[UsageSum]:
         most = SUMS_AT_ONCE + 1 if models is None else len(span.days) * MOST_SERIES
         first, last = span.first, span.last
-        return usage_of(connection, account, first=first, last=last, by=dimensions, limit=most, models=models)
+        return usage_of(connection, account, first=first, last=last, by=frozenset(by), limit=most, models=models)
 
     by_model, by_key, by_day = ask("model"), ask("key"), ask("day")
     total = _added(by_day)

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 from attrs import frozen
 from litestar import Response, get
 from litestar.params import QueryParameter
-from sqlalchemy import Connection
 
 from lightphon_core.accounts.credentials import list_credentials
 from lightphon_core.errors import NotFound
@@ -26,7 +25,7 @@ from lightphon_core.payments.deposits.service import Deposits
 from lightphon_core.payments.payouts import store as payout_store
 from lightphon_core.rates.board import RateBoard
 from lightphon_core.settings import LedgerSettings, Settings
-from lightphon_core.storage.engine import Database
+from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.api.deposits import ProviderShown, ways
 from lightphon_core.web.pages.deposit_state import DepositState, state_of

@@ -8,14 +8,13 @@ from typing import Annotated, Final
 from attrs import frozen
 from litestar import Response, get
 from litestar.params import QueryParameter
-from sqlalchemy import Connection
 
 from lightphon_core.payments.deposits.service import Deposits
 from lightphon_core.payments.payouts.automatic import Automatic, automatic_of
 from lightphon_core.payments.payouts.payout import fee_cap_of, most_affordable
 from lightphon_core.payments.payouts.service import Payouts
 from lightphon_core.payments.payouts.withdrawal import left_today, withdrawable
-from lightphon_core.storage.engine import Database
+from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.pages.payout_state import is_under_way, shown
 from lightphon_core.web.pages.rendering import Asked, page

@@ -11,9 +11,11 @@ from lightphon_core.web.pages.security import CONTENT_SECURITY_POLICY, page_head
 from lightphon_core.web.pages.visitors import way_back
 
 PUBLIC = {"/", "/register", "/login", "/design"}
-MEMBERS: set[str] = set()
+MEMBERS = {"/usage", "/wallet", "/wallet/deposits", "/wallet/withdrawals"}
 ADMINISTRATORS: set[str] = set()
-NO_PAGES = {"/app.html", "/assets/{version:str}/{path:path}"}
+BY_ID = {"/deposits/{deposit_id:str}"}
+"""For everybody who knows one: tests/payments/test_euros.py."""
+NO_PAGES = {"/app.html", "/assets/{version:str}/{path:path}", "/usage.csv"}
 
 
 class Tags(HTMLParser):
@@ -51,7 +53,7 @@ def checked(answer):
 
 def test_the_lists_name_every_page():
     paths = {route.path for route in Litestar([pages()], openapi_config=None).routes}
-    assert paths == PUBLIC | MEMBERS | ADMINISTRATORS | NO_PAGES
+    assert paths == PUBLIC | MEMBERS | ADMINISTRATORS | BY_ID | NO_PAGES
 
 
 @pytest.mark.parametrize("path", sorted(PUBLIC))

@@ -21,9 +21,9 @@ from lightphon_core import (
 class Wallet(ABC):
     """A wallet of the operator. A `payment_hash` is 64 hex digits in small letters: it is the `ref` of the core.
 
-    `pushes`: `settlements` tells of a payment at once. `play_money`: nothing here is worth anything. `test_pay_path`: as
-    `PaymentProvider.test_pay_path`. Where a method says nothing else, it raises `ProviderUnavailable` when the wallet
-    does not answer, or not as its API says.
+    `pushes`: `settlements` tells of a payment at once. `play_money`: nothing here is worth anything. `test_pay_path` is
+    that of `PaymentProvider`. Where a method says nothing else, it raises `ProviderUnavailable` when the wallet does
+    not answer, or not as its API says.
     """
 
     pushes: bool = False
