@@ -30,4 +30,4 @@ def as_csv(rows: Iterable[Used]) -> str:
 
 def harmless(text: str) -> str:
     """The text as a cell that is no formula: one that would be begins with an apostrophe."""
-    return f"'{text}" if text.lstrip(" ").startswith(_FORMULAS) else text
+    return f"'{text}" if text.lstrip().startswith(_FORMULAS) or text.startswith(_FORMULAS) else text
