@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from lightphon_core.routing.expected import ORDINARY, cheapest, expected_msat
-from lightphon_core.routing.router import WHOLE, Router
+from lightphon_core.routing.expected import ORDINARY, expected_msat
+from lightphon_core.types import Price
 
 ANSWERS: Final = 10
 
@@ -16,8 +16,6 @@ def is_low(available: int, answer: int) -> bool:
     return available < ANSWERS * answer
 
 
-def cheapest_answer(router: Router) -> int:
-    """What an ordinary answer costs of the cheapest model on offer, in msat; 0 where there is none."""
-    prices = {router.price_of(each.model.id, WHOLE) for each in router.models(router.view())}
-    best = cheapest(price for price in prices if price is not None)
-    return 0 if best is None else expected_msat(best, ORDINARY, None, None)
+def ordinary_answer(price: Price | None) -> int:
+    """What an ordinary answer costs at this price, in msat; 0 where there is none."""
+    return 0 if price is None else expected_msat(price, ORDINARY, None, None)

@@ -18,7 +18,8 @@ from lightphon_core.serving.gateway import Gateway
 from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.types import Principal, Scope
 from lightphon_core.web.authentication import credentials_of, principal_of
-from lightphon_core.web.pages.low_balance import cheapest_answer, is_low
+from lightphon_core.web.model_list import ModelList
+from lightphon_core.web.pages.low_balance import is_low, ordinary_answer
 
 Asked = Request[None, None, State]
 
@@ -71,8 +72,8 @@ async def anybody(request: Asked) -> Visitor | None:
     if found is None:
         return None
     account, wallet, usual = found
-    answer = cheapest_answer(gateway.router) if usual is None else usual
-    return Visitor(account, principal, wallet, answer)
+    models: ModelList = request.app.state.models
+    return Visitor(account, principal, wallet, ordinary_answer(models.least_price()) if usual is None else usual)
 
 
 async def visitor(request: Asked) -> Visitor:

@@ -1,4 +1,4 @@
-"""Money in the browser: a deposit turns to paid by itself, a withdrawal is paid once, usage is drawn and taken along."""
+"""Money in the browser: a deposit turns to paid by itself, a withdrawal is paid once, usage is drawn by day."""
 
 import re
 import time

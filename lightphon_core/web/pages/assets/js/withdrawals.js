@@ -21,6 +21,24 @@ if (form) {
   });
 }
 
+/** The states on the page, by payout. */
+function states() {
+  return new Map([...document.querySelectorAll("[data-payout]")].map((row) => [row.dataset.payout, row.dataset.state]));
+}
+
+let known = states();
+
+document.addEventListener("replaced", (event) => {
+  if (event.target.id !== "payouts") return;
+  const now = states();
+  for (const [id, state] of now) {
+    const changed = known.has(id) && known.get(id) !== state;
+    if (changed && state === "paid") notice("A withdrawal was paid.");
+    if (changed && state === "failed") notice("A withdrawal failed. Below you see why.", "bad");
+  }
+  known = now;
+});
+
 document.addEventListener("done", async (event) => {
   if (event.target.matches("[data-automatic]")) {
     document.activeElement.blur();
