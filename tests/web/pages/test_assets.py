@@ -3,6 +3,7 @@
 import gzip
 import re
 from importlib.resources import files
+from pathlib import Path
 from posixpath import dirname, normpath
 
 import pytest
@@ -58,7 +59,8 @@ def test_scripts_import_what_is_there():
 
 
 def test_templates_name_assets_that_are_there():
-    for template in (files("lightphon_core.web.pages") / "templates").iterdir():
+    templates = Path(str(files("lightphon_core.web.pages") / "templates")).rglob("*.html")
+    for template in templates:
         for path in re.findall(r"""asset\(['"]([^'"]+)['"]\)""", template.read_text("utf-8")):
             assert ASSETS.has(path) or path.startswith("vendor/"), f"{template.name}: {path}"
 

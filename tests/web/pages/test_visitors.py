@@ -13,9 +13,13 @@ from lightphon_core.web.pages.routes import pages
 from lightphon_core.web.pages.security import CONTENT_SECURITY_POLICY, page_headers
 from lightphon_core.web.pages.visitors import way_back
 
-PUBLIC = {"/", "/register", "/login", "/design"}
-MEMBERS = {"/playground"}
-ADMINISTRATORS: set[str] = set()
+PUBLIC = {"/", "/register", "/login", "/design", "/status"}
+MEMBERS = {"/playground", "/nodes"}
+ADMINISTRATORS = {
+    "/admin",
+    *(f"/admin/{part}" for part in ("accounts", "nodes", "prices", "payouts", "ledger", "plugins", "settings")),
+}
+OF_ONE_ACCOUNT = "/admin/accounts/{account_id:str}"
 NO_PAGES = {"/app.html", "/assets/{version:str}/{path:path}"}
 
 
@@ -54,7 +58,7 @@ def checked(answer):
 
 def test_the_lists_name_every_page():
     paths = {route.path for route in Litestar([pages()], openapi_config=None).routes}
-    assert paths == PUBLIC | MEMBERS | ADMINISTRATORS | NO_PAGES
+    assert paths == PUBLIC | MEMBERS | ADMINISTRATORS | {OF_ONE_ACCOUNT} | NO_PAGES
 
 
 @pytest.mark.parametrize("path", sorted(PUBLIC))
@@ -72,7 +76,8 @@ def test_pages_for_people_who_are_logged_in(people):
 
 def test_pages_for_administrators(people):
     nobody, somebody, administrator = people(), people("no-administrator"), people("administrator", admin=True)
-    for path in ADMINISTRATORS:
+    found = administrator.get("/admin/accounts?search=no-administrator").text
+    for path in (*ADMINISTRATORS, re.findall(r'href="(/admin/accounts/acc_\w+)"', found)[0]):
         assert nobody.get(path).status_code == 303
         assert checked(somebody.get(path)).status_code == 403
         assert checked(administrator.get(path)).status_code == 200
