@@ -22,6 +22,7 @@ from lightphon_core.types import (
     Load,
     Needs,
     NewDeposit,
+    NodeSetup,
     Offer,
     Opened,
     Origin,
@@ -61,6 +62,13 @@ class Backend(ABC):
         paused ones do. A snapshot too. Unless a backend says otherwise: the nodes of its offers."""
         by_id = {offer.node.id: offer.node for offer in self.offers()}
         return [ConnectedNode(node) for node in by_id.values()]
+
+    async def node_setup(self, server: str) -> NodeSetup | None:
+        """How somebody adds a node of their own that connects with a node token, for the page /nodes. `server` is the
+        address of this server as that person reaches it, without a slash at its end; it comes from the request, so it
+        is quoted wherever a shell reads it. None: nobody can, as where the operator lists the servers."""
+        del server
+        return None
 
     @abstractmethod
     def serve(self, job: Job) -> AsyncGenerator[bytes, None]:
@@ -112,6 +120,8 @@ class PaymentProvider(ABC):
     nothing; such a provider runs beside no other. `pushes`: `events` tells of a settlement at once, so that `lookup` is
     asked but now and then; else it is asked every `asks_every_s` seconds at most about a deposit.
     `currency` ("EUR"): deposits are asked for in it, and `price` is to be paid; None where they are asked for in sats.
+    `test_pay_path`: where play money is paid with a click: `POST` it with `{"invoice": ...}`, a path of the provider's
+    own plugin, which takes a session for a credential; None where there is no such thing.
     """
 
     name: str
@@ -120,6 +130,7 @@ class PaymentProvider(ABC):
     play_money: bool = False
     pushes: bool = False
     asks_every_s: float = 0.5
+    test_pay_path: str | None = None
 
     @abstractmethod
     async def open(self, deposit: NewDeposit) -> Opened:

@@ -101,6 +101,10 @@ class Router:
         """Scorers that answered what is no score, by name, and what they did last."""
         return self._panel.faults
 
+    def weights(self, needs: Needs) -> Mapping[str, float]:
+        """How much each scorer counts for this request, by name; they add up to 1."""
+        return {scorer.name: weight for scorer, weight in self._panel.weights(needs)}
+
     def prices_changed(self, changed: Collection[tuple[str, str]]) -> None:
         """The prices of these models on these nodes, as (node id, model id), may have changed."""
         self._index.reprice(changed)

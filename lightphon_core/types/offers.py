@@ -98,10 +98,12 @@ class NodeState(StrEnum):
 
 @frozen
 class ConnectedNode:
-    """A node that is there, whether it offers anything or not."""
+    """A node that is there, whether it offers anything or not. `credential` is the id of the one that it came with, as
+    `Principal.credential_id` has it; None where it came with none of ours."""
 
     node: Node
     state: NodeState = NodeState.ONLINE
+    credential: str | None = None
 
 
 @frozen

@@ -42,15 +42,15 @@ from lightphon_core.storage.engine import Database
 from lightphon_core.web import inference, models
 from lightphon_core.web.api.routes import api
 from lightphon_core.web.assembly import assemble
-from lightphon_core.web.deposit_page import deposit_page
 from lightphon_core.web.model_list import ModelList
 from lightphon_core.web.monitoring import health, metrics
 from lightphon_core.web.monitoring.recent import Recent
 from lightphon_core.web.openapi import openapi_config
 from lightphon_core.web.pages.assets import load_assets
 from lightphon_core.web.pages.errors import EVERYWHERE
+from lightphon_core.web.pages.plugin_pages import plugin_templates
 from lightphon_core.web.pages.rendering import Pages
-from lightphon_core.web.pages.routes import pages
+from lightphon_core.web.pages.routes import complete, pages
 from lightphon_core.web.payments import assemble_payments
 from lightphon_core.web.webhooks import webhook
 
@@ -156,7 +156,7 @@ def create_app(
             passwords.close()
             database.close()
 
-    return Litestar(
+    app = Litestar(
         route_handlers=[
             health.healthz,
             health.readyz,
@@ -166,7 +166,6 @@ def create_app(
             *inference.ROUTES,
             api(),
             webhook,
-            deposit_page,
             pages(),
             *routes,
         ],
@@ -179,8 +178,9 @@ def create_app(
                     router, started_at=gateway.started_at, max_output_tokens=settings.limits.max_output_tokens
                 ),
                 "assets": assets,
-                "pages": Pages(assets, settings),
+                "pages": Pages(assets, settings, plugin_templates(plugins.ready())),
                 "database": database,
+                "earnings": assembly.earnings,
                 "membership": membership,
                 "deposits": payments.deposits,
                 "rates": payments.rates,
@@ -201,6 +201,8 @@ def create_app(
         request_max_body_size=None,  # web/inference.py counts, and answers in OpenAI's shape
         logging_config=None,
     )
+    complete(app)
+    return app
 
 
 def _obligations(connection: Transaction, account_id: str) -> list[str]:

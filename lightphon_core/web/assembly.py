@@ -26,6 +26,7 @@ from lightphon_core.storage.engine import Database
 from lightphon_core.types import Offer, PriceInForce, Principal
 from lightphon_core.web.api.guards import check_same_origin
 from lightphon_core.web.authentication import Connection, authenticate, credentials_of
+from lightphon_core.web.pages.plugin_pages import framed_for
 from lightphon_core.web.paths import is_open
 
 
@@ -39,6 +40,7 @@ class Assembly:
     authenticators: list[Authenticator]
     agreed: OfferPrices
     model_prices: ModelPrices
+    earnings: EarningsReader
     price: Callable[[Offer], PriceInForce]
     tasks: list[Tasks]
     account_changes: AccountChanges
@@ -90,6 +92,7 @@ def assemble(
             earnings=earnings.of,
             price=price,
             public_url=settings.server.public_url,
+            page=framed_for(name),
         )
 
     plugins = Plugins(
@@ -99,7 +102,18 @@ def assemble(
         order=settings.plugins.order,
     )
     plugins.build(lambda name, schema: plugin_settings(settings, name, schema, environ), host_for)
-    return Assembly(plugins, catalogue, backends, authenticators, agreed, model_prices, price, tasks, account_changes)
+    return Assembly(
+        plugins,
+        catalogue,
+        backends,
+        authenticators,
+        agreed,
+        model_prices,
+        earnings,
+        price,
+        tasks,
+        account_changes,
+    )
 
 
 def _builtin(database: Database) -> list[Source]:

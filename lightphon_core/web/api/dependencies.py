@@ -12,6 +12,7 @@ from litestar.params import SkipValidation
 from lightphon_core.accounts.membership import Membership
 from lightphon_core.accounts.passwords import Passwords
 from lightphon_core.host import AccountChanges
+from lightphon_core.ledger.earnings import EarningsReader
 from lightphon_core.ledger.prover import Prover
 from lightphon_core.payments.deposits.service import Deposits
 from lightphon_core.payments.payouts.administration import PayoutAdministration
@@ -48,6 +49,11 @@ def _database(state: State) -> Database:
 def _gateway(state: State) -> Gateway:
     gateway: Gateway = state.gateway
     return gateway
+
+
+def _earnings(state: State) -> EarningsReader:
+    earnings: EarningsReader = state.earnings
+    return earnings
 
 
 def _membership(state: State) -> Membership:
@@ -117,6 +123,7 @@ DEPENDENCIES = {
         ("via", _via),
         ("database", _database),
         ("gateway", _gateway),
+        ("earnings", _earnings),
         ("membership", _membership),
         ("deposits", _deposits),
         ("rates", _rates),

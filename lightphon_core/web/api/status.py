@@ -47,6 +47,11 @@ class Status(msgspec.Struct, frozen=True):
 @get("/status", name="status", responses=refusals())
 async def status(gateway: Given[Gateway], recent: Given[Recent]) -> Status:
     """What anybody may know."""
+    return status_of(gateway, recent)
+
+
+def status_of(gateway: Gateway, recent: Recent) -> Status:
+    """The same, for whoever shows it."""
     entries = gateway.catalogue.entries()
     return Status(
         lightphon_core.__version__,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from litestar import Request, Response
 from litestar.datastructures import State
 
@@ -20,33 +20,47 @@ from lightphon_core.web.pages.visitors import Visitor
 THEMES: Final = ("light", "dark")
 THEME_COOKIE: Final = "lightphon_theme"
 NARROW_SPACE: Final = "\u202f"
+MINUS: Final = "\u2212"
+SHOWN_WHOLE: Final = 32
 
 Asked = Request[None, None, State]
 
 
-def environment() -> Environment:
-    """Where the templates are, and what each of them may use."""
+def environment(of_plugins: BaseLoader | None = None) -> Environment:
+    """Where the templates are, and what each of them may use. No plugin's stands in for one of ours."""
+    own = PackageLoader(__package__)
     made = Environment(
-        loader=PackageLoader(__package__),
+        loader=own if of_plugins is None else ChoiceLoader([own, of_plugins]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         extensions=["jinja2.ext.do"],
     )
-    made.filters |= {"sats": shown_sats, "number": shown_number, "day": shown_day, "moment": shown_moment}
+    made.filters |= {
+        "sats": shown_sats,
+        "glance": at_a_glance,
+        "signed": shown_change,
+        "shortened": shortened,
+        "number": shown_number,
+        "day": shown_day,
+        "moment": shown_moment,
+    }
     return made
 
 
 class Pages:
-    """One per application: templates, and the assets that they refer to."""
+    """One per application: templates, also those `of_plugins`, and the assets that they refer to. `paths` are those of
+    the application's routes, so that no link of the frame leads nowhere."""
 
-    def __init__(self, assets: Assets, settings: Settings) -> None:
-        self._environment = environment()
+    def __init__(self, assets: Assets, settings: Settings, of_plugins: BaseLoader | None = None) -> None:
+        self.paths: frozenset[str] = frozenset()
+        self._environment = environment(of_plugins)
         self._settings = settings
         self._environment.globals |= {
             "asset": assets.url,
             "has_asset": assets.has,
+            "has_page": lambda path: path in self.paths,
             "version": lightphon_core.__version__,
             "registration": settings.accounts.registration,
         }
@@ -92,6 +106,23 @@ def shown_sats(amount: int) -> str:
     if amount < 0 and not grouped.startswith("-"):
         grouped = f"-{grouped}"
     return f"{grouped}.{rest}" if rest else grouped
+
+
+def at_a_glance(amount: int) -> str:
+    """Msat as sats where there is little room: whole ones, rounded down, from ten on."""
+    return shown_sats(amount - amount % 1_000 if amount >= 10_000 else amount)
+
+
+def shown_change(amount: int) -> str:
+    """What came or went, msat as sats, with its sign: "+1 234.5"."""
+    if amount == 0:
+        return "0"
+    return f"{'+' if amount > 0 else MINUS}{shown_sats(abs(amount))}"
+
+
+def shortened(text: str) -> str:
+    """The two ends of a long text, such as an invoice."""
+    return text if len(text) <= SHOWN_WHOLE else f"{text[:14]}…{text[-8:]}"
 
 
 def shown_day(seconds: float) -> str:

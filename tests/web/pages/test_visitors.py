@@ -6,18 +6,23 @@ from html.parser import HTMLParser
 import pytest
 from litestar import Litestar
 
+from lightphon_core.accounts.people import get_account
+from lightphon_core.ledger import adjustment
+from lightphon_core.ledger.store import carry_out
 from lightphon_core.web.pages.routes import pages
 from lightphon_core.web.pages.security import CONTENT_SECURITY_POLICY, page_headers
 from lightphon_core.web.pages.visitors import way_back
 
-PUBLIC = {"/", "/register", "/login", "/design"}
-MEMBERS: set[str] = set()
+PUBLIC = {"/", "/register", "/login", "/guide", "/design", "/status"}
+MEMBERS = {"/playground", "/router", "/nodes", "/usage", "/wallet", "/wallet/deposits", "/wallet/withdrawals"}
 ADMINISTRATORS = {
     "/admin",
     *(f"/admin/{part}" for part in ("accounts", "nodes", "prices", "payouts", "ledger", "plugins", "settings")),
 }
 OF_ONE_ACCOUNT = "/admin/accounts/{account_id:str}"
-NO_PAGES = {"/app.html", "/assets/{version:str}/{path:path}"}
+BY_ID = "/deposits/{deposit_id:str}"
+"""For everybody who knows one: tests/payments/test_euros.py."""
+NO_PAGES = {"/app.html", "/assets/{version:str}/{path:path}", "/usage.csv"}
 
 
 class Tags(HTMLParser):
@@ -55,7 +60,7 @@ def checked(answer):
 
 def test_the_lists_name_every_page():
     paths = {route.path for route in Litestar([pages()], openapi_config=None).routes}
-    assert paths == PUBLIC | MEMBERS | ADMINISTRATORS | {OF_ONE_ACCOUNT} | NO_PAGES
+    assert paths == PUBLIC | MEMBERS | ADMINISTRATORS | {OF_ONE_ACCOUNT, BY_ID} | NO_PAGES
 
 
 @pytest.mark.parametrize("path", sorted(PUBLIC))
@@ -132,3 +137,11 @@ def test_the_chosen_theme_is_there_from_the_first_moment(people):
     assert "data-theme" not in nobody.get("/").text
     assert 'data-theme="dark"' in nobody.get("/", headers={"cookie": "lightphon_theme=dark"}).text
     assert "data-theme" not in nobody.get("/", headers={"cookie": 'lightphon_theme="><b>'}).text
+
+
+def test_the_first_page_says_what_is_done_already(people, running):
+    somebody = people("beginner")
+    assert "Done:" not in somebody.get("/").text
+    with running.server.database.transaction() as connection:
+        carry_out(connection, [adjustment.credit(get_account(connection, "beginner").id, 1_000, "to begin with")])
+    assert checked(somebody.get("/")).text.count("Done:") == 1
