@@ -85,8 +85,9 @@ class Tasks:
 
 
 class AccountChanges:
-    """Tells, on this server, when an account's credentials may open less than before: one was revoked or changed, or
-    the account was blocked or removed. What another process does to the same database is not heard of here."""
+    """Tells, on this server, when an account's credentials may open less than before: one was revoked or changed, a
+    session ended, or the account was blocked or removed. What another process does to the same database is not heard of
+    here."""
 
     def __init__(self) -> None:
         self._listeners: list[Callable[[str], None]] = []

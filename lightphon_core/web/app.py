@@ -20,6 +20,7 @@ from lightphon_core.accounts.stored_limiter import StoredLimiter
 from lightphon_core.host import Clock, SystemClock, Tasks
 from lightphon_core.ledger.ledger import Ledger
 from lightphon_core.ledger.obligations import obligations_of
+from lightphon_core.ledger.prover import Prover
 from lightphon_core.payments.deposits import store as deposit_store
 from lightphon_core.plugins import Source
 from lightphon_core.ports import Authenticator, Backend, Scorer
@@ -41,7 +42,6 @@ from lightphon_core.storage.engine import Database
 from lightphon_core.web import inference, models
 from lightphon_core.web.api.routes import api
 from lightphon_core.web.assembly import assemble
-from lightphon_core.web.deposit_page import deposit_page
 from lightphon_core.web.model_list import ModelList
 from lightphon_core.web.monitoring import health, metrics
 from lightphon_core.web.monitoring.recent import Recent
@@ -99,6 +99,7 @@ def create_app(
         not_in_auto=settings.routing.not_in_auto,
     )
     assembly.agreed.subscribe(router.prices_changed)
+    assembly.model_prices.on_change(router.models_repriced)
     gateway = Gateway(
         authenticators=assembly.authenticators,
         router=router,
@@ -107,6 +108,7 @@ def create_app(
         limiter=limiter,
         pricing=settings.pricing,
         agreed=assembly.agreed,
+        model_prices=assembly.model_prices,
         ledger=ledger,
         keeper=Keeper(ledger, settings.ledger, settings.usage, log),
         lease_us=round(settings.ledger.lease_s * 1_000_000),
@@ -130,8 +132,10 @@ def create_app(
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncGenerator[None, None]:
         await assembly.agreed.refresh()
+        await assembly.model_prices.refresh()
         await plugins.start()
         background.spawn(assembly.agreed.keep(log), name="keep prices")
+        background.spawn(assembly.model_prices.keep(log), name="keep prices of models")
         background.spawn(gateway.keeper.keep(), name="keep holds")
         background.spawn(gateway.keeper.mature(), name="mature earnings")
         background.spawn(gateway.keeper.prune(), name="remove old usage")
@@ -162,7 +166,6 @@ def create_app(
             *inference.ROUTES,
             api(),
             webhook,
-            deposit_page,
             pages(),
             *routes,
         ],
@@ -190,6 +193,8 @@ def create_app(
                 "recent": recent,
                 "readiness": health.Readiness(gateway, database),
                 "plugin_schemas": plugins.schemas(),
+                "plugins": plugins,
+                "prover": Prover(database),
             }
         ),
         openapi_config=openapi_config(lightphon_core.__version__),

@@ -73,8 +73,12 @@ async def nodes(principal: Given[Principal], gateway: Given[Gateway]) -> Nodes:
 
 def nodes_of(account_id: str, gateway: Gateway) -> list[OwnNode]:
     """The nodes of the account of this id that are connected, by name."""
-    connected = [each for each in gateway.catalogue.nodes() if each.node.owner == account_id]
-    connected.sort(key=lambda each: (each.node.name, each.node.id))
+    return described([each for each in gateway.catalogue.nodes() if each.node.owner == account_id], gateway)
+
+
+def described(nodes: Sequence[ConnectedNode], gateway: Gateway) -> list[OwnNode]:
+    """These nodes, by name, with what they offer."""
+    connected = sorted(nodes, key=lambda each: (each.node.name, each.node.id))
     entries: dict[str, list[Entry]] = {each.node.id: [] for each in connected}
     for entry in gateway.catalogue.entries():
         entries.get(entry.offer.node.id, []).append(entry)

@@ -1,14 +1,17 @@
-"""Prices in words. Pure."""
+"""Prices for people: in sats, by what they are charged for. Pure."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
-from lightphon_core.web.pages.rendering import shown_sats
+from lightphon_core.money import sats, sats_of_a_millionth
+
+TOKENS = 1000
+"""How many of them prices are shown for; a million is more than anybody has in mind."""
 
 
 class Priced(Protocol):
-    """The parts of a price, in msat, as `Price` and the JSON API have them."""
+    """A price, in msat, however it is kept."""
 
     @property
     def per_minute(self) -> int: ...
@@ -20,13 +23,20 @@ class Priced(Protocol):
     def per_request(self) -> int: ...
 
 
-def price_in_words(price: Priced) -> str:
-    """Each part that is not nothing, in sats: "5 sats a minute + 1 sat a request"; "free" where all are."""
-    parts = (
-        (price.per_minute, "a minute"),
-        (price.per_mtok_prompt, "for a million tokens read"),
-        (price.per_mtok_completion, "for a million tokens written"),
-        (price.per_request, "a request"),
+def in_words(price: Priced) -> list[str]:
+    """Each part that is charged, as "0.25 sats per 1,000 tokens of prompt"; "free" where none is."""
+    prompt, completion = (
+        sats_of_a_millionth(each * TOKENS) for each in (price.per_mtok_prompt, price.per_mtok_completion)
     )
-    said = [f"{shown_sats(amount)} {'sat' if amount == 1000 else 'sats'} {what}" for amount, what in parts if amount]
-    return " + ".join(said) or "free"
+    if price.per_mtok_prompt == price.per_mtok_completion:
+        parts = [(prompt, f"{TOKENS:,} tokens")]
+    else:
+        parts = [(prompt, f"{TOKENS:,} tokens of prompt"), (completion, f"{TOKENS:,} tokens of answer")]
+    parts += [(sats(price.per_minute), "minute"), (sats(price.per_request), "request")]
+    said = [f"{amount} {'sat' if amount == '1' else 'sats'} per {what}" for amount, what in parts if amount != "0"]
+    return said or ["free"]
+
+
+def price_in_words(price: Priced) -> str:
+    """The same as one text."""
+    return " + ".join(in_words(price))
