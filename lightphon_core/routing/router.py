@@ -101,9 +101,18 @@ class Router:
         """Scorers that answered what is no score, by name, and what they did last."""
         return self._panel.faults
 
+    def weights(self, needs: Needs) -> Mapping[str, float]:
+        """How much each scorer counts for this request, by name; they add up to 1."""
+        return {scorer.name: weight for scorer, weight in self._panel.weights(needs)}
+
     def prices_changed(self, changed: Collection[tuple[str, str]]) -> None:
         """The prices of these models on these nodes, as (node id, model id), may have changed."""
         self._index.reprice(changed)
+
+    def models_repriced(self, models: Collection[str]) -> None:
+        """The prices of the models of these ids may have changed, wherever they are on offer."""
+        offers = [entry.offer for entry in self.catalogue.entries()]
+        self._index.reprice({(each.node.id, each.model.id) for each in offers if each.model.id in models})
 
     @property
     def revision(self) -> int:

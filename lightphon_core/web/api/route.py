@@ -73,8 +73,13 @@ async def route_models(
     via: Given[frozenset[str]],
 ) -> Candidates:
     """Who would be asked to serve such a request, of the models that the key may use, and in which order."""
-    session = None if data.session_id is None else session_named(data.session_id)
-    needs = gateway.needs_of(principal, needs_of(data, via), session)
+    return candidates_of(data, principal, gateway, via)
+
+
+def candidates_of(asked: RouteQuery, principal: Principal, gateway: Gateway, via: frozenset[str]) -> Candidates:
+    """The answer to a request of `principal`'s that came through the gateways `via`. Raises as `needs_of`."""
+    session = None if asked.session_id is None else session_named(asked.session_id)
+    needs = gateway.needs_of(principal, needs_of(asked, via), session)
     ranking = gateway.router.consider(needs, allowed=principal.models)
     most = needs.filters.limit or CANDIDATES
     shown = [_candidate(each) for each in ranking.candidates[:most]]

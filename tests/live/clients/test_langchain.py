@@ -25,6 +25,10 @@ def test_chat_whole_and_streamed(printed, library):
     assert printed(library, 0) == f"{scripted.GREETING.text}\n{scripted.GREETING.text}"
 
 
+def test_filters(printed, library):
+    assert printed(library, 1) == scripted.GREETING.text
+
+
 def test_what_an_answer_says_of_itself(library):
     whole = model(library).invoke("Hello!")
     assert whole.response_metadata["model_name"] == "greeting"
@@ -41,7 +45,7 @@ def test_what_an_answer_says_of_itself(library):
 
 
 def test_tools(printed, caller):
-    assert printed(caller, 1) == "Rain in Paris."
+    assert printed(caller, 2) == "Rain in Paris."
 
 
 def test_tools_streamed(caller):
@@ -59,7 +63,7 @@ def test_tools_streamed(caller):
 
 
 def test_structured_output(printed, describer):
-    assert printed(describer, 2) == "city='Paris' population=2100000"
+    assert printed(describer, 3) == "city='Paris' population=2100000"
 
 
 def test_structured_output_by_calling_a_function(caller):
@@ -75,7 +79,7 @@ def test_structured_output_by_calling_a_function(caller):
 
 
 def test_embeddings(printed, library):
-    assert printed(library, 3) == "[384, 384]"
+    assert printed(library, 4) == "[384, 384]"
 
 
 def test_embeddings_as_tokens_are_refused_by_the_name_of_the_switch(library):

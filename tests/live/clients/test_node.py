@@ -28,7 +28,7 @@ def test_openai_for_node(library, folder, blocks, adapted, run_program):
     for at, block in enumerate(blocks("openai for Node", "js")):
         (folder / f"{at}.mjs").write_text(adapted(library, block))
         printed.append(run_program("node", f"{at}.mjs", cwd=folder).strip())
-    assert printed == [SAID, "[ 384, 384 ]"]
+    assert printed == [SAID, SAID, "[ 384, 384 ]"]
 
 
 def test_continues_library(start_server, folder, blocks, adapted, run_program):

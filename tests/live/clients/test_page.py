@@ -10,10 +10,10 @@ WIDTH = 384  # of the vectors of the scripted model for embeddings
 
 RUN = {
     "In general": ["test_page.py"],
-    "curl": ["test_page.py"] * 3,
-    "openai for Python": ["test_page.py"] * 6,
-    "openai for Node": ["test_node.py"] * 2,
-    "LangChain": ["test_langchain.py"] * 4,
+    "curl": ["test_page.py"] * 4,
+    "openai for Python": ["test_page.py"] * 7,
+    "openai for Node": ["test_node.py"] * 3,
+    "LangChain": ["test_langchain.py"] * 5,
     "Aider": ["test_aider.py"] * 2,
     "Continue": ["test_node.py"],
     "Open WebUI": ["test_page.py"],
@@ -21,7 +21,7 @@ RUN = {
 }
 """Which file runs a section's blocks, one entry each."""
 
-PYTHON = ["chat", "headers", "filters", "parse", "completions", "embeddings"]
+PYTHON = ["chat", "headers", "filters", "streamed", "parse", "completions", "embeddings"]
 
 
 def test_every_block_is_run(blocks, sections):
@@ -51,10 +51,10 @@ def test_python(library, describer, blocks, adapted, run_python, name):
 
 
 def test_curl(library, blocks, adapted, run_program):
-    chat, text, vectors = [
+    chat, filtered, text, vectors = [
         json.loads(run_program("bash", "-c", adapted(library, block))) for block in blocks("curl", "sh")
     ]
-    assert chat["choices"][0]["message"]["content"] == SAID
+    assert chat["choices"][0]["message"]["content"] == filtered["choices"][0]["message"]["content"] == SAID
     assert text["choices"][0]["text"] == SAID
     assert [len(each["embedding"]) for each in vectors["data"]] == [WIDTH, WIDTH]
 

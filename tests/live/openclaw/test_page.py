@@ -66,11 +66,16 @@ def test_the_pages_variables_and_its_file_come_to_the_same(page, exported, tmp_p
     assert instances.keys() == {"OpenClaw", "vllm"}
 
 
+def test_the_variable_is_the_one_that_the_settings_read(page):
+    assert page("sh")[1] == "export LIGHTPHON_API_KEY=your-api-key\n"
+    assert 'apiKey: "${LIGHTPHON_API_KEY}"' in page("json5")[0]
+
+
 def test_every_block_is_run(page):
     """The onboarding and both JSON5 blocks by the real OpenClaw, the others here."""
     assert {kind: len(page(kind)) for kind in ("sh", "json5", "toml", r"\w+")} == {
-        "sh": 2,
+        "sh": 3,
         "json5": 2,
         "toml": 1,
-        r"\w+": 5,
+        r"\w+": 6,
     }

@@ -24,7 +24,10 @@ def document(running):
     return answer.json()
 
 
-PAGES = {("GET", route.path_format) for route in Litestar([pages()], openapi_config=None).routes}
+PAGES = {
+    ("GET", "/download"),
+    *(("GET", route.path_format) for route in Litestar([pages()], openapi_config=None).routes),
+}
 """For browsers: no part of the API."""
 
 
