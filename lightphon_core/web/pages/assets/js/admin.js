@@ -71,6 +71,11 @@ function clear(form) {
     for (const place of part.querySelectorAll("[data-member]")) place.textContent = "";
   }
   if ("once" in form.dataset) begin(form);
+  if (form === reconciling) {
+    const place = document.getElementById("unexplained");
+    place.querySelector("tbody").replaceChildren();
+    place.hidden = true;
+  }
 }
 
 /** Who sends a form again after no answer came means the same; who changes a field means something else. */
@@ -105,8 +110,7 @@ async function reconciled(answer) {
   place.querySelector("tbody").replaceChildren(...answer.unexplained.map(row));
   place.hidden = answer.unexplained.length === 0;
   if (!place.hidden) {
-    const left = `${answer.unexplained.length} payments are yet to be explained.`;
-    showError(reconciling, new Error(left));
+    showError(reconciling, new Error(`Payments that are yet to be explained: ${answer.unexplained.length}.`));
     return;
   }
   reconciling.closest("dialog").close();
