@@ -25,6 +25,8 @@ from lightphon_core.money import Amount
 from lightphon_core.ports import Authenticator, Backend, PaymentProvider, PayoutProvider, Scorer
 from lightphon_core.settings import Secret
 from lightphon_core.types import (
+    MODEL_HERE,
+    TOKEN_HERE,
     Address,
     Capability,
     Change,
@@ -48,6 +50,7 @@ from lightphon_core.types import (
     Needs,
     NewDeposit,
     Node,
+    NodeSetup,
     NodeState,
     NotKnown,
     Offer,
@@ -74,6 +77,8 @@ from lightphon_core.types import (
 __version__ = _version("lightphon-core")
 
 __all__ = [
+    "MODEL_HERE",
+    "TOKEN_HERE",
     "Address",
     "Amount",
     "Authenticator",
@@ -106,6 +111,7 @@ __all__ = [
     "Needs",
     "NewDeposit",
     "Node",
+    "NodeSetup",
     "NodeState",
     "NotFound",
     "NotKnown",

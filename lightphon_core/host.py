@@ -9,15 +9,27 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from attrs import field, frozen
 
+from lightphon_core.errors import LightPhonError
 from lightphon_core.types import Earnings, Price, PriceInForce, PriceSource
 
 if TYPE_CHECKING:
     import structlog
+    from litestar import Request, Response
     from litestar.connection import ASGIConnection
 
     from lightphon_core.types import Offer, Principal
 
 S = TypeVar("S")
+
+
+class Framed(Protocol):
+    """Renders a template of the plugin's own in the frame of the web app."""
+
+    async def __call__(
+        self, request: Request[Any, Any, Any], template: str, *, status: int = 200, **values: Any
+    ) -> Response[str]:
+        """The page: `template` is a file in the folder `templates` of the plugin's package, and `values` are what it
+        sees beside what every page does."""
 
 
 class Clock(Protocol):
@@ -73,8 +85,9 @@ class Tasks:
 
 
 class AccountChanges:
-    """Tells, on this server, when an account's credentials may open less than before: one was revoked or changed, or
-    the account was blocked or removed. What another process does to the same database is not heard of here."""
+    """Tells, on this server, when an account's credentials may open less than before: one was revoked or changed, a
+    session ended, or the account was blocked or removed. What another process does to the same database is not heard of
+    here."""
 
     def __init__(self) -> None:
         self._listeners: list[Callable[[str], None]] = []
@@ -104,6 +117,13 @@ def _as_asked(offer: Offer) -> PriceInForce:
     return PriceInForce(offer.price, PriceSource.NODE)
 
 
+async def _no_frame(
+    request: Request[Any, Any, Any], template: str, *, status: int = 200, **values: Any
+) -> Response[str]:
+    del request, status, values
+    raise LightPhonError(f"There is no web app here to show {template} in.")
+
+
 @frozen
 class Host(Generic[S]):
     """The application as one plugin sees it.
@@ -116,7 +136,8 @@ class Host(Generic[S]):
     then in any case, since other processes revoke too. `earnings(account_id)` is what an account has earned with its
     nodes, and may raise `StorageUnavailable`; `price(offer)` is what an offer costs now. Both are to be shown to the
     account itself; a host without a ledger knows no earnings, and the node's own prices. `public_url` is the URL that
-    the world reaches this server by, without a slash at the end; None where the operator told none.
+    the world reaches this server by, without a slash at the end; None where the operator told none. `page(request,
+    template, **values)` answers a request to one of the plugin's own routes by a page in the frame of the web app.
     """
 
     plugin: str
@@ -130,3 +151,4 @@ class Host(Generic[S]):
     earnings: Callable[[str], Awaitable[Earnings]] = field(default=_nothing_earned, repr=False)
     price: Callable[[Offer], PriceInForce] = field(default=_as_asked, repr=False)
     public_url: str | None = None
+    page: Framed = field(default=_no_frame, repr=False)

@@ -42,7 +42,11 @@ class Source:
 
 @define
 class Plugin:
-    """One plugin of one application, and how far it got: "ready", "blocked" or "broken" (then `error` says why)."""
+    """One plugin of one application, and how far it got: "ready", "blocked" or "broken" (then `error` says why).
+
+    `settings` are its own, as it was built with; None where it has none. `registered` are the names of what was
+    collected from it, by hook.
+    """
 
     name: str
     distribution: str
@@ -51,6 +55,8 @@ class Plugin:
     hooks: tuple[str, ...] = ()
     error: PluginError | None = None
     cls: Any = field(default=None, repr=False)
+    settings: Any = field(default=None, repr=False)
+    registered: dict[str, list[str]] = field(factory=dict)
 
 
 def installed() -> list[Source]:
@@ -131,7 +137,8 @@ class Plugins:
         for plugin in self.ready():
             try:
                 schema = getattr(plugin.cls, "settings", None)
-                instance = plugin.cls(host_for(plugin.name, settings_for(plugin.name, schema) if schema else None))
+                plugin.settings = settings_for(plugin.name, schema) if schema else None
+                instance = plugin.cls(host_for(plugin.name, plugin.settings))
                 plugin.hooks = _hooks(self._manager, instance)
                 self._manager.register(instance, plugin.name)
                 self._manager.check_pending()
@@ -170,6 +177,8 @@ class Plugins:
                 if kind is not object and name in names:
                     raise PluginError(plugin.name, f"{hook}: the name {name!r} is taken by plugin {names[name]!r}")
                 names[str(name)] = plugin.name
+                if name is not None:
+                    plugin.registered.setdefault(hook, []).append(str(name))
                 collected.append(each)
                 if isinstance(each, (Backend, PaymentProvider, PayoutProvider)):
                     self._started.append((plugin.name, each))

@@ -22,6 +22,7 @@ from lightphon_core.types import (
     Load,
     Needs,
     NewDeposit,
+    NodeSetup,
     Offer,
     Opened,
     Origin,
@@ -61,6 +62,13 @@ class Backend(ABC):
         paused ones do. A snapshot too. Unless a backend says otherwise: the nodes of its offers."""
         by_id = {offer.node.id: offer.node for offer in self.offers()}
         return [ConnectedNode(node) for node in by_id.values()]
+
+    async def node_setup(self, server: str) -> NodeSetup | None:
+        """How somebody adds a node of their own that connects with a node token, for the page /nodes. `server` is the
+        address of this server as that person reaches it, without a slash at its end; it comes from the request, so it
+        is quoted wherever a shell reads it. None: nobody can, as where the operator lists the servers."""
+        del server
+        return None
 
     @abstractmethod
     def serve(self, job: Job) -> AsyncGenerator[bytes, None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from attrs import fields
 from sqlalchemy import Connection, func, select
 
@@ -17,6 +19,12 @@ def search_accounts(connection: Connection, *, search: str = "", after: str = ""
     if search:
         query = query.where(accounts.c.name.icontains(search, autoescape=True))
     return [Account(*row) for row in connection.execute(query)]
+
+
+def names_of(connection: Connection, account_ids: Collection[str]) -> dict[str, str]:
+    """What the accounts of these ids are called; those that are gone are left out."""
+    query = select(accounts.c.id, accounts.c.name).where(accounts.c.id.in_(account_ids))
+    return {row.id: row.name for row in connection.execute(query)}
 
 
 def existing_account(connection: Connection, account_id: str) -> Account:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 from sqlalchemy import Connection, select, update
 
 from lightphon_core.accounts.addresses import counted_as
@@ -33,10 +33,12 @@ Obligations = Callable[[Connection, str], Sequence[str]]
 
 @frozen
 class Entered:
-    """Somebody who is logged in now, and the token for the cookie."""
+    """Somebody who is logged in now, and the token for the cookie. `left` is the id of the account whose session ended
+    for it: their own, or that of whoever was logged in before."""
 
     account: Account
     token: str = field(repr=False)
+    left: str | None
 
 
 @frozen
@@ -127,9 +129,9 @@ class Membership:
         await self._limiter.forget(by_name.rate)  # whoever has shown the right password starts anew
         return entered
 
-    async def log_out(self, token: str) -> None:
-        """End the session of this token; nothing where there is none."""
-        await self._database.write(lambda connection: end_session(connection, token))
+    async def log_out(self, token: str) -> str | None:
+        """End the session of this token. The id of its account; None where there is no such session."""
+        return await self._database.write(lambda connection: end_session(connection, token))
 
     async def account(self, account_id: str) -> Account:
         """Whom an id stands for. Raises `Unauthenticated` where the account has been deleted meanwhile."""
@@ -153,7 +155,7 @@ class Membership:
         def change(connection: Connection) -> Entered:
             _require_unchanged(connection, found)
             set_password(connection, account_id, hashed)
-            return self._enter(connection, found.account, None)
+            return evolve(self._enter(connection, found.account, None), left=account_id)
 
         return await self._database.write(change)
 
@@ -175,11 +177,11 @@ class Membership:
         await self._database.write(leave)
 
     def _enter(self, connection: Connection, account: Account, old_token: str | None) -> Entered:
-        if old_token is not None:
-            end_session(connection, old_token)
+        left = None if old_token is None else end_session(connection, old_token)
         lifetime_s, recent_s = self._settings.session_lifetime_s, self._settings.recent_password_s
         now = self._clock.now()
-        return Entered(account, open_session(connection, account.id, now=now, lifetime_s=lifetime_s, recent_s=recent_s))
+        token = open_session(connection, account.id, now=now, lifetime_s=lifetime_s, recent_s=recent_s)
+        return Entered(account, token, left)
 
     async def _login_of(self, account_id: str) -> _Login:
         found = await self._database.read(

@@ -16,6 +16,9 @@ COOKIE = "lightphon_session"
 SECURE_COOKIE = f"__Host-{COOKIE}"
 """Its name where there is https: browsers then let no other host and no plain http set it."""
 
+PLAYGROUND = "playground"
+"""Stands in the books for all of an account's sessions: what people ask of models without a key."""
+
 _ID_PREFIX = "sess_"
 _TOKEN = re.compile(r"ls_[A-Za-z0-9]{36}")
 
@@ -36,6 +39,12 @@ class Session:
 def is_session(principal: Principal) -> bool:
     """Whether somebody who is logged in stands behind it, and no key or token."""
     return principal.credential_id.startswith(_ID_PREFIX)
+
+
+def booked_under(principal: Principal) -> str:
+    """What the books have instead of a credential's id: the sessions of an account are one, since they come and go, and
+    people know none of them by its id."""
+    return PLAYGROUND if is_session(principal) else principal.credential_id
 
 
 def session_token(cookies: Mapping[str, str]) -> str | None:
@@ -85,10 +94,12 @@ def find_session(connection: Connection, token: str, *, now: float) -> Session |
     return None if row is None else Session(*row)
 
 
-def end_session(connection: Connection, token: str) -> None:
-    """End the session of this token, if there is one."""
-    if is_token(token):
-        connection.execute(delete(sessions).where(sessions.c.token_hash == hash_secret(token)))
+def end_session(connection: Connection, token: str) -> str | None:
+    """End the session of this token. The id of its account; None where there is no such session."""
+    if not is_token(token):
+        return None
+    ending = delete(sessions).where(sessions.c.token_hash == hash_secret(token)).returning(sessions.c.account_id)
+    return connection.execute(ending).scalar_one_or_none()
 
 
 def end_sessions(connection: Connection, account_id: str) -> None:

@@ -1,4 +1,4 @@
-"""What accounts have earned with their nodes: today, ever, and what of it is still pending."""
+"""What accounts have earned with their nodes: today, lately, ever, and what of it is still pending."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select
 from lightphon_core.ledger import chart
 from lightphon_core.ledger.chart import SPENDING_ORDER
 from lightphon_core.ledger.maturity import MATURITY
-from lightphon_core.ledger.periods import Period, began
+from lightphon_core.ledger.periods import DAY_US, Period, began
 from lightphon_core.ledger.statement import balances_of
 from lightphon_core.ledger.store import Clock
 from lightphon_core.storage.clock import database_now
@@ -20,16 +20,29 @@ from lightphon_core.storage.schema import entries, postings
 from lightphon_core.types import Earnings
 
 REMEMBERED_ACCOUNTS = 10_000
+LATELY_DAYS = 30
+"""Today is one of them."""
 
 _SPLIT = 10**9
 
 
 @frozen
 class _Before:
-    """What was earned before a day began (`since`, in microseconds)."""
+    """What was earned before a day began (`since`, in microseconds), and what of it `lately`."""
 
     since: int
     amount: int
+    lately: int
+
+
+@frozen
+class Income:
+    """In msat: since midnight UTC, in the last `LATELY_DAYS` days, and ever. `pending` of it may not be used yet."""
+
+    today: int
+    lately: int
+    total: int
+    pending: int
 
 
 class EarningsReader:
@@ -42,23 +55,33 @@ class EarningsReader:
         self._before: OrderedDict[str, _Before] = OrderedDict()
 
     async def of(self, account_id: str) -> Earnings:
+        """The earnings of the account of this id, as plugins are told. Raises `StorageUnavailable`."""
+        income = await self.income(account_id)
+        return Earnings(today=income.today, total=income.total, pending=income.pending)
+
+    async def income(self, account_id: str) -> Income:
         """The earnings of the account of this id. Raises `StorageUnavailable`."""
         known = self._before.get(account_id)
-        earnings, before = await self._database.read(lambda connection: self._read(connection, account_id, known))
+        income, before = await self._database.read(lambda connection: self._read(connection, account_id, known))
         self._before[account_id] = before
         self._before.move_to_end(account_id)
         while len(self._before) > REMEMBERED_ACCOUNTS:
             self._before.popitem(last=False)
-        return earnings
+        return income
 
-    def _read(self, connection: Connection, account_id: str, known: _Before | None) -> tuple[Earnings, _Before]:
+    def _read(self, connection: Connection, account_id: str, known: _Before | None) -> tuple[Income, _Before]:
         names = [chart.earnings(account_id, origin) for origin in SPENDING_ORDER]
         midnight = began(Period.DAY, self._clock(connection))
         if known is None or known.since != midnight:
-            known = _Before(midnight, _earned(connection, names, postings.c.at < midnight))
+            recently = and_(postings.c.at >= midnight - (LATELY_DAYS - 1) * DAY_US, postings.c.at < midnight)
+            known = _Before(
+                midnight,
+                _earned(connection, names, postings.c.at < midnight),
+                _earned(connection, names, recently),
+            )
         today = _earned(connection, names, postings.c.at >= midnight)
         pending = sum(amount for amount, _ in balances_of(connection, names).values())
-        return Earnings(today=today, total=known.amount + today, pending=pending), known
+        return Income(today, known.lately + today, known.amount + today, pending), known
 
 
 def _earned(connection: Connection, names: Sequence[str], when: ColumnElement[bool]) -> int:

@@ -7,12 +7,16 @@ from lightphon_core.settings import PricingSettings
 from lightphon_core.types import Offer, Price, PriceInForce, PriceSource
 
 
-def effective_price(pricing: PricingSettings, offer: Offer, agreed: Price | None) -> PriceInForce:
-    """What an offer costs here: the operator's price for its model, else `agreed`, the one that its owner's account set
-    for it, else what the node asks, else the default."""
+def effective_price(
+    pricing: PricingSettings, offer: Offer, agreed: Price | None, asked: Price | None = None
+) -> PriceInForce:
+    """What an offer costs here: the operator's price for its model, in the settings or, `asked`, of an administrator,
+    else `agreed`, the one that its owner's account set for it, else what the node asks, else the default."""
     override = pricing.models.get(offer.model.id)
     if override is not None:
         return PriceInForce(override.price, PriceSource.OPERATOR)
+    if asked is not None:
+        return PriceInForce(asked, PriceSource.OPERATOR)
     if agreed is not None:
         return PriceInForce(agreed, PriceSource.ACCOUNT)
     if offer.price is not None:

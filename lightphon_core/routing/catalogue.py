@@ -132,6 +132,11 @@ class Catalogue:
         self._listing = Listing(now)
         self._watchers: list[Watcher] = []
 
+    @property
+    def backends(self) -> Sequence[Backend]:
+        """Those whose offers these are."""
+        return self._backends
+
     def invalidate(self) -> None:
         """Some backend's offers changed."""
         self._is_stale = True

@@ -109,6 +109,11 @@ class Router:
         """The prices of these models on these nodes, as (node id, model id), may have changed."""
         self._index.reprice(changed)
 
+    def models_repriced(self, models: Collection[str]) -> None:
+        """The prices of the models of these ids may have changed, wherever they are on offer."""
+        offers = [entry.offer for entry in self.catalogue.entries()]
+        self._index.reprice({(each.node.id, each.model.id) for each in offers if each.model.id in models})
+
     @property
     def revision(self) -> int:
         """A number that changes whenever offers or their prices do."""

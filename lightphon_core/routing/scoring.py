@@ -32,8 +32,12 @@ def weighted(scorers: Sequence[Scorer], weights: Mapping[str, float]) -> list[We
     if unknown:
         names = ", ".join(sorted(scorer.name for scorer in scorers))
         raise SettingsError(f"[routing.weights] names {unknown[0]!r}, which is no scorer. The scorers are {names}.")
-    effective = {**DEFAULT_WEIGHTS, **weights}
-    return [Weighted(scorer, effective.get(scorer.name, 1.0)) for scorer in scorers]
+    return [Weighted(scorer, weight_of(scorer.name, weights)) for scorer in scorers]
+
+
+def weight_of(scorer: str, weights: Mapping[str, float]) -> float:
+    """How much the scorer of this name counts: as `weights` has it, else as the built-in ones do, else 1."""
+    return weights.get(scorer, DEFAULT_WEIGHTS.get(scorer, 1.0))
 
 
 class Panel:

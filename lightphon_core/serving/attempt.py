@@ -8,6 +8,7 @@ from functools import partial
 
 from attrs import frozen
 
+from lightphon_core.accounts.sessions import booked_under
 from lightphon_core.errors import (
     BackendError,
     BalanceOnHold,
@@ -176,7 +177,7 @@ async def _open_tab(
         Terms(_price(gateway, request.needs, candidate), offer.node.owner, gateway.pricing.house_bps),
         hold=job_id,
         account=principal.account_id,
-        credential=principal.credential_id,
+        credential=booked_under(principal),
         prompt_tokens=most_prompt_tokens(request.prompt),
         max_tokens=_most_tokens(gateway, request, candidate.entry),
         n=request.n,

@@ -12,6 +12,7 @@ from attrs import define, evolve
 from lightphon_core.accounts.limits import Limiter
 from lightphon_core.host import Clock, Tasks
 from lightphon_core.ledger.ledger import Ledger
+from lightphon_core.ledger.model_prices import ModelPrices
 from lightphon_core.ledger.offer_prices import OfferPrices
 from lightphon_core.ledger.pricing import effective_price
 from lightphon_core.ports import Authenticator
@@ -40,8 +41,8 @@ def came_through(principal: Principal, said: frozenset[str]) -> frozenset[str]:
 @define
 class Gateway:
     """One per application; handed to every request. `started_at` is in seconds since 1970; `ended` hears of every
-    journey that is over. `agreed` are the prices that accounts set for their nodes. `tasks` are the journeys,
-    `works` what backends do for them.
+    journey that is over. `agreed` are the prices that accounts set for their nodes, `model_prices` those that
+    administrators set. `tasks` are the journeys, `works` what backends do for them.
 
     Once it is `closing`, no new journeys begin.
     """
@@ -53,6 +54,7 @@ class Gateway:
     limiter: Limiter
     pricing: PricingSettings
     agreed: OfferPrices
+    model_prices: ModelPrices
     ledger: Ledger
     keeper: Keeper
     lease_us: int
@@ -75,7 +77,8 @@ class Gateway:
 
     def price(self, offer: Offer) -> PriceInForce:
         """What an offer costs now."""
-        return effective_price(self.pricing, offer, self.agreed.of(offer))
+        asked = self.model_prices.all().get(offer.model.id)
+        return effective_price(self.pricing, offer, self.agreed.of(offer), asked)
 
     def needs_of(self, principal: Principal, asked: Needs, session: bytes | None) -> Needs:
         """What was asked for, and what only the gateway knows of who asks: the filters that their key has by default,

@@ -3,6 +3,7 @@ log. Nothing of what was asked or answered."""
 
 from __future__ import annotations
 
+from lightphon_core.accounts.sessions import booked_under
 from lightphon_core.money import sats
 from lightphon_core.openai.chunks import usage_fields
 from lightphon_core.serving.attempt import Started
@@ -35,7 +36,7 @@ def usage_row(started: Started, principal: Principal) -> dict[str, object]:
     return {
         "id": started.job.id,
         "account_id": principal.account_id,
-        "credential_id": principal.credential_id,
+        "credential_id": booked_under(principal),
         "model": offer.model.id,
         "node_id": offer.node.id,
         "prompt_tokens": measured.usage.prompt_tokens,

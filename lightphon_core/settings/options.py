@@ -78,13 +78,20 @@ def toml(value: Any) -> str:
         case str() | Path():
             return json.dumps(str(value), ensure_ascii=False)
         case Mapping():
-            return "{" + ", ".join(f"{_key(key)} = {toml(inner)}" for key, inner in value.items()) + "}"
+            return "{" + ", ".join(f"{key_of(key)} = {toml(inner)}" for key, inner in value.items()) + "}"
         case Secret():
             return '"..."'
     return f"[{', '.join(map(toml, value))}]"
 
 
-def _key(key: str) -> str:
+def written(value: Any, kind: Any) -> str:
+    """A value of a setting of this type as TOML; amounts of money in the unit that people write."""
+    write = _WRITTEN.get(kind)
+    return toml(value) if write is None else write(value)
+
+
+def key_of(key: str) -> str:
+    """A key as TOML has it, in quotation marks where it needs some."""
     return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
 
 
@@ -115,8 +122,7 @@ def _option(attribute: attrs.Attribute[Any], kind: Any, variable: str | None) ->
     example = attribute.metadata.get("example")
     shown: str | None = None
     if default is not attrs.NOTHING and default is not None:
-        written = _WRITTEN.get(kind)
-        shown = toml(default) if written is None else written(default)
+        shown = written(default, kind)
     return Option(
         name=attribute.name,
         variable=variable,

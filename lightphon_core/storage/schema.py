@@ -219,6 +219,15 @@ offer_prices = Table(
     *(CheckConstraint(f"{name} >= 0 AND {name} <= {MAX_PRICE_MSAT}", name=name) for name in PRICE_PARTS),
 )
 
+# What administrators ask for models, in msat, whatever their nodes and these nodes' accounts ask.
+model_prices = Table(
+    "model_prices",
+    metadata,
+    Column("model", Text, primary_key=True),
+    *(Column(name, BigInteger, nullable=False) for name in PRICE_PARTS),
+    *(CheckConstraint(f"{name} >= 0 AND {name} <= {MAX_PRICE_MSAT}", name=name) for name in PRICE_PARTS),
+)
+
 APPEND_ONLY = ("entries", "postings")
 
 

@@ -19,6 +19,7 @@ from lightphon_core.openai import sse
 from lightphon_core.openai.chunks import BadChunk, Chunk
 from lightphon_core.openai.vectors import Wanted, read_vectors
 from lightphon_core.ports import Backend
+from lightphon_core.testing.setups import check_node_setup
 from lightphon_core.types import Capability, ConnectedNode, Job, Load, NodeState, Offer
 
 PATIENCE_S = 60.0
@@ -267,6 +268,7 @@ CHECKS: list[Check] = [
     check_offers,
     check_load,
     check_nodes,
+    check_node_setup,
     check_answer,
     check_completion,
     check_embeddings,

@@ -43,9 +43,12 @@ from lightphon_core.types.payments import (
 from lightphon_core.types.people import Credentials, Principal, RateLimits, Scope, Standing
 from lightphon_core.types.prices import Price, PriceInForce, PriceSource
 from lightphon_core.types.requests import Filters, Focus, Job, Needs, Size, Sort, Stats, Usage
+from lightphon_core.types.setups import MODEL_HERE, TOKEN_HERE, NodeSetup
 
 __all__ = [
     "GATEWAY_WORD",
+    "MODEL_HERE",
+    "TOKEN_HERE",
     "Address",
     "Capability",
     "Change",
@@ -71,6 +74,7 @@ __all__ = [
     "Needs",
     "NewDeposit",
     "Node",
+    "NodeSetup",
     "NodeState",
     "NotKnown",
     "Offer",

@@ -13,7 +13,8 @@ GATEWAY_WORD = "a word of up to 32 letters, digits, - and _"
 _GATEWAY = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 Facts = Mapping[str, str | int | float]
-"""What a backend tells beyond what the core acts on, by name: shown to the owner in /api/nodes, and used by nothing."""
+"""What a backend tells beyond what the core acts on, by name: shown to the owner in /api/nodes and to administrators,
+and used by nothing."""
 
 
 def is_gateway(word: str) -> bool:
@@ -97,10 +98,12 @@ class NodeState(StrEnum):
 
 @frozen
 class ConnectedNode:
-    """A node that is there, whether it offers anything or not."""
+    """A node that is there, whether it offers anything or not. `credential` is the id of the one that it came with, as
+    `Principal.credential_id` has it; None where it came with none of ours."""
 
     node: Node
     state: NodeState = NodeState.ONLINE
+    credential: str | None = None
 
 
 @frozen

@@ -67,7 +67,7 @@ class Standing:
 
 @frozen
 class Principal:
-    """Who a request acts for. `credential_id` is the key or token that was shown, not its secret.
+    """Who a request acts for. `credential_id` is the key, token or session that was shown, not its secret.
 
     `models` are the ids of those it may use, None for all. `limits` are its own; its account's hold beside them.
     `expires_at` is when it ends, in microseconds since 1970, UTC; None: nobody has said. `filters` hold for its

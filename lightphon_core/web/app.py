@@ -20,6 +20,7 @@ from lightphon_core.accounts.stored_limiter import StoredLimiter
 from lightphon_core.host import Clock, SystemClock, Tasks
 from lightphon_core.ledger.ledger import Ledger
 from lightphon_core.ledger.obligations import obligations_of
+from lightphon_core.ledger.prover import Prover
 from lightphon_core.payments.deposits import store as deposit_store
 from lightphon_core.plugins import Source
 from lightphon_core.ports import Authenticator, Backend, Scorer
@@ -48,8 +49,9 @@ from lightphon_core.web.monitoring.recent import Recent
 from lightphon_core.web.openapi import openapi_config
 from lightphon_core.web.pages.assets import load_assets
 from lightphon_core.web.pages.errors import EVERYWHERE
+from lightphon_core.web.pages.plugin_pages import plugin_templates
 from lightphon_core.web.pages.rendering import Pages
-from lightphon_core.web.pages.routes import pages
+from lightphon_core.web.pages.routes import complete, pages
 from lightphon_core.web.payments import assemble_payments
 from lightphon_core.web.webhooks import webhook
 
@@ -98,6 +100,7 @@ def create_app(
         not_in_auto=settings.routing.not_in_auto,
     )
     assembly.agreed.subscribe(router.prices_changed)
+    assembly.model_prices.on_change(router.models_repriced)
     gateway = Gateway(
         authenticators=assembly.authenticators,
         router=router,
@@ -106,6 +109,7 @@ def create_app(
         limiter=limiter,
         pricing=settings.pricing,
         agreed=assembly.agreed,
+        model_prices=assembly.model_prices,
         ledger=ledger,
         keeper=Keeper(ledger, settings.ledger, settings.usage, log),
         lease_us=round(settings.ledger.lease_s * 1_000_000),
@@ -129,8 +133,10 @@ def create_app(
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncGenerator[None, None]:
         await assembly.agreed.refresh()
+        await assembly.model_prices.refresh()
         await plugins.start()
         background.spawn(assembly.agreed.keep(log), name="keep prices")
+        background.spawn(assembly.model_prices.keep(log), name="keep prices of models")
         background.spawn(gateway.keeper.keep(), name="keep holds")
         background.spawn(gateway.keeper.mature(), name="mature earnings")
         background.spawn(gateway.keeper.prune(), name="remove old usage")
@@ -151,7 +157,7 @@ def create_app(
             passwords.close()
             database.close()
 
-    return Litestar(
+    app = Litestar(
         route_handlers=[
             health.healthz,
             health.readyz,
@@ -174,8 +180,9 @@ def create_app(
                     router, started_at=gateway.started_at, max_output_tokens=settings.limits.max_output_tokens
                 ),
                 "assets": assets,
-                "pages": Pages(assets, settings),
+                "pages": Pages(assets, settings, plugin_templates(plugins.ready())),
                 "database": database,
+                "earnings": assembly.earnings,
                 "membership": membership,
                 "deposits": payments.deposits,
                 "rates": payments.rates,
@@ -188,12 +195,16 @@ def create_app(
                 "recent": recent,
                 "readiness": health.Readiness(gateway, database),
                 "plugin_schemas": plugins.schemas(),
+                "plugins": plugins,
+                "prover": Prover(database),
             }
         ),
         openapi_config=openapi_config(lightphon_core.__version__),
         request_max_body_size=None,  # web/inference.py counts, and answers in OpenAI's shape
         logging_config=None,
     )
+    complete(app)
+    return app
 
 
 def _obligations(connection: Transaction, account_id: str) -> list[str]:

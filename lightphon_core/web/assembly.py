@@ -14,6 +14,7 @@ import lightphon_core
 from lightphon_core.accounts.authenticators import BuiltinAuthenticators
 from lightphon_core.host import AccountChanges, Clock, Host, SystemClock, Tasks
 from lightphon_core.ledger.earnings import EarningsReader
+from lightphon_core.ledger.model_prices import ModelPrices
 from lightphon_core.ledger.offer_prices import OfferPrices
 from lightphon_core.ledger.pricing import effective_price
 from lightphon_core.plugins import Plugins, Source, installed
@@ -25,6 +26,7 @@ from lightphon_core.storage.engine import Database
 from lightphon_core.types import Offer, PriceInForce, Principal
 from lightphon_core.web.api.guards import check_same_origin
 from lightphon_core.web.authentication import Connection, authenticate, credentials_of
+from lightphon_core.web.pages.plugin_pages import framed_for
 from lightphon_core.web.paths import is_open
 
 
@@ -37,6 +39,8 @@ class Assembly:
     backends: list[Backend]
     authenticators: list[Authenticator]
     agreed: OfferPrices
+    model_prices: ModelPrices
+    earnings: EarningsReader
     price: Callable[[Offer], PriceInForce]
     tasks: list[Tasks]
     account_changes: AccountChanges
@@ -61,7 +65,7 @@ def assemble(
     catalogue = Catalogue(backends, clock.now)
     tasks: list[Tasks] = []
     account_changes = AccountChanges()
-    agreed, earnings = OfferPrices(database), EarningsReader(database)
+    agreed, model_prices, earnings = OfferPrices(database), ModelPrices(database), EarningsReader(database)
 
     async def who(connection: Connection) -> Principal:
         path = connection.scope["path"]
@@ -71,7 +75,7 @@ def assemble(
         return await authenticate(authenticators, credentials_of(connection, cookies=by_session))
 
     def price(offer: Offer) -> PriceInForce:
-        return effective_price(settings.pricing, offer, agreed.of(offer))
+        return effective_price(settings.pricing, offer, agreed.of(offer), model_prices.all().get(offer.model.id))
 
     def host_for(name: str, own: Any) -> Host[Any]:
         plugin_log = structlog.stdlib.get_logger(f"lightphon.{name}")
@@ -88,6 +92,7 @@ def assemble(
             earnings=earnings.of,
             price=price,
             public_url=settings.server.public_url,
+            page=framed_for(name),
         )
 
     plugins = Plugins(
@@ -97,7 +102,18 @@ def assemble(
         order=settings.plugins.order,
     )
     plugins.build(lambda name, schema: plugin_settings(settings, name, schema, environ), host_for)
-    return Assembly(plugins, catalogue, backends, authenticators, agreed, price, tasks, account_changes)
+    return Assembly(
+        plugins,
+        catalogue,
+        backends,
+        authenticators,
+        agreed,
+        model_prices,
+        earnings,
+        price,
+        tasks,
+        account_changes,
+    )
 
 
 def _builtin(database: Database) -> list[Source]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 from litestar import Request, post
 from litestar.datastructures import State
@@ -31,6 +33,8 @@ from lightphon_core.web.routing_headers import routing_headers
 from lightphon_core.web.stream import EventStream
 
 Asked = Request[None, None, State]
+AnyRequest = Request[Any, Any, State]
+Who = Callable[[], Awaitable[Principal]]
 
 SESSION_HEADER = "x-session-id"
 
@@ -71,15 +75,16 @@ async def embeddings(request: Asked) -> ASGIApp:
 ROUTES = (chat_completions, completions, fim_completions, embeddings)
 
 
-async def _answer(request: Asked, path: str) -> ASGIApp:
-    """The journey of a request to `path`, from who asks to the answer."""
+async def answer(request: AnyRequest, path: str, who: Who) -> ASGIApp:
+    """The journey of a request to `path`, from who asks to the answer. `who` says whom it acts for, each time anew, and
+    raises `Unauthenticated` or `PermissionDenied` where that is nobody, or nobody any more."""
     gateway: Gateway = request.app.state.gateway
-    principal, asked_at = await _who(request), gateway.clock.monotonic()
+    principal, asked_at = await who(), gateway.clock.monotonic()
     body = await read_body(request, gateway.max_body_bytes)
     if body is None:
         return ASGIResponse(status_code=CLIENT_GONE)
     if gateway.clock.monotonic() - asked_at >= KNOWN_S:
-        principal = await _who(request)  # or who holds bodies back could spend with a key that was revoked meanwhile
+        principal = await who()  # or who holds bodies back could spend with a key that was revoked meanwhile
     asked = wire.parse(
         path,
         body,
@@ -87,7 +92,7 @@ async def _answer(request: Asked, path: str) -> ASGIApp:
         session_id=request.headers.get(SESSION_HEADER),
         via=came_via(request),
     )
-    exchange = await begin(gateway, asked, principal, request_id(request.scope), still=lambda: _who(request))
+    exchange = await begin(gateway, asked, principal, request_id(request.scope), still=who)
     request.scope["state"][LOGGED] = True
     limits = rate_limit_headers(exchange.standings)
     gone = asyncio.create_task(_until_gone(request.receive))
@@ -97,16 +102,20 @@ async def _answer(request: Asked, path: str) -> ASGIApp:
             await exchange.outlet.opened()
             headers = {**limits, **routing_headers(exchange.routing_info)}
             return EventStream(exchange.outlet, headers, done=gone.cancel)
-        answer = await exchange.whole()
+        whole = await exchange.whole()
     except BaseException:
         exchange.abandon()
         gone.cancel()
         raise
     gone.cancel()
-    if answer is None:
+    if whole is None:
         return ASGIResponse(status_code=CLIENT_GONE)
     headers = {**limits, **routing_headers(exchange.routing_info)}
-    return ASGIResponse(body=answer, media_type="application/json", headers=headers)
+    return ASGIResponse(body=whole, media_type="application/json", headers=headers)
+
+
+async def _answer(request: Asked, path: str) -> ASGIApp:
+    return await answer(request, path, partial(_who, request))
 
 
 async def _who(request: Asked) -> Principal:
@@ -116,7 +125,7 @@ async def _who(request: Asked) -> Principal:
     return principal
 
 
-async def read_body(request: Asked, limit: int) -> bytes | None:
+async def read_body(request: AnyRequest, limit: int) -> bytes | None:
     """The request's body; None if the client hung up before it was whole. Raises `BodyTooLarge` as soon as it is known
     to be over `limit` bytes."""
     declared = request.headers.get("content-length", "")

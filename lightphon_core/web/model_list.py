@@ -56,6 +56,10 @@ class ModelList:
         written = self._written_of(self._view(via)).get(name)
         return written.entry if written is not None and (allowed is None or name in allowed) else None
 
+    def offered(self, allowed: Allowed) -> Sequence[tuple[ListedModel, Price | None]]:
+        """The models of the whole list, by id, each with the price that the list has for it."""
+        return [(each.listed, each.price) for each in self._of(allowed, self._view(frozenset()))]
+
     def _view(self, via: frozenset[str], *, in_auto: bool = False) -> View:
         """Of what is on offer now. What was written of the past is forgotten, but for what may be true still."""
         revision = self._router.revision

@@ -20,6 +20,7 @@ from lightphon_core.web.api.body import Body
 PATHS = ("/schema", "/schema/openapi.json")
 
 SESSION_OR_KEY: list[SecurityRequirement] = [{"session": []}, {"key": []}]
+SESSION: list[SecurityRequirement] = [{"session": []}]
 KEY: list[SecurityRequirement] = [{"key": []}]
 KEY_OR_NONE: list[SecurityRequirement] = [{"key": []}, {}]
 """Where a setting decides whether a key is needed."""

@@ -19,6 +19,7 @@ from lightphon_core.cli.checks.machine import check_clock, check_disk, check_fil
 from lightphon_core.cli.checks.network import check_addresses, check_port
 from lightphon_core.cli.doctor import _readable
 from lightphon_core.settings import AccountSettings, ServerSettings
+from lightphon_core.storage import room
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.revisions import scripts
 from lightphon_core.storage.schema import balances
@@ -201,7 +202,7 @@ def test_a_disk_that_fills_up(tmp_path, monkeypatch, free, size, level):
     database = tmp_path / "lightphon.db"
     with database.open("wb") as file:
         file.truncate(size)
-    monkeypatch.setattr(machine.shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda path: SimpleNamespace(free=free, total=10**12))
     (found,) = check_disk(tmp_path / "not" / "there", database)
     assert found.level.value == level
 

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import shlex
 from collections.abc import AsyncGenerator
 
 import pytest
 from attrs import evolve
 
 from lightphon_core import (
+    MODEL_HERE,
+    TOKEN_HERE,
     BackendError,
     Capability,
     ConnectedNode,
@@ -15,6 +18,7 @@ from lightphon_core import (
     Load,
     Model,
     Node,
+    NodeSetup,
     NodeState,
     Overloaded,
     Refused,
@@ -134,6 +138,28 @@ class KnowsNodes(Broken):
 
     def nodes(self):
         return self._nodes
+
+
+class SetsUp(Broken):
+    """Says what a good backend says, but for `more`; None of it is a setup."""
+
+    def __init__(self, **more) -> None:
+        super().__init__()
+        self._more = more
+
+    async def node_setup(self, server):
+        command = f"TOKEN={TOKEN_HERE} node {shlex.quote(server)} {MODEL_HERE}"
+        said = NodeSetup("A box", "Serves.", ["A box."], command, models=["m"], more="/download")
+        return evolve(said, **self._more)
+
+
+class SetsUpBadly(SetsUp):
+    def __init__(self, answer) -> None:
+        super().__init__()
+        self._answer = answer
+
+    async def node_setup(self, server):
+        return self._answer(server)
 
 
 class YieldsText(Broken):
@@ -263,6 +289,10 @@ class RefusesWithoutAWord(Broken):
         yield b""
 
 
+def unquoted(server):
+    return NodeSetup("A box", "Serves.", [], f"T={TOKEN_HERE} node {server}")
+
+
 OWN = Node("scripted-node", "scripted-node")
 ROLE, WORD, END, COUNT = chunk({"role": "assistant"}), chunk({"content": "word"}), chunk(finish="stop"), usage(1, 1)
 
@@ -284,6 +314,14 @@ BROKEN = [
     ("nodes", lambda: KnowsNodes(ConnectedNode(OWN), ConnectedNode(OWN)), "twice"),
     ("nodes", lambda: KnowsNodes(ConnectedNode(Node("n", "n"))), "does not have it"),
     ("nodes", lambda: KnowsNodes(ConnectedNode(OWN, NodeState.PAUSED)), "paused offers nothing"),
+    ("node_setup", lambda: SetsUpBadly(lambda _: "node run"), "returns a NodeSetup"),
+    ("node_setup", lambda: SetsUp(title=""), "has a title"),
+    ("node_setup", lambda: SetsUp(summary=""), "what such a node does"),
+    ("node_setup", lambda: SetsUp(command=f"node {MODEL_HERE}"), "has TOKEN_HERE once"),
+    ("node_setup", lambda: SetsUp(models=[]), "where there are models"),
+    ("node_setup", lambda: SetsUp(command=f"T={TOKEN_HERE} node {MODEL_HERE}"), "which server"),
+    ("node_setup", lambda: SetsUp(more="https://elsewhere.example"), "path of this server"),
+    ("node_setup", lambda: SetsUpBadly(unquoted), "an address is quoted"),
     ("answer", YieldsText, "yields bytes, not str"),
     ("answer", NeverEnds, "an answer ends"),
     ("answer", lambda: saying(WORD + b"data: {broken\n\n", END, COUNT), "are JSON"),
@@ -321,6 +359,10 @@ async def test_a_broken_promise_is_caught(check, broken, words, monkeypatch):
     monkeypatch.setattr(backend, "PATIENCE_S", 0.5)
     with pytest.raises(AssertionError, match=words):
         await getattr(backend, f"check_{check}")(broken())
+
+
+async def test_a_good_setup_passes():
+    await backend.check_node_setup(SetsUp())
 
 
 def test_every_check_has_something_to_catch():

@@ -14,6 +14,7 @@ from lightphon_core.accounts.credentials import create_credential
 from lightphon_core.accounts.membership import set_password
 from lightphon_core.accounts.people import create_account
 from lightphon_core.accounts.secrets import Kind
+from lightphon_core.accounts.sessions import open_session
 from lightphon_core.accounts.terms import Terms
 from lightphon_core.ledger import chart
 from lightphon_core.ledger.commands import Post, Posting
@@ -96,6 +97,7 @@ def values(start_server, monkeypatch):
             "LOST_PAYOUT_ID": lost.id,
             "URL": running.url,
             "KEY": made[1],
+            "SESSION": open_session(connection, root.id, now=now, lifetime_s=600, recent_s=600),
             "KEY_ID": key(alice)[0].id,
             "SPARE_KEY": key(spare)[1],
             "ADMIN_KEY": key(root, Scope.ADMIN)[1],

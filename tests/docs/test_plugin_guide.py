@@ -14,6 +14,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
+import httpx
 import openai
 import pytest
 import uvicorn
@@ -21,6 +22,8 @@ import uvicorn
 from lightphon_core.errors import SettingsError
 from lightphon_core.plugins import Source
 from lightphon_core.settings import PluginsSettings, load, plugin_settings
+from lightphon_core.testing.setups import check_node_setup
+from lightphon_core.web.pages.security import CONTENT_SECURITY_POLICY
 
 GUIDE = Path(__file__).parents[2] / "docs" / "plugins.md"
 HELLO = [{"role": "user", "content": "Hello!"}]
@@ -29,10 +32,11 @@ HELLO = [{"role": "user", "content": "Hello!"}]
 def written(folder: Path) -> dict[str, str]:
     """The guide's code blocks by the file names in their first lines, written to `folder`; equal names are one file."""
     files: dict[str, str] = {}
-    for block in re.findall(r"^```(?:python|toml)\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL):
-        name = block.partition("\n")[0].removeprefix("# ")
+    for block in re.findall(r"^```(?:python|toml|html)\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL):
+        name = block.partition("\n")[0].strip("{#} ")
         files[name] = files.get(name, "") + block
     for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     return files
 
@@ -99,8 +103,8 @@ def upstream():
 def files(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     yield written(tmp_path)
-    sys.modules.pop("lightphon_http", None)
-    sys.modules.pop("acme_settings", None)
+    for name in ("lightphon_http", "acme_settings", "acme_nodes", "lightphon_hello"):
+        sys.modules.pop(name, None)
 
 
 @pytest.fixture
@@ -114,9 +118,12 @@ def plugin(files):
 
 def test_the_guide_has_the_blocks_that_are_tested_here(files):
     assert sorted(files) == [
+        "acme_nodes.py",
         "acme_settings.py",
         "lightphon.toml",
         "lightphon_acme.py",
+        "lightphon_hello/__init__.py",
+        "lightphon_hello/templates/hello.html",
         "lightphon_http.py",
         "pyproject.toml",
         "test_lightphon_acme.py",
@@ -182,6 +189,23 @@ def test_it_serves(start_server, plugin, upstream, tmp_path):
         assert gone.value.status_code == 503
 
 
+def test_a_page_in_the_frame(files, start_server):
+    hello = Source("hello", "lightphon-hello", "0", lambda: importlib.import_module("lightphon_hello").Hello)
+    running = start_server(hello)
+    answer = httpx.get(running.url + "/hello", params={"name": "<b>"})
+    assert answer.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+    assert "<h1>Hello, &lt;b&gt;</h1>" in answer.text
+    assert "You are not logged in." in answer.text
+    assert f"curl {running.url}/hello" in answer.text
+    assert 'aria-label="Main"' in answer.text
+
+
+async def test_how_a_node_is_added(files):
+    backend = importlib.import_module("acme_nodes").AcmeNodes()
+    await check_node_setup(backend)
+    assert "acme-join" in (await backend.node_setup("https://x.example")).command
+
+
 def test_its_own_tests_pass(files, upstream, tmp_path):
     """In a pytest of its own, as its author would run it."""
     (tmp_path / "conftest.py").write_text(Path(__file__).with_name("of_the_author.py").read_text())
@@ -195,4 +219,4 @@ def test_its_own_tests_pass(files, upstream, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    assert re.search(r"^35 passed", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"^36 passed", done.stdout, re.MULTILINE), done.stdout

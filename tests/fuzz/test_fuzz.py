@@ -20,7 +20,7 @@ from lightphon_core.accounts.credentials import create_credential
 from lightphon_core.accounts.people import create_account
 from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.sessions import COOKIE, open_session
-from lightphon_core.ledger import adjustment, chart
+from lightphon_core.ledger import adjustment, chart, model_prices
 from lightphon_core.ledger.commands import Post, Posting
 from lightphon_core.ledger.store import carry_out
 from lightphon_core.payments.payouts.automatic import Automatic, set_automatic
@@ -33,7 +33,7 @@ from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.payments.scripted import ScriptedPayments
 from lightphon_core.testing.payouts.scripted import ScriptedPayouts
 from lightphon_core.testing.scripted import says
-from lightphon_core.types import Capability, Model
+from lightphon_core.types import Capability, Model, Price
 
 pytestmark = pytest.mark.fuzz
 
@@ -118,6 +118,9 @@ class Site:
             kind, prefix = next((kind, path) for path, kind in KINDS.items() if operation.path.startswith(path))
             with self.database.transaction() as connection:
                 self.ids[prefix] = create_credential(connection, self.admin, kind, now=time.time())[0].id
+        if operation.path == "/api/admin/prices":  # one to remove
+            with self.database.transaction() as connection:
+                model_prices.set_price(connection, self.model, Price())
         if "/payouts" in operation.path:
             with self.database.transaction() as connection:
                 self._prepare_payouts(connection, operation.path)

@@ -7,7 +7,7 @@ import pytest
 from lightphon_core.ledger import chart
 from lightphon_core.ledger.chart import Origin
 from lightphon_core.ledger.commands import Post, Posting
-from lightphon_core.ledger.earnings import EarningsReader
+from lightphon_core.ledger.earnings import LATELY_DAYS, EarningsReader, Income
 from lightphon_core.ledger.maturity import mature
 from lightphon_core.ledger.periods import DAY_US, SECOND_US
 from lightphon_core.ledger.store import carry_out
@@ -62,6 +62,21 @@ def test_today_ever_and_pending(books):
     books.earn(2)
     assert books.read() == Earnings(today=2, total=15, pending=15)
     assert books.read("acc_ab") == Earnings(today=0, total=100, pending=100)
+
+
+def test_lately_is_today_and_the_days_before(books):
+    def income():
+        return asyncio.run(books.reader.income("acc_a"))
+
+    books.earn(5)
+    books.now += (LATELY_DAYS - 1) * DAY_US
+    books.earn(7)
+    books.mature(earnings_delay_s=DAY_US // SECOND_US)
+    assert income() == Income(today=7, lately=12, total=12, pending=7)
+    books.now += DAY_US
+    assert income() == Income(today=0, lately=7, total=12, pending=7)
+    books.earn(1)
+    assert income() == Income(today=1, lately=8, total=13, pending=8)
 
 
 def test_what_has_matured_stays_earned_and_what_was_taken_back_does_not(books):

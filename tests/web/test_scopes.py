@@ -82,6 +82,7 @@ WALLET = only(
     "inference key", "account key", "manage key", "former admin key", *(n for n in CREDENTIALS if "session" in n)
 ) | {"blocked session": 401}
 ACCOUNT = {**WALLET, "inference key": 403}
+SESSIONS = {**NOBODY, **{name: who for name, who in WALLET.items() if "session" in name}}
 MANAGE = only("manage key", "former admin key", "admin manage key", "session", "admin session")
 ADMIN = only("admin key", "admin manage key", "old admin session", "admin session")
 ADMIN_MANAGE = only("admin manage key", "admin session")
@@ -143,7 +144,9 @@ ROUTES = {
     ("POST", "/webhooks/{provider:str}"): (OPEN, 404),
     ("GET", "/deposits/{deposit_id:str}"): (OPEN, 404),
     ("GET", "/api/usage"): (ACCOUNT, 200),
+    ("GET", "/download"): (OPEN, 200),
     ("POST", "/api/models/route"): (WALLET, 400),
+    ("POST", "/api/playground/chat"): (SESSIONS, 400),
     ("GET", "/api/nodes"): (ACCOUNT, 200),
     ("PUT", "/api/nodes/{node_id:str}/price"): (MANAGE, 400),
     ("DELETE", "/api/nodes/{node_id:str}/price"): (MANAGE, 400),
@@ -160,10 +163,15 @@ ROUTES = {
         for verb, answered in (("block", 404), ("unblock", 404), ("credit", 400), ("debit", 400))
     },
     ("POST", "/api/admin/invites"): (ADMIN_MANAGE, 400),
+    **{
+        ("GET", f"/api/admin/{what}"): (ADMIN, 200)
+        for what in ("plugins", "settings", "nodes", "ledger/proof", "health", "prices")
+    },
+    ("PUT", "/api/admin/prices"): (ADMIN_MANAGE, 400),
+    ("DELETE", "/api/admin/prices"): (ADMIN_MANAGE, 400),
 }
 PLUGIN_ROUTES = {
     "gguf": {
-        ("GET", "/download"): (OPEN, 200),
         ("GET", "/download/{name:str}"): (OPEN, 404),
     },
     "openclaw": {},
@@ -288,7 +296,7 @@ def filled(path, token="at_none"):
 
 
 def test_other_sites_change_nothing(running, headers):
-    assert len(CHANGING) == 31
+    assert len(CHANGING) == 34
     for method, path in CHANGING:
         for name in ("admin session", "admin manage key", "none"):
             carried = {**headers[name], "origin": "https://evil.example"}

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from lightphon_core.cli.checks.finding import Finding, ok, problem, warning
+from lightphon_core.storage.room import Verdict, room_of
 
-MB = 1_000_000
-FULL_BYTES = 100 * MB
-ROOM_BYTES = 1_000 * MB
 EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
 """Older than this program: a clock that says so was never set."""
 
@@ -34,13 +31,11 @@ def check_clock(now: float) -> Finding:
 
 def check_disk(directory: Path, database: Path | None) -> Iterator[Finding]:
     """Whether there is room for the database to grow, and for a copy of it."""
-    there = next(path for path in (directory, *directory.parents) if path.exists())
-    free = shutil.disk_usage(there).free
-    size = database.stat().st_size if database is not None and database.exists() else 0
-    what = f"{free / 1e9:.1f} GB are free on the disk of {directory}"
-    if free < FULL_BYTES:
+    room = room_of(directory, database)
+    what = f"{room.free / 1e9:.1f} GB are free on the disk of {directory}"
+    if room.verdict is Verdict.FULL:
         yield problem("disk", f"{what}: too little to go on.", "Free some space: a full disk stops every request.")
-    elif free < max(ROOM_BYTES, 2 * size):
+    elif room.verdict is Verdict.LITTLE:
         yield warning("disk", f"{what}: little to grow and for a backup.", "Free some space.")
     else:
         yield ok("disk", f"{what}.")

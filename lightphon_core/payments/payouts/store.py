@@ -97,6 +97,12 @@ def is_under_way(connection: Connection, account: str) -> bool:
     return connection.execute(query).first() is not None
 
 
+def count_under_way(connection: Connection) -> dict[PayoutState, int]:
+    """How many have not ended, by state; states of which there are none are left out."""
+    query = select(payouts.c.state, func.count()).where(payouts.c.state.in_(UNDER_WAY)).group_by(payouts.c.state)
+    return {PayoutState(state): number for state, number in connection.execute(query)}
+
+
 def withdrawn_since(connection: Connection, since: int, account: str | None = None) -> int:
     """The sum of what was asked for after that time, by the account or by all, and has not failed."""
     # Summed up in two parts, since SQLite's sums are of 64 bits.

@@ -81,12 +81,13 @@ async def register(
     data: JSONBody[Registration],
     membership: Given[Membership],
     settings: Given[Settings],
+    account_changes: Given[AccountChanges],
 ) -> Response[AccountInfo]:
     """A new account, logged in by a cookie."""
     entered = await membership.register(
         data.name, data.password, invite=data.invite, client=_client(request), old_token=_token(request)
     )
-    return _entered(entered, settings)
+    return _entered(entered, settings, account_changes)
 
 
 @post("/account/login", name="login", status_code=200, guards=[same_origin], responses=refusals(*GUARDED, *TAKES_BODY))
@@ -95,17 +96,24 @@ async def login(
     data: JSONBody[Login],
     membership: Given[Membership],
     settings: Given[Settings],
+    account_changes: Given[AccountChanges],
 ) -> Response[AccountInfo]:
     """A new session, by a cookie. The one before ends."""
     entered = await membership.log_in(data.name, data.password, client=_client(request), old_token=_token(request))
-    return _entered(entered, settings)
+    return _entered(entered, settings, account_changes)
 
 
 @post("/account/logout", name="logout", status_code=200, guards=[same_origin], responses=refusals(403))
-async def logout(request: JsonRequest, membership: Given[Membership], settings: Given[Settings]) -> Response[LoggedOut]:
+async def logout(
+    request: JsonRequest,
+    membership: Given[Membership],
+    settings: Given[Settings],
+    account_changes: Given[AccountChanges],
+) -> Response[LoggedOut]:
     """End the session. Without one it does nothing."""
-    if (token := _token(request)) is not None:
-        await membership.log_out(token)
+    token = _token(request)
+    if token is not None and (left := await membership.log_out(token)) is not None:
+        account_changes.publish(left)
     return Response(LoggedOut(), headers=_cookie("", settings, max_age_s=0))
 
 
@@ -136,10 +144,11 @@ async def change_password(
     principal: Given[Principal],
     membership: Given[Membership],
     settings: Given[Settings],
+    account_changes: Given[AccountChanges],
 ) -> Response[AccountInfo]:
     """Give the account another password. Every other session ends; this one goes on under a new token."""
     entered = await membership.change_password(principal.account_id, data.current_password, data.new_password)
-    return _entered(entered, settings)
+    return _entered(entered, settings, account_changes)
 
 
 @delete(
@@ -170,7 +179,9 @@ def account_info(account: Account) -> AccountInfo:
     return AccountInfo(account.id, account.name, account.created_at // 1_000_000, account.admin_since is not None)
 
 
-def _entered(entered: Entered, settings: Settings) -> Response[AccountInfo]:
+def _entered(entered: Entered, settings: Settings, account_changes: AccountChanges) -> Response[AccountInfo]:
+    if entered.left is not None:
+        account_changes.publish(entered.left)
     cookie = _cookie(entered.token, settings, max_age_s=settings.accounts.session_lifetime_s)
     return Response(account_info(entered.account), headers=cookie)
 

@@ -96,27 +96,12 @@ class Administration(Controller):
         limit: Annotated[int, QueryParameter(ge=1, le=MOST_ACCOUNTS, description="Accounts on a page.")] = 50,
     ) -> AccountPage:
         """Accounts, by name."""
-        found = await database.read(partial(search_accounts, search=search, after=after, limit=limit + 1))
-        page = [_details(each) for each in found[:limit]]
-        return AccountPage(page, page[-1].name if len(found) > limit else None)
+        return await database.read(partial(account_page, search=search, after=after, limit=limit))
 
     @get("/accounts/{account_id:str}", responses=refusals(*GUARDED, 404))
     async def show_account(self, account_id: Id, database: Given[Database], gateway: Given[Gateway]) -> AccountFile:
         """One account: its wallet, its keys without their secrets, its usage by day."""
-        first, last = span(None, None, today=datetime.fromtimestamp(gateway.clock.now(), UTC).date())
-
-        def look(connection: Connection) -> AccountFile:
-            account = existing_account(connection, account_id)
-            found = list_credentials(connection, account_id=account.id, revoked=False)
-            budgets = budgets_of(connection, [each.id for each in found])
-            return AccountFile(
-                _details(account),
-                balance_of(wallet_of(connection, account.id)),
-                [credential_info(each, budgets) for each in found],
-                used_by(connection, account.id, first=first, last=last, by=frozenset({"day"})),
-            )
-
-        return await database.read(look)
+        return await database.read(partial(account_file, account_id=account_id, now=gateway.clock.now()))
 
     @post("/accounts", guards=[Requires(Scope.MANAGE)], responses=refusals(*GUARDED, *TAKES_BODY))
     async def create_account(
@@ -171,6 +156,27 @@ class Administration(Controller):
         return Invite(
             await database.write(partial(create_invite, now=now, lifetime_s=lifetime_s)), int(now) + lifetime_s
         )
+
+
+def account_page(connection: Connection, *, search: str, after: str, limit: int) -> AccountPage:
+    """Up to `limit` accounts, as `search_accounts` has them."""
+    found = search_accounts(connection, search=search, after=after, limit=limit + 1)
+    page = [_details(each) for each in found[:limit]]
+    return AccountPage(page, page[-1].name if len(found) > limit else None)
+
+
+def account_file(connection: Connection, account_id: str, *, now: float) -> AccountFile:
+    """All there is about an account; `now` is in seconds since 1970. Raises `NotFound`."""
+    account = existing_account(connection, account_id)
+    found = list_credentials(connection, account_id=account.id, revoked=False)
+    budgets = budgets_of(connection, [each.id for each in found])
+    first, last = span(None, None, today=datetime.fromtimestamp(now, UTC).date())
+    return AccountFile(
+        _details(account),
+        balance_of(wallet_of(connection, account.id)),
+        [credential_info(each, budgets) for each in found],
+        used_by(connection, account.id, first=first, last=last, by=frozenset({"day"})),
+    )
 
 
 def _details(account: Account) -> AccountDetails:

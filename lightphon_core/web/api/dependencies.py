@@ -12,15 +12,19 @@ from litestar.params import SkipValidation
 from lightphon_core.accounts.membership import Membership
 from lightphon_core.accounts.passwords import Passwords
 from lightphon_core.host import AccountChanges
+from lightphon_core.ledger.earnings import EarningsReader
+from lightphon_core.ledger.prover import Prover
 from lightphon_core.payments.deposits.service import Deposits
 from lightphon_core.payments.payouts.administration import PayoutAdministration
 from lightphon_core.payments.payouts.service import Payouts
+from lightphon_core.plugins import Plugins
 from lightphon_core.rates.board import RateBoard
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.settings import Settings
 from lightphon_core.storage.engine import Database
 from lightphon_core.types import Principal
 from lightphon_core.web.authentication import came_via
+from lightphon_core.web.monitoring.health import Readiness
 from lightphon_core.web.monitoring.recent import Recent
 
 T = TypeVar("T")
@@ -45,6 +49,11 @@ def _database(state: State) -> Database:
 def _gateway(state: State) -> Gateway:
     gateway: Gateway = state.gateway
     return gateway
+
+
+def _earnings(state: State) -> EarningsReader:
+    earnings: EarningsReader = state.earnings
+    return earnings
 
 
 def _membership(state: State) -> Membership:
@@ -92,6 +101,21 @@ def _settings(state: State) -> Settings:
     return settings
 
 
+def _plugins(state: State) -> Plugins:
+    plugins: Plugins = state.plugins
+    return plugins
+
+
+def _prover(state: State) -> Prover:
+    prover: Prover = state.prover
+    return prover
+
+
+def _readiness(state: State) -> Readiness:
+    readiness: Readiness = state.readiness
+    return readiness
+
+
 DEPENDENCIES = {
     name: Provide(provide, sync_to_thread=False)
     for name, provide in (
@@ -99,6 +123,7 @@ DEPENDENCIES = {
         ("via", _via),
         ("database", _database),
         ("gateway", _gateway),
+        ("earnings", _earnings),
         ("membership", _membership),
         ("deposits", _deposits),
         ("rates", _rates),
@@ -108,5 +133,8 @@ DEPENDENCIES = {
         ("settings", _settings),
         ("account_changes", _account_changes),
         ("recent", _recent),
+        ("plugins", _plugins),
+        ("prover", _prover),
+        ("readiness", _readiness),
     )
 }

@@ -33,11 +33,17 @@ class JsonRequest(Request[Principal, None, State]):
         if self._read is not None:
             return self._read
         limit = self.route_handler.resolve_request_max_body_size()
-        body = await read_body(self, MAX_BODY_BYTES if limit is None else limit)  # type: ignore[arg-type]
+        body = await read_body(self, MAX_BODY_BYTES if limit is None else limit)
         if not body:
             raise InvalidRequest("The body is empty; a JSON object is needed.")
         self._read = body
         return body
+
+    async def known_again(self) -> Principal:
+        """Whom the request acts for, asked anew. Raises what the guards raise."""
+        self.scope["user"] = None
+        await self.route_handler.authorize_connection(self)
+        return self.user
 
     async def json(self) -> Any:
         """The body as the type of the route's `data`, from somebody who may still send it.
@@ -49,8 +55,7 @@ class JsonRequest(Request[Principal, None, State]):
         body = await self.body()
         # It may have taken its time. Who held requests back could go on with a key that was revoked meanwhile, or a
         # session that a new password ended.
-        self.scope["user"] = None
-        await self.route_handler.authorize_connection(self)
+        await self.known_again()
         object_fields(body)  # refuses what is no object, or has a field twice
         field = self.route_handler.parsed_data_field
         assert field is not None, "Litestar asks for JSON where a route has `data`"

@@ -47,12 +47,14 @@ class OfferedModel(msgspec.Struct, frozen=True):
 class OwnNode(msgspec.Struct, frozen=True):
     """A node that is connected. `state` is online, paused, draining or starting; all but the first have no models.
 
-    `facts` are what it says of its machine.
+    `facts` are what it says of its machine. `token` is the id of the node token that it came with, null where it came
+    with none.
     """
 
     id: str
     name: str
     state: str
+    token: str | None
     facts: dict[str, str | int | float]
     models: list[OfferedModel]
 
@@ -66,18 +68,28 @@ class Nodes(msgspec.Struct, frozen=True):
 @get("/nodes", name="nodes", guards=[Requires(Scope.ACCOUNT)], security=SESSION_OR_KEY, responses=refusals(*GUARDED))
 async def nodes(principal: Given[Principal], gateway: Given[Gateway]) -> Nodes:
     """The account's own nodes that are connected, and what they offer."""
-    connected = [each for each in gateway.catalogue.nodes() if each.node.owner == principal.account_id]
-    connected.sort(key=lambda each: (each.node.name, each.node.id))
+    return Nodes(nodes_of(principal.account_id, gateway))
+
+
+def nodes_of(account_id: str, gateway: Gateway) -> list[OwnNode]:
+    """The nodes of the account of this id that are connected, by name."""
+    return described([each for each in gateway.catalogue.nodes() if each.node.owner == account_id], gateway)
+
+
+def described(nodes: Sequence[ConnectedNode], gateway: Gateway) -> list[OwnNode]:
+    """These nodes, by name, with what they offer."""
+    connected = sorted(nodes, key=lambda each: (each.node.name, each.node.id))
     entries: dict[str, list[Entry]] = {each.node.id: [] for each in connected}
     for entry in gateway.catalogue.entries():
         entries.get(entry.offer.node.id, []).append(entry)
-    return Nodes([_own(each, entries[each.node.id], gateway) for each in connected])
+    with gateway.catalogue.loads_held():
+        return [_own(each, entries[each.node.id], gateway) for each in connected]
 
 
 def _own(connected: ConnectedNode, entries: Sequence[Entry], gateway: Gateway) -> OwnNode:
     node = connected.node
     models = [_model(entry, gateway) for entry in entries]
-    return OwnNode(node.id, node.name, connected.state.value, dict(node.facts), models)
+    return OwnNode(node.id, node.name, connected.state.value, connected.credential, dict(node.facts), models)
 
 
 def _model(entry: Entry, gateway: Gateway) -> OfferedModel:

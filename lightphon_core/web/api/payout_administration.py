@@ -110,8 +110,8 @@ class PayoutAdministrationRoutes(Controller):
         found = await payouts.list(state=status, limit=limit + 1, before=before)
         freezes = await payout_administration.freezes()
         return AllPayouts(
-            [_account_payout(each) for each in found[:limit]],
-            [_freeze(each) for each in freezes],
+            [account_payout(each) for each in found[:limit]],
+            [freeze_info(each) for each in freezes],
             found[limit - 1].id if len(found) > limit else None,
         )
 
@@ -123,7 +123,7 @@ class PayoutAdministrationRoutes(Controller):
     )
     async def approve(self, payout_id: PayoutId, payout_administration: Given[PayoutAdministration]) -> AccountPayout:
         """Let one be paid that awaits approval."""
-        return _account_payout(await payout_administration.approve(payout_id))
+        return account_payout(await payout_administration.approve(payout_id))
 
     @post(
         "/{payout_id:str}/reject",
@@ -135,7 +135,7 @@ class PayoutAdministrationRoutes(Controller):
         self, payout_id: PayoutId, data: JSONBody[Rejection], payout_administration: Given[PayoutAdministration]
     ) -> AccountPayout:
         """Give the money of one back that was not sent yet."""
-        return _account_payout(await payout_administration.reject(payout_id, data.reason))
+        return account_payout(await payout_administration.reject(payout_id, data.reason))
 
     @post(
         "/{payout_id:str}/declare-failed",
@@ -147,12 +147,12 @@ class PayoutAdministrationRoutes(Controller):
         self, payout_id: PayoutId, payout_administration: Given[PayoutAdministration]
     ) -> AccountPayout:
         """Give the money of one back that the wallet does not know, an hour after its invoice has expired."""
-        return _account_payout(await payout_administration.declare_failed(payout_id))
+        return account_payout(await payout_administration.declare_failed(payout_id))
 
     @post("/freeze", status_code=200, guards=[Requires(Scope.MANAGE)], responses=refusals(*GUARDED, *TAKES_BODY))
     async def freeze(self, data: JSONBody[NewFreeze], payout_administration: Given[PayoutAdministration]) -> FreezeInfo:
         """Pay nothing out until payouts are reconciled. They can be asked for, and wait."""
-        return _freeze(await payout_administration.freeze(data.provider, data.reason))
+        return freeze_info(await payout_administration.freeze(data.provider, data.reason))
 
     @post(
         "/reconcile", status_code=200, guards=[Requires(Scope.MANAGE)], responses=refusals(*GUARDED, *TAKES_BODY, 404)
@@ -167,9 +167,9 @@ class PayoutAdministrationRoutes(Controller):
         adopt = await database.read(partial(_adoptions, adopt=data.adopt))
         found = await payout_administration.reconcile(data.provider, adopt, data.ours)
         return ReconciledInfo(
-            [_account_payout(each) for each in found.restored],
+            [account_payout(each) for each in found.restored],
             [_unexplained(each) for each in found.unexplained],
-            None if found.freeze is None else _freeze(found.freeze),
+            None if found.freeze is None else freeze_info(found.freeze),
         )
 
 
@@ -184,11 +184,13 @@ def _adoption(connection: Connection, whose: str) -> Adoption:
     return Adoption(account=account.id)
 
 
-def _account_payout(payout: Payout) -> AccountPayout:
+def account_payout(payout: Payout) -> AccountPayout:
+    """A payout as JSON has it."""
     return AccountPayout(**msgspec.structs.asdict(payout_info(payout)), account_id=payout.account)
 
 
-def _freeze(freeze: Freeze) -> FreezeInfo:
+def freeze_info(freeze: Freeze) -> FreezeInfo:
+    """A freeze as JSON has it."""
     return FreezeInfo(freeze.provider, freeze.since // 1_000_000, freeze.reason)
 
 

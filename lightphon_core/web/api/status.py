@@ -47,19 +47,29 @@ class Status(msgspec.Struct, frozen=True):
 @get("/status", name="status", responses=refusals())
 async def status(gateway: Given[Gateway], recent: Given[Recent]) -> Status:
     """What anybody may know."""
+    return status_of(gateway, recent)
+
+
+def status_of(gateway: Gateway, recent: Recent) -> Status:
+    """The same, for whoever shows it."""
     entries = gateway.catalogue.entries()
-    latency = recent.latency()
     return Status(
         lightphon_core.__version__,
         nodes_online=len({(entry.backend.name, entry.offer.node.id) for entry in entries}),
         models_online=len(gateway.catalogue.models()),
         capacity=capacity(gateway.catalogue),
-        latency=LatencyNow(
-            round(WINDOW_S),
-            _rounded(latency.ttft_p50_s, 1000),
-            _rounded(latency.ttft_p95_s, 1000),
-            _rounded(latency.tokens_per_s_p50),
-        ),
+        latency=latency_now(recent),
+    )
+
+
+def latency_now(recent: Recent) -> LatencyNow:
+    """How fast answers came lately."""
+    latency = recent.latency()
+    return LatencyNow(
+        round(WINDOW_S),
+        _rounded(latency.ttft_p50_s, 1000),
+        _rounded(latency.ttft_p95_s, 1000),
+        _rounded(latency.tokens_per_s_p50),
     )
 
 

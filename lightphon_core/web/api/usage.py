@@ -10,6 +10,7 @@ from litestar import get
 from litestar.params import QueryParameter
 
 from lightphon_core.accounts.credentials import list_credentials
+from lightphon_core.accounts.sessions import PLAYGROUND
 from lightphon_core.errors import InvalidRequest
 from lightphon_core.ledger.usage import SUMS_AT_ONCE, Dimension, UsageSum, usage_of
 from lightphon_core.serving.gateway import Gateway
@@ -26,7 +27,8 @@ _WORDS = f"({'|'.join(DIMENSIONS)})"
 
 
 class Used(msgspec.Struct, frozen=True):
-    """The answers of a group together. `key` is an id, `ms` time of inference. What they are not grouped by is null."""
+    """The answers of a group together. `key` is an id, or "playground" for all that was asked
+    without a key. `ms` is time of inference. What they are not grouped by is null."""
 
     day: date | None
     model: str | None
@@ -92,6 +94,7 @@ def used_by(connection: Connection, account_id: str, *, first: date, last: date,
     names = {}
     if "key" in by:
         names = {each.id: each.terms.name for each in list_credentials(connection, account_id=account_id)}
+        names[PLAYGROUND] = "Playground"
     data = [_used(each, names) for each in sums[:SUMS_AT_ONCE]]
     return Usage(first, last, data, truncated=len(sums) > SUMS_AT_ONCE)
 

@@ -1,9 +1,9 @@
-"""How fast answers came lately, over all models together: what everybody may know of it."""
+"""How requests fared lately, over all models together: how fast answers came, and how requests ended."""
 
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 
 from attrs import frozen
@@ -38,9 +38,11 @@ class Recent:
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
         self._answers: deque[_Answer] = deque(maxlen=MOST)
+        self._words: deque[tuple[float, str]] = deque(maxlen=MOST)
 
     def ended(self, outcome: Outcome) -> None:
-        """A journey is over; it counts where an answer began."""
+        """A journey is over; its latency counts where an answer began."""
+        self._words.append((self._monotonic(), outcome.word))
         if outcome.ttft_s is not None:
             self._answers.append(_Answer(self._monotonic(), outcome.ttft_s, outcome.tokens_per_s))
 
@@ -52,6 +54,13 @@ class Recent:
         first = sorted(answer.ttft_s for answer in self._answers)
         speeds = sorted(answer.tokens_per_s for answer in self._answers if answer.tokens_per_s is not None)
         return Latency(_percentile(first, 50), _percentile(first, 95), _percentile(speeds, 50))
+
+    def outcomes(self) -> Counter[str]:
+        """How many requests of the last `WINDOW_S` seconds ended in which way, by `Outcome.word`."""
+        since = self._monotonic() - WINDOW_S
+        while self._words and self._words[0][0] <= since:
+            self._words.popleft()
+        return Counter(word for _, word in self._words)
 
 
 def _percentile(ordered: Sequence[float], percent: int) -> float | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from litestar import Request, Response
 from litestar.datastructures import State
 
@@ -24,10 +24,11 @@ NARROW_SPACE: Final = "\u202f"
 Asked = Request[None, None, State]
 
 
-def environment() -> Environment:
-    """Where the templates are, and what each of them may use."""
+def environment(of_plugins: BaseLoader | None = None) -> Environment:
+    """Where the templates are, and what each of them may use. No plugin's stands in for one of ours."""
+    own = PackageLoader(__package__)
     made = Environment(
-        loader=PackageLoader(__package__),
+        loader=own if of_plugins is None else ChoiceLoader([own, of_plugins]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -39,14 +40,17 @@ def environment() -> Environment:
 
 
 class Pages:
-    """One per application: templates, and the assets that they refer to."""
+    """One per application: templates, also those `of_plugins`, and the assets that they refer to. `paths` are those of
+    the application's routes, so that no link of the frame leads nowhere."""
 
-    def __init__(self, assets: Assets, settings: Settings) -> None:
-        self._environment = environment()
+    def __init__(self, assets: Assets, settings: Settings, of_plugins: BaseLoader | None = None) -> None:
+        self.paths: frozenset[str] = frozenset()
+        self._environment = environment(of_plugins)
         self._settings = settings
         self._environment.globals |= {
             "asset": assets.url,
             "has_asset": assets.has,
+            "has_page": lambda path: path in self.paths,
             "version": lightphon_core.__version__,
             "registration": settings.accounts.registration,
         }

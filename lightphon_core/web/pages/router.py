@@ -84,7 +84,7 @@ async def router(
         clients=_both_ways(fill),
         can_be_pasted=can_be_pasted,
         words_of=reference.words_of,
-        price_in_words=prices.in_words,
+        price_in_words=prices.by_the_thousand,
         parts=parts,
         pieces=reference.pieces,
     )

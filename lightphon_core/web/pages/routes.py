@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from litestar import Router
+from litestar import Litestar, Router
 from litestar.di import Provide
+from litestar.handlers import HTTPRouteHandler
 
 from lightphon_core.web.api.dependencies import DEPENDENCIES
-from lightphon_core.web.pages import design, entrance, guide, home, router
+from lightphon_core.web.pages import design, download, entrance, guide, home, nodes, playground, router, status
+from lightphon_core.web.pages.administration import accounts, instance, money, overview
 from lightphon_core.web.pages.assets import asset
 from lightphon_core.web.pages.errors import PAGE_HANDLERS
+from lightphon_core.web.pages.rendering import Pages
 from lightphon_core.web.pages.visitors import administrator, anybody, visitor
 
 VISITORS = {
@@ -21,16 +24,35 @@ VISITORS = {
 
 def pages() -> Router:
     """The router of the web app."""
+    return _router(
+        asset,
+        home.home,
+        *entrance.ROUTES,
+        design.design,
+        guide.guide,
+        router.router,
+        playground.playground,
+        nodes.nodes_page,
+        status.status_page,
+        *overview.ROUTES,
+        *accounts.ROUTES,
+        *instance.ROUTES,
+        *money.ROUTES,
+    )
+
+
+def complete(app: Litestar) -> None:
+    """Tell the frame which pages there are, once all routes are known, and stand in for what no plugin has."""
+    shown: Pages = app.state.pages
+    shown.paths = frozenset(route.path for route in app.routes)
+    if download.PATH not in shown.paths:
+        app.register(_router(download.no_downloads))
+
+
+def _router(*handlers: HTTPRouteHandler) -> Router:
     return Router(
         "/",
-        route_handlers=[
-            asset,
-            home.home,
-            *entrance.ROUTES,
-            design.design,
-            router.router,
-            guide.guide,
-        ],
+        route_handlers=handlers,
         dependencies={**DEPENDENCIES, **VISITORS},
         exception_handlers=PAGE_HANDLERS,
         include_in_schema=False,

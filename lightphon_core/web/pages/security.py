@@ -35,6 +35,8 @@ PAGE_HEADERS: Final[Mapping[str, str]] = MappingProxyType(
         "cross-origin-resource-policy": "same-origin",
         "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=()",
         "referrer-policy": "same-origin",
+        # Or browsers would look up the hosts of links before anybody follows them, those in a model's answer too.
+        "x-dns-prefetch-control": "off",
         "x-content-type-options": "nosniff",
         "x-frame-options": "DENY",
     }

@@ -11,6 +11,7 @@ from lightphon_backend_gguf.hub.download import downloads
 from lightphon_backend_gguf.hub.roster import Roster
 from lightphon_backend_gguf.hub.route import node_link
 from lightphon_backend_gguf.hub.settings import GgufSettings
+from lightphon_backend_gguf.hub.setup import Installable
 from lightphon_core import Backend, Host, hookimpl
 
 
@@ -22,15 +23,16 @@ class Gguf:
     def __init__(self, host: Host[GgufSettings]) -> None:
         self._host = host
         self._roster = Roster(host.offers_changed)
+        self._installable = Installable()
         host.on_account_change(self._roster.recheck)
 
     @hookimpl
     def register_backends(self) -> Iterable[Backend]:
-        return [NodeBackend(self._roster)]
+        return [NodeBackend(self._roster, self._installable)]
 
     @hookimpl
     def register_routes(self) -> Sequence[ControllerRouterHandler]:
-        return [node_link(self._host, self._roster), *downloads()]
+        return [node_link(self._host, self._roster), *downloads(self._host, self._installable)]
 
     @staticmethod
     def register_commands(cli: click.Group) -> None:

@@ -88,6 +88,17 @@ def test_a_body_that_is_merely_slow_is_welcome(people):
     assert post_slowly(people("carol"), "/api/keys", {}, lambda: None) == (201, None)
 
 
+def test_a_session_that_was_ended_asks_for_nothing(people, does, monkeypatch):
+    monkeypatch.setattr(inference, "KNOWN_S", 0.0)
+    erin = people("erin")
+    ask = {"model": "auto", "messages": [{"role": "user", "content": "Hi"}]}
+    assert post_slowly(erin, "/api/playground/chat", ask, lambda: None) == (200, None)
+    asked = len(people.backend.jobs)
+    ended = post_slowly(erin, "/api/playground/chat", ask, does(end_sessions, erin.account.id))
+    assert ended == (401, "session_ended")
+    assert len(people.backend.jobs) == asked
+
+
 def test_a_key_that_was_revoked_asks_for_nothing(people, monkeypatch):
     monkeypatch.setattr(inference, "KNOWN_S", 0.0)
     dave = people("dave")

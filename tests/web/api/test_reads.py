@@ -87,7 +87,14 @@ def test_nodes_are_ones_own(people):
         "queued": 0,
         "facts": {},
     }
-    node = {"id": "scripted-node", "name": "scripted-node", "state": "online", "facts": {}, "models": [model]}
+    node = {
+        "id": "scripted-node",
+        "name": "scripted-node",
+        "state": "online",
+        "token": None,
+        "facts": {},
+        "models": [model],
+    }
     assert alice.get("/api/nodes").json() == {"data": [node]}
     assert bob.get("/api/nodes").json() == {"data": []}
 
@@ -104,15 +111,18 @@ def test_nodes_are_ones_own(people):
 def test_a_node_that_offers_nothing_is_shown_to_its_owner_alone(people):
     alice, bob = people("alice"), people("bob")
     states = {"c": NodeState.STARTING, "a": NodeState.PAUSED, "b": NodeState.DRAINING}
-    there = [ConnectedNode(Node(f"node-{name}", name, alice.account.id), state) for name, state in states.items()]
+    there = [
+        ConnectedNode(Node(f"node-{name}", name, alice.account.id), state, f"cred_{name}")
+        for name, state in states.items()
+    ]
     people.backend.online = False
     people.backend.nodes = lambda: [ConnectedNode(Node("node-0", "0")), *there]
     people.backend.changed()
     shown = alice.get("/api/nodes").json()["data"]
-    assert [(each["name"], each["state"], each["models"]) for each in shown] == [
-        ("a", "paused", []),
-        ("b", "draining", []),
-        ("c", "starting", []),
+    assert [(each["name"], each["state"], each["token"], each["models"]) for each in shown] == [
+        ("a", "paused", "cred_a", []),
+        ("b", "draining", "cred_b", []),
+        ("c", "starting", "cred_c", []),
     ]
     assert bob.get("/api/nodes").json() == {"data": []}
     assert httpx.get(people.running.url + "/api/status").json()["nodes_online"] == 0

@@ -25,7 +25,7 @@ def running(run_server, tmp_path_factory):
 @pytest.fixture(scope="module")
 def people(running) -> Iterator[Callable[..., httpx.Client]]:
     """`people(name, admin=...)`: a client that asks as browsers do, logged in as a new account; without a name, as
-    nobody."""
+    nobody. `account` is whose it is."""
     opened: list[httpx.Client] = []
 
     def come(name: str | None = None, *, admin: bool = False, recent_s: float = 60) -> httpx.Client:
@@ -37,6 +37,7 @@ def people(running) -> Iterator[Callable[..., httpx.Client]]:
                 token = open_session(connection, account.id, now=now, lifetime_s=600, recent_s=recent_s)
             headers["cookie"] = f"{COOKIE}={token}"
         opened.append(httpx.Client(base_url=running.url, headers=headers, timeout=30))
+        opened[-1].account = None if name is None else account
         return opened[-1]
 
     yield come

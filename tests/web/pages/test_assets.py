@@ -3,6 +3,8 @@
 import gzip
 import re
 from importlib.resources import files
+from pathlib import Path
+from posixpath import dirname, normpath
 
 import pytest
 
@@ -51,12 +53,14 @@ def test_the_version_changes_with_the_files(tmp_path):
 def test_scripts_import_what_is_there():
     for path, asset in ASSETS.files.items():
         if path.startswith("js/"):
-            for name in re.findall(rb'from "\./([^"]+)"', asset.data):
-                assert f"js/{name.decode()}" in ASSETS.files, f"{path} imports {name!r}"
+            for name in re.findall(rb"""(?:from |import |import\()"(\.[^"]+)\"""", asset.data):
+                found = normpath(f"{dirname(path)}/{name.decode()}")
+                assert found in ASSETS.files or found.startswith("vendor/"), f"{path} imports {name!r}"
 
 
 def test_templates_name_assets_that_are_there():
-    for template in (files("lightphon_core.web.pages") / "templates").iterdir():
+    templates = Path(str(files("lightphon_core.web.pages") / "templates")).rglob("*.html")
+    for template in templates:
         for path in re.findall(r"""asset\(['"]([^'"]+)['"]\)""", template.read_text("utf-8")):
             assert ASSETS.has(path) or path.startswith("vendor/"), f"{template.name}: {path}"
 

@@ -6,13 +6,20 @@ from html.parser import HTMLParser
 import pytest
 from litestar import Litestar
 
+from lightphon_core.accounts.people import get_account
+from lightphon_core.ledger import adjustment
+from lightphon_core.ledger.store import carry_out
 from lightphon_core.web.pages.routes import pages
 from lightphon_core.web.pages.security import CONTENT_SECURITY_POLICY, page_headers
 from lightphon_core.web.pages.visitors import way_back
 
-PUBLIC = {"/", "/register", "/login", "/guide", "/design"}
-MEMBERS: set[str] = {"/router"}
-ADMINISTRATORS: set[str] = set()
+PUBLIC = {"/", "/register", "/login", "/design", "/guide", "/status"}
+MEMBERS = {"/playground", "/router", "/nodes"}
+ADMINISTRATORS = {
+    "/admin",
+    *(f"/admin/{part}" for part in ("accounts", "nodes", "prices", "payouts", "ledger", "plugins", "settings")),
+}
+OF_ONE_ACCOUNT = "/admin/accounts/{account_id:str}"
 NO_PAGES = {"/app.html", "/assets/{version:str}/{path:path}"}
 
 
@@ -51,7 +58,7 @@ def checked(answer):
 
 def test_the_lists_name_every_page():
     paths = {route.path for route in Litestar([pages()], openapi_config=None).routes}
-    assert paths == PUBLIC | MEMBERS | ADMINISTRATORS | NO_PAGES
+    assert paths == PUBLIC | MEMBERS | ADMINISTRATORS | {OF_ONE_ACCOUNT} | NO_PAGES
 
 
 @pytest.mark.parametrize("path", sorted(PUBLIC))
@@ -69,7 +76,8 @@ def test_pages_for_people_who_are_logged_in(people):
 
 def test_pages_for_administrators(people):
     nobody, somebody, administrator = people(), people("no-administrator"), people("administrator", admin=True)
-    for path in ADMINISTRATORS:
+    found = administrator.get("/admin/accounts?search=no-administrator").text
+    for path in (*ADMINISTRATORS, re.findall(r'href="(/admin/accounts/acc_\w+)"', found)[0]):
         assert nobody.get(path).status_code == 303
         assert checked(somebody.get(path)).status_code == 403
         assert checked(administrator.get(path)).status_code == 200
@@ -127,3 +135,11 @@ def test_the_chosen_theme_is_there_from_the_first_moment(people):
     assert "data-theme" not in nobody.get("/").text
     assert 'data-theme="dark"' in nobody.get("/", headers={"cookie": "lightphon_theme=dark"}).text
     assert "data-theme" not in nobody.get("/", headers={"cookie": 'lightphon_theme="><b>'}).text
+
+
+def test_the_first_page_says_what_is_done_already(people, running):
+    somebody = people("beginner")
+    assert "Done:" not in somebody.get("/").text
+    with running.server.database.transaction() as connection:
+        carry_out(connection, [adjustment.credit(get_account(connection, "beginner").id, 1_000, "to begin with")])
+    assert checked(somebody.get("/")).text.count("Done:") == 1

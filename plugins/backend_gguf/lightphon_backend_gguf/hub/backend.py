@@ -3,7 +3,8 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from lightphon_backend_gguf.hub.roster import Roster
-from lightphon_core import Backend, ConnectedNode, Job, Load, Offer
+from lightphon_backend_gguf.hub.setup import Installable, setup_of
+from lightphon_core import Backend, ConnectedNode, Job, Load, NodeSetup, Offer
 
 
 class NodeBackend(Backend):
@@ -11,8 +12,9 @@ class NodeBackend(Backend):
 
     name = "gguf"
 
-    def __init__(self, roster: Roster) -> None:
+    def __init__(self, roster: Roster, installable: Installable) -> None:
         self._roster = roster
+        self._installable = installable
 
     def offers(self) -> Sequence[Offer]:
         return self._roster.offers()
@@ -22,6 +24,9 @@ class NodeBackend(Backend):
 
     def load(self) -> Mapping[str, Load]:
         return self._roster.load()
+
+    async def node_setup(self, server: str) -> NodeSetup:
+        return setup_of(server, await self._installable.wheel())
 
     async def serve(self, job: Job) -> AsyncGenerator[bytes, None]:
         connection, offer_id = self._roster.find(job.offer_id)

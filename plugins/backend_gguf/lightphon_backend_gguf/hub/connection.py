@@ -43,7 +43,8 @@ class Running:
 
 
 class Connection:
-    """A node that said hello. `changed` is called when its offers change, and when it is gone."""
+    """A node that said hello. `changed` is called when its offers change, and when it is gone. `credential` is the
+    id of its token."""
 
     def __init__(
         self,
@@ -53,9 +54,11 @@ class Connection:
         settings: GgufSettings,
         log: structlog.stdlib.BoundLogger,
         changed: Callable[[], None],
+        credential: str | None = None,
     ) -> None:
         self.session = session
         self.node = node
+        self.credential = credential
         self.gone = False
         self.offers: tuple[Offer, ...] = ()
         self._socket = socket

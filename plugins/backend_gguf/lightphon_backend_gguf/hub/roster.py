@@ -44,7 +44,7 @@ class Roster:
     def nodes(self) -> list[ConnectedNode]:
         """Every node that is connected, also those without an offer."""
         there = (connection for connection in self._connections.values() if not connection.gone)
-        return [ConnectedNode(connection.node, to_state(connection.session)) for connection in there]
+        return [ConnectedNode(each.node, to_state(each.session), each.credential) for each in there]
 
     def load(self) -> Mapping[str, Load]:
         """How busy each offer is, looked up when it is asked for: the gateway asks for few of many at each request."""

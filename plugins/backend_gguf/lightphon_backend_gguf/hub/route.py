@@ -53,7 +53,7 @@ async def _serve(socket: Socket, host: Host[GgufSettings], roster: Roster, gate:
     node = to_node(principal, hello)
     with gate.connected(principal.credential_id, node.id) as admitted:
         if admitted:
-            await _connected(socket, host, roster, session, node, hello)
+            await _connected(socket, host, roster, session, node, hello, principal.credential_id)
         else:
             await _turn_away(socket, host, CloseCode.TOO_MANY_NODES)
 
@@ -65,6 +65,7 @@ async def _connected(
     session: HubSession,
     node: Node,
     hello: Hello,
+    credential: str,
 ) -> None:
     """Serve a node that said hello, until the connection ends."""
     settings = host.settings
@@ -74,7 +75,7 @@ async def _connected(
         roster.refresh()
         teller.offers_changed()
 
-    connection = Connection(socket, session, node, settings, host.log, changed)
+    connection = Connection(socket, session, node, settings, host.log, changed, credential)
     teller = AccountTeller(host, connection)
 
     async def check() -> CloseCode | None:

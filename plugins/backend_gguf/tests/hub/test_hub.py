@@ -65,6 +65,7 @@ async def test_what_a_node_offers_is_in_the_catalogue_until_it_leaves(hub, dial)
         (offer,) = hub.backend.offers()
         assert offer.model == Model(id="maker/m", capabilities=frozenset({Capability.CHAT}))
         assert (offer.slots, offer.node.name, offer.node.owner) == (4, "box", "account-one")
+        assert [each.credential for each in hub.backend.nodes()] == ["key-one"]
         assert offer.id == f"{offer.node.id}/m"
         assert hub.changes == 1
         await node.say(Load((OfferLoad("m", busy=3, queued=2),)))

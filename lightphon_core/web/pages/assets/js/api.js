@@ -12,13 +12,13 @@ export class ApiError extends Error {
 }
 
 /** Ask for `path`, with `body` as JSON if there is one. Resolves to the answer's JSON; rejects with an `ApiError`. */
-export async function api(method, path, body = undefined) {
+export async function api(method, path, body = undefined, headers = {}) {
   try {
-    return await ask(method, path, body);
+    return await ask(method, path, body, headers);
   } catch (error) {
     if (error.code !== "password_required") throw error;
     await askForPassword((password) => logIn(password));
-    return await ask(method, path, body);
+    return await ask(method, path, body, headers);
   }
 }
 
@@ -26,8 +26,8 @@ function logIn(password) {
   return ask("POST", "/api/account/login", { name: document.body.dataset.account, password });
 }
 
-async function ask(method, path, body) {
-  const sent = { method, headers: { accept: "application/json" }, redirect: "error" };
+async function ask(method, path, body, headers = {}) {
+  const sent = { method, headers: { accept: "application/json", ...headers }, redirect: "error" };
   if (body !== undefined) {
     sent.headers["content-type"] = "application/json";
     sent.body = JSON.stringify(body);
