@@ -120,6 +120,8 @@ class PaymentProvider(ABC):
     nothing; such a provider runs beside no other. `pushes`: `events` tells of a settlement at once, so that `lookup` is
     asked but now and then; else it is asked every `asks_every_s` seconds at most about a deposit.
     `currency` ("EUR"): deposits are asked for in it, and `price` is to be paid; None where they are asked for in sats.
+    `test_pay_path`: where play money is paid with a click: `POST` it with `{"invoice": ...}`, a path of the provider's
+    own plugin, which takes a session for a credential; None where there is no such thing.
     """
 
     name: str
@@ -128,6 +130,7 @@ class PaymentProvider(ABC):
     play_money: bool = False
     pushes: bool = False
     asks_every_s: float = 0.5
+    test_pay_path: str | None = None
 
     @abstractmethod
     async def open(self, deposit: NewDeposit) -> Opened:

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from typing import Any, Literal
 
 from attrs import frozen
-from sqlalchemy import Connection, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, true
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lightphon_core.ledger.periods import day_of
@@ -16,6 +16,9 @@ from lightphon_core.storage.schema import usage, usage_days
 
 SUMS_AT_ONCE = 1_000
 """The most sums that one question is answered with."""
+
+LATELY = 20
+"""The number of answers that say what one costs."""
 
 Dimension = Literal["day", "model", "key"]
 
@@ -70,8 +73,10 @@ def usage_of(
     last: date,
     by: AbstractSet[Dimension],
     limit: int = SUMS_AT_ONCE,
+    models: Sequence[str] | None = None,
 ) -> list[UsageSum]:
-    """What the account of this id used from the first to the last day (UTC, both included), in one sum for each group.
+    """What the account of this id used from the first to the last day (UTC, both included), in one sum for each group;
+    of these models alone, where some are given.
 
     The newest day comes first, and of a day what cost most. At most `limit` sums, so the rest of many is left out.
     """
@@ -81,7 +86,11 @@ def usage_of(
     order = [usage_days.c.day.desc()] if "day" in by else []
     query = (
         select(*groups, *(func.sum(usage_days.c[name]).label(name) for name in _ADDED))
-        .where(usage_days.c.account_id == account_id, usage_days.c.day.between(_number(first), _number(last)))
+        .where(
+            usage_days.c.account_id == account_id,
+            usage_days.c.day.between(_number(first), _number(last)),
+            true() if models is None else usage_days.c.model.in_(models),
+        )
         .group_by(*groups)
         .order_by(*order, cost.desc(), *groups)
         .limit(limit)
@@ -89,6 +98,14 @@ def usage_of(
     # Without any group there is one row even where there is nothing to sum up, and its sums are NULL.
     rows = [row for row in connection.execute(query).mappings() if row["requests"] is not None]
     return [_sum(row) for row in rows]
+
+
+def usual_cost(connection: Connection, account_id: str) -> int | None:
+    """What an answer cost the account of this id lately, in msat, on average, rounded up; None where it paid for none.
+    Those that were free do not count."""
+    query = select(usage.c.cost_msat).where(usage.c.account_id == account_id).order_by(usage.c.at.desc()).limit(LATELY)
+    paid = [cost for cost in connection.scalars(query) if cost]
+    return -(-sum(paid) // len(paid)) if paid else None
 
 
 def prune_usage(connection: Connection, *, before: int, limit: int) -> int:

@@ -42,7 +42,6 @@ from lightphon_core.storage.engine import Database
 from lightphon_core.web import inference, models
 from lightphon_core.web.api.routes import api
 from lightphon_core.web.assembly import assemble
-from lightphon_core.web.deposit_page import deposit_page
 from lightphon_core.web.model_list import ModelList
 from lightphon_core.web.monitoring import health, metrics
 from lightphon_core.web.monitoring.recent import Recent
@@ -167,7 +166,6 @@ def create_app(
             *inference.ROUTES,
             api(),
             webhook,
-            deposit_page,
             pages(),
             *routes,
         ],

@@ -60,6 +60,11 @@ class ModelList:
         """The models of the whole list, by id, each with the price that the list has for it."""
         return [(each.listed, each.price) for each in self._of(allowed, self._view(frozenset()))]
 
+    def least_price(self) -> Price | None:
+        """The price of the cheapest model that chats, as `expected.cheapest` has it; None where there is none."""
+        written = [*self._written_of(self._view(frozenset())).values()]
+        return cheapest({each.price for each in _that_chat(written) if each.price is not None})
+
     def _view(self, via: frozenset[str], *, in_auto: bool = False) -> View:
         """Of what is on offer now. What was written of the past is forgotten, but for what may be true still."""
         revision = self._router.revision

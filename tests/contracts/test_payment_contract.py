@@ -449,6 +449,8 @@ BROKEN = [
     ("check_name", of(lambda: ScriptedPayments(play_money=None)), "play money, or is not"),
     ("check_name", of(lambda: ScriptedPayments(pushes=None)), "pushes, or does not"),
     ("check_name", of(lambda: ScriptedPayments(currency="euro")), "three capital letters"),
+    ("check_name", of(lambda: ScriptedPayments(test_pay_path="/api/pay")), "play money is paid with a click"),
+    ("check_name", of(lambda: ScriptedPayments(play_money=True, test_pay_path="//evil.example")), "a path below /api/"),
     ("check_open", of(OpensNothing), "returns an Opened"),
     ("check_open", opens(ref="lightning:ü"), "plain text"),
     ("check_open", opens(ref="a\nb"), "plain text"),

@@ -12,7 +12,7 @@ from lightphon_core.errors import StorageUnavailable
 from lightphon_core.ledger.commands import Capture, Count
 from lightphon_core.ledger.ledger import Ledger
 from lightphon_core.ledger.periods import DAY_US
-from lightphon_core.ledger.usage import UsageSum, prune_usage, usage_of
+from lightphon_core.ledger.usage import UsageSum, prune_usage, usage_of, usual_cost
 from lightphon_core.serving.keeper import Keeper
 from lightphon_core.settings import LedgerSettings, UsageSettings
 from lightphon_core.storage.engine import Database
@@ -137,3 +137,31 @@ def test_what_was_used_before_days_were_summed_up_is_counted_too(empty_database_
                 (1, 3, 6, 12),
             ]
             assert connection.scalar(select(func.count()).select_from(usage)) == 4
+
+
+def test_usage_of_some_models_alone(two_days):
+    assert asked(two_days, "day", "model", models=["m2"]) == [
+        UsageSum(SECOND, "m2", None, 1, 1, 10, 5, 50),
+        UsageSum(FIRST, "m2", None, 1, 1, 10, 5, 0),
+    ]
+    assert asked(two_days, models=[]) == []
+
+
+def test_what_an_answer_costs_usually(books, take):
+    """The average of the last twenty answers, of those that were paid for, rounded up."""
+
+    def usual(account="u"):
+        with books.database.snapshot() as connection:
+            return usual_cost(connection, account)
+
+    books.fund("u", 100_000)
+    assert usual() is None
+    books.do(Count(used("free")))
+    assert usual() is None
+    for number, cost in enumerate([9_000, *[10] * 18, 31]):
+        books.now += 1
+        books.do(take(f"h{number}", cost), Capture(f"h{number}", cost, used(f"h{number}")))
+    books.now += 1
+    books.do(Count(used("free again")))
+    assert usual() == 12  # 211 / 19: the first one is one too many ago
+    assert usual("v") is None

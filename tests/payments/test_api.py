@@ -125,6 +125,7 @@ def test_the_ways_to_pay(client):
                 "least_eur": None,
                 "most_eur": None,
                 "play_money": False,
+                "test_pay_path": None,
             }
         ]
     }

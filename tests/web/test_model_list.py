@@ -121,3 +121,18 @@ class TestOpenList:
             assert get(running, authorization=bad).status_code == 401, bad
         assert get(running, "/api/agent/at_nobody/v1/models", accept="*/*").status_code == 401
         assert get(running, authorization=f"Bearer {running.node_token}").status_code == 403
+
+
+def test_the_least_price_is_that_of_a_model_that_chats(start_server):
+    backend = Nodes(
+        {
+            Model("dear", CHAT): [Price(per_request=9_000), Price(per_request=5_000)],
+            Model("dearer", CHAT): [Price(per_request=6_000)],
+            Model("vectors", frozenset({C.EMBEDDING})): [Price(per_request=1)],
+        }
+    )
+    models = start_server(plugin_of(backend)).server._app.state.models
+    assert models.least_price() == Price(per_request=5_000)
+    backend.stock = {}
+    backend.changed()
+    assert models.least_price() is None

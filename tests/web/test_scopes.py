@@ -142,7 +142,6 @@ ROUTES = {
     ("GET", "/api/deposits/{deposit_id:str}"): (WALLET, 404),
     ("GET", "/api/deposits/{deposit_id:str}/events"): (WALLET, 404),
     ("POST", "/webhooks/{provider:str}"): (OPEN, 404),
-    ("GET", "/deposits/{deposit_id:str}"): (OPEN, 404),
     ("GET", "/api/usage"): (ACCOUNT, 200),
     ("GET", "/download"): (OPEN, 200),
     ("POST", "/api/models/route"): (WALLET, 400),

@@ -74,6 +74,7 @@ class ScriptedPayments(PaymentProvider):
         play_money: bool = False,
         currency: str | None = None,
         most: int = 10**15,
+        test_pay_path: str | None = None,
         clock: Clock | None = None,
     ) -> None:
         self.name = name
@@ -82,6 +83,7 @@ class ScriptedPayments(PaymentProvider):
         self.play_money = play_money
         self.currency = currency
         self.most = most
+        self.test_pay_path = test_pay_path
         self.line = Line()
         self.told: list[Event] = []
         self.cursors: list[str | None] = []

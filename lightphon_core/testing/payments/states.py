@@ -26,6 +26,7 @@ from lightphon_core.testing.sides import Can, Payer
 from lightphon_core.types import DepositState, Gone, Opened, Origin, Waiting
 
 _CURRENCY = re.compile("[A-Z]{3}")
+_PATH = re.compile("/api/[a-z0-9/-]+")
 
 
 def is_a_word(name: str, again: str) -> None:
@@ -44,6 +45,10 @@ async def check_name(payer: Payer) -> None:
     assert isinstance(provider.play_money, bool), "money is play money, or is not"
     assert isinstance(provider.pushes, bool), "a provider pushes, or does not"
     assert provider.currency is None or _CURRENCY.fullmatch(provider.currency), "a currency is three capital letters"
+    assert provider.test_pay_path is None or provider.play_money, "nothing but play money is paid with a click"
+    assert provider.test_pay_path is None or _PATH.fullmatch(provider.test_pay_path), (
+        f"test_pay_path is a path below /api/, not {provider.test_pay_path!r}"
+    )
 
 
 async def check_open(payer: Payer) -> None:

@@ -71,7 +71,8 @@ class DepositList(msgspec.Struct, frozen=True):
 
 class ProviderShown(msgspec.Struct, frozen=True):
     """A way to pay: `name` is the `provider` of a new deposit, which takes from `least_sats` to `most_sats`; or, where
-    `currency` is "EUR", from `least_eur` to `most_eur`, decimal text. The other two are null."""
+    `currency` is "EUR", from `least_eur` to `most_eur`, decimal text. The other two are null. Where `test_pay_path` is
+    not null, POST it with the `invoice` of a deposit to pay with play money."""
 
     name: str
     currency: str | None
@@ -80,6 +81,7 @@ class ProviderShown(msgspec.Struct, frozen=True):
     least_eur: str | None
     most_eur: str | None
     play_money: bool
+    test_pay_path: str | None
 
 
 class ProviderList(msgspec.Struct, frozen=True):
@@ -98,7 +100,7 @@ class ProviderList(msgspec.Struct, frozen=True):
 )
 async def deposit_providers(deposits: Given[Deposits], settings: Given[Settings]) -> ProviderList:
     """The ways to pay in."""
-    return ProviderList([_way(each, settings.deposits) for _, each in sorted(deposits.providers.items())])
+    return ProviderList(ways(deposits, settings.deposits))
 
 
 @post(
@@ -169,6 +171,11 @@ def _asked(data: NewDeposit) -> int | Fiat:
         raise InvalidRequest(str(error), param="amount_eur") from None
 
 
+def ways(deposits: Deposits, settings: DepositSettings) -> list[ProviderShown]:
+    """The ways to pay in, by name."""
+    return [_way(each, settings) for _, each in sorted(deposits.providers.items())]
+
+
 def _way(provider: PaymentProvider, settings: DepositSettings) -> ProviderShown:
     in_sats = provider.currency is None
     return ProviderShown(
@@ -179,6 +186,7 @@ def _way(provider: PaymentProvider, settings: DepositSettings) -> ProviderShown:
         least_eur=None if in_sats else euros(settings.least_eur),
         most_eur=None if in_sats else euros(settings.most_eur),
         play_money=provider.play_money,
+        test_pay_path=provider.test_pay_path,
     )
 
 

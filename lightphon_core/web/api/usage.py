@@ -88,15 +88,23 @@ def span(first: date | None, last: date | None, *, today: date) -> tuple[date, d
     return first, last
 
 
-def used_by(connection: Connection, account_id: str, *, first: date, last: date, by: frozenset[Dimension]) -> Usage:
-    """What the account of this id used, with the names of its keys."""
-    sums = usage_of(connection, account_id, first=first, last=last, by=by, limit=SUMS_AT_ONCE + 1)
+def used_by(
+    connection: Connection,
+    account_id: str,
+    *,
+    first: date,
+    last: date,
+    by: frozenset[Dimension],
+    most: int = SUMS_AT_ONCE,
+) -> Usage:
+    """What the account of this id used, with the names of its keys: `most` sums at most."""
+    sums = usage_of(connection, account_id, first=first, last=last, by=by, limit=most + 1)
     names = {}
     if "key" in by:
         names = {each.id: each.terms.name for each in list_credentials(connection, account_id=account_id)}
         names[PLAYGROUND] = "Playground"
-    data = [_used(each, names) for each in sums[:SUMS_AT_ONCE]]
-    return Usage(first, last, data, truncated=len(sums) > SUMS_AT_ONCE)
+    data = [_used(each, names) for each in sums[:most]]
+    return Usage(first, last, data, truncated=len(sums) > most)
 
 
 def _used(each: UsageSum, names: dict[str, str]) -> Used:

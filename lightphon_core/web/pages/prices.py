@@ -1,15 +1,17 @@
-"""Prices in words. Pure."""
+"""Prices for people: in sats, by what they are charged for. Pure."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
 from lightphon_core.money import sats, sats_of_a_millionth
-from lightphon_core.web.pages.rendering import shown_sats
+
+TOKENS = 1000
+"""How many of them prices are shown for; a million is more than anybody has in mind."""
 
 
 class Priced(Protocol):
-    """The parts of a price, in msat, as `Price` and the JSON API have them."""
+    """A price, in msat, however it is kept."""
 
     @property
     def per_minute(self) -> int: ...
@@ -21,31 +23,20 @@ class Priced(Protocol):
     def per_request(self) -> int: ...
 
 
-def price_in_words(price: Priced) -> str:
-    """Each part that is not nothing, in sats: "5 sats a minute + 1 sat a request"; "free" where all are."""
-    parts = (
-        (price.per_minute, "a minute"),
-        (price.per_mtok_prompt, "for a million tokens read"),
-        (price.per_mtok_completion, "for a million tokens written"),
-        (price.per_request, "a request"),
-    )
-    said = [f"{shown_sats(amount)} {'sat' if amount == 1000 else 'sats'} {what}" for amount, what in parts if amount]
-    return " + ".join(said) or "free"
-
-
-def by_the_thousand(price: Priced) -> list[str]:
-    """The same for those who ask, in parts, with tokens by the thousand: "0.25 sats per 1,000 tokens of prompt"."""
+def in_words(price: Priced) -> list[str]:
+    """Each part that is charged, as "0.25 sats per 1,000 tokens of prompt"; "free" where none is."""
     prompt, completion = (
-        sats_of_a_millionth(each * 1000) for each in (price.per_mtok_prompt, price.per_mtok_completion)
+        sats_of_a_millionth(each * TOKENS) for each in (price.per_mtok_prompt, price.per_mtok_completion)
     )
-    if price.per_mtok_prompt and price.per_mtok_prompt == price.per_mtok_completion:
-        by_token = [f"{prompt} sats per 1,000 tokens"]
+    if price.per_mtok_prompt == price.per_mtok_completion:
+        parts = [(prompt, f"{TOKENS:,} tokens")]
     else:
-        by_token = [
-            f"{amount} sats per 1,000 tokens of {what}"
-            for what, amount in (("prompt", prompt), ("answer", completion))
-            if amount != "0"
-        ]
-    by_time = [f"{sats(price.per_minute)} sats per minute"] if price.per_minute else []
-    by_request = [f"{sats(price.per_request)} sats per request"] if price.per_request else []
-    return [*by_token, *by_time, *by_request] or ["free"]
+        parts = [(prompt, f"{TOKENS:,} tokens of prompt"), (completion, f"{TOKENS:,} tokens of answer")]
+    parts += [(sats(price.per_minute), "minute"), (sats(price.per_request), "request")]
+    said = [f"{amount} {'sat' if amount == '1' else 'sats'} per {what}" for amount, what in parts if amount != "0"]
+    return said or ["free"]
+
+
+def price_in_words(price: Priced) -> str:
+    """The same as one text."""
+    return " + ".join(in_words(price))

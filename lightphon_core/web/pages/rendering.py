@@ -20,6 +20,8 @@ from lightphon_core.web.pages.visitors import Visitor
 THEMES: Final = ("light", "dark")
 THEME_COOKIE: Final = "lightphon_theme"
 NARROW_SPACE: Final = "\u202f"
+MINUS: Final = "\u2212"
+SHOWN_WHOLE: Final = 32
 
 Asked = Request[None, None, State]
 
@@ -35,7 +37,15 @@ def environment(of_plugins: BaseLoader | None = None) -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.do"],
     )
-    made.filters |= {"sats": shown_sats, "number": shown_number, "day": shown_day, "moment": shown_moment}
+    made.filters |= {
+        "sats": shown_sats,
+        "glance": at_a_glance,
+        "signed": shown_change,
+        "shortened": shortened,
+        "number": shown_number,
+        "day": shown_day,
+        "moment": shown_moment,
+    }
     return made
 
 
@@ -96,6 +106,23 @@ def shown_sats(amount: int) -> str:
     if amount < 0 and not grouped.startswith("-"):
         grouped = f"-{grouped}"
     return f"{grouped}.{rest}" if rest else grouped
+
+
+def at_a_glance(amount: int) -> str:
+    """Msat as sats where there is little room: whole ones, rounded down, from ten on."""
+    return shown_sats(amount - amount % 1_000 if amount >= 10_000 else amount)
+
+
+def shown_change(amount: int) -> str:
+    """What came or went, msat as sats, with its sign: "+1 234.5"."""
+    if amount == 0:
+        return "0"
+    return f"{'+' if amount > 0 else MINUS}{shown_sats(abs(amount))}"
+
+
+def shortened(text: str) -> str:
+    """The two ends of a long text, such as an invoice."""
+    return text if len(text) <= SHOWN_WHOLE else f"{text[:14]}…{text[-8:]}"
 
 
 def shown_day(seconds: float) -> str:

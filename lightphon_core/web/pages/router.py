@@ -8,7 +8,6 @@ from typing import Final
 
 from attrs import evolve, frozen
 from litestar import Response, get
-from sqlalchemy import Connection
 
 from lightphon_core.accounts.credentials import list_credentials
 from lightphon_core.accounts.secrets import Kind
@@ -16,7 +15,7 @@ from lightphon_core.ledger.budgets import budgets_of
 from lightphon_core.openai.selection import AUTO
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.settings import Settings
-from lightphon_core.storage.engine import Database
+from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.types import Capability, ListedModel, Size, Sort
 from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.api.route import Candidate, Candidates, candidates_of, needs_of
@@ -84,7 +83,7 @@ async def router(
         clients=_both_ways(fill),
         can_be_pasted=can_be_pasted,
         words_of=reference.words_of,
-        price_in_words=prices.by_the_thousand,
+        price_in_words=prices.in_words,
         parts=parts,
         pieces=reference.pieces,
     )

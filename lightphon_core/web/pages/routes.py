@@ -7,7 +7,21 @@ from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 
 from lightphon_core.web.api.dependencies import DEPENDENCIES
-from lightphon_core.web.pages import design, download, entrance, guide, home, nodes, playground, router, status
+from lightphon_core.web.pages import (
+    deposit_page,
+    design,
+    download,
+    entrance,
+    guide,
+    home,
+    nodes,
+    playground,
+    router,
+    status,
+    usage,
+    wallet,
+    withdrawals,
+)
 from lightphon_core.web.pages.administration import accounts, instance, money, overview
 from lightphon_core.web.pages.assets import asset
 from lightphon_core.web.pages.errors import PAGE_HANDLERS
@@ -28,16 +42,20 @@ def pages() -> Router:
         asset,
         home.home,
         *entrance.ROUTES,
-        design.design,
-        guide.guide,
+        *wallet.ROUTES,
+        withdrawals.withdrawals,
+        deposit_page.deposit_page,
         router.router,
         playground.playground,
         nodes.nodes_page,
+        *usage.ROUTES,
+        guide.guide,
         status.status_page,
         *overview.ROUTES,
         *accounts.ROUTES,
         *instance.ROUTES,
         *money.ROUTES,
+        design.design,
     )
 
 

@@ -13,21 +13,31 @@ from lightphon_core.accounts.people import Account, account_of_id
 from lightphon_core.accounts.sessions import session_token
 from lightphon_core.errors import PermissionDenied, RequestError, Unauthenticated
 from lightphon_core.ledger.statement import Wallet, wallet_of
+from lightphon_core.ledger.usage import usual_cost
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.types import Principal, Scope
 from lightphon_core.web.authentication import credentials_of, principal_of
+from lightphon_core.web.model_list import ModelList
+from lightphon_core.web.pages.low_balance import is_low, ordinary_answer
 
 Asked = Request[None, None, State]
 
 
 @frozen
 class Visitor:
-    """Somebody who is logged in: the account, what it may do in this session, and its wallet as it was a moment ago."""
+    """Somebody who is logged in: the account, what it may do in this session, and its wallet as it was a moment ago.
+    `answer_msat` is about what an answer costs: as much as the last ones did, else the cheapest on offer."""
 
     account: Account
     principal: Principal
     wallet: Wallet
+    answer_msat: int
+
+    @property
+    def is_low(self) -> bool:
+        """Whether little is left in the wallet."""
+        return is_low(self.wallet.available, self.answer_msat)
 
     @property
     def is_admin(self) -> bool:
@@ -56,9 +66,14 @@ async def anybody(request: Asked) -> Visitor | None:
         principal = await principal_of(gateway.authenticators, credentials)
         if principal is None:
             return None
-        return await database.read(partial(_look, principal=principal))
+        found = await database.read(partial(_look, principal=principal))
     except (Unauthenticated, PermissionDenied):
         return None
+    if found is None:
+        return None
+    account, wallet, usual = found
+    models: ModelList = request.app.state.models
+    return Visitor(account, principal, wallet, ordinary_answer(models.least_price()) if usual is None else usual)
 
 
 async def visitor(request: Asked) -> Visitor:
@@ -90,6 +105,8 @@ def way_back(wanted: str | None) -> str:
     return wanted if wanted.isprintable() else "/"
 
 
-def _look(connection: Connection, principal: Principal) -> Visitor | None:
+def _look(connection: Connection, principal: Principal) -> tuple[Account, Wallet, int | None] | None:
     account = account_of_id(connection, principal.account_id)
-    return None if account is None else Visitor(account, principal, wallet_of(connection, account.id))
+    if account is None:
+        return None
+    return account, wallet_of(connection, account.id), usual_cost(connection, account.id)

@@ -9,9 +9,9 @@ from litestar import Request, Response, post
 from litestar.handlers import HTTPRouteHandler
 
 from lightphon_core import Host, InvalidRequest
-from lightphon_payment_lightning.wallets.demo import Demo
+from lightphon_payment_lightning.wallets.demo import PAY_PATH, Demo
 
-ROOT = "/api/demo-wallet"
+ROOT = PAY_PATH.rpartition("/")[0]
 MAX_BODY_BYTES = 16_384
 MAX_SATS = 100_000_000
 
@@ -20,7 +20,7 @@ def demo_routes(host: Host[Any], wallet: Demo) -> list[HTTPRouteHandler]:
     """`POST /api/demo-wallet/pay` and `POST /api/demo-wallet/invoice`."""
 
     @post(
-        f"{ROOT}/pay",
+        PAY_PATH,
         name="demo-wallet-pay",
         status_code=200,
         include_in_schema=False,

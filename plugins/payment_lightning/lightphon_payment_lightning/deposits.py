@@ -36,6 +36,7 @@ class LightningDeposits(PaymentProvider):
         self._log = host.log
         self.play_money = chosen.wallet.play_money
         self.pushes = chosen.wallet.pushes
+        self.test_pay_path = chosen.wallet.test_pay_path
 
     async def open(self, deposit: NewDeposit) -> Opened:
         text = await self._wallet.invoice(deposit)

@@ -54,7 +54,9 @@ def test_a_deposit_of_play_money(client):
     deposit = deposited(client)
     assert deposit["invoice"].startswith("lnbcrt10u1")
     assert deposit["play_money"] is True
-    paid = client.post("/api/demo-wallet/pay", json={"invoice": deposit["invoice"].upper()})
+    (way,) = client.get("/api/deposits/providers").json()["data"]
+    assert way["test_pay_path"] == "/api/demo-wallet/pay"
+    paid = client.post(way["test_pay_path"], json={"invoice": deposit["invoice"].upper()})
     assert paid.json() == {"status": "paid", "amount_msat": 1_000_000, "play_money": True}
     assert until_settled(client, deposit)["status"] == "settled"
     assert client.get("/api/wallet").json()["by_origin_msat"] == {"lightning": before + 1_000_000}

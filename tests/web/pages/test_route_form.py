@@ -4,7 +4,7 @@ import pytest
 
 from lightphon_core.openai.route import filters_of
 from lightphon_core.types import Capability, Filters, Model, Node, Offer, Size, Sort
-from lightphon_core.web.pages.prices import by_the_thousand
+from lightphon_core.web.pages.prices import in_words
 from lightphon_core.web.pages.route_form import choices, read_form
 
 WHOLE = [
@@ -131,4 +131,4 @@ class Amounts:
     ],
 )
 def test_prices_in_words(price, words):
-    assert by_the_thousand(price) == words
+    assert in_words(price) == words

@@ -34,6 +34,9 @@ from lightphon_payment_lightning.invoices import InvoiceError, decode, sign
 from lightphon_payment_lightning.network import Network
 from lightphon_payment_lightning.wallets.wallet import Wallet
 
+PAY_PATH = "/api/demo-wallet/pay"
+"""Where an invoice is paid by whoever has a credential of the server."""
+
 
 @frozen
 class DemoSettings:
@@ -56,6 +59,7 @@ class Demo(Wallet):
 
     pushes = True
     play_money = True
+    test_pay_path = PAY_PATH
 
     def __init__(self, settings: DemoSettings, host: Host[Any]) -> None:
         del settings

@@ -21,12 +21,14 @@ from lightphon_core import (
 class Wallet(ABC):
     """A wallet of the operator. A `payment_hash` is 64 hex digits in small letters: it is the `ref` of the core.
 
-    `pushes`: `settlements` tells of a payment at once. `play_money`: nothing here is worth anything. Where a method
-    says nothing else, it raises `ProviderUnavailable` when the wallet does not answer, or not as its API says.
+    `pushes`: `settlements` tells of a payment at once. `play_money`: nothing here is worth anything. `test_pay_path` is
+    that of `PaymentProvider`. Where a method says nothing else, it raises `ProviderUnavailable` when the wallet does
+    not answer, or not as its API says.
     """
 
     pushes: bool = False
     play_money: bool = False
+    test_pay_path: str | None = None
 
     @abstractmethod
     async def invoice(self, deposit: NewDeposit) -> str:

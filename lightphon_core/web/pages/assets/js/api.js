@@ -11,7 +11,10 @@ export class ApiError extends Error {
   }
 }
 
-/** Ask for `path`, with `body` as JSON if there is one. Resolves to the answer's JSON; rejects with an `ApiError`. */
+/**
+ * Ask for `path`, with `body` as JSON if there is one, and these headers besides. Resolves to the answer's JSON; rejects
+ * with an `ApiError`.
+ */
 export async function api(method, path, body = undefined, headers = {}) {
   try {
     return await ask(method, path, body, headers);

@@ -4,7 +4,8 @@
  * Each field's name is a member of the body; empty ones are left out. `data-as="number"` on a field sends a number,
  * "msat" a number of sats as msat. A dot in a name makes an object ("budgets.day"). Without `data-then` the form sends
  * the event `done`, whose `detail` is the answer. Before, the event `sending` has the body as its `detail`, for pages to
- * add what fields cannot say. An error is shown in the form's `[role=alert]`, at its field.
+ * add what fields cannot say. `data-idempotency-key` is sent as that header. An error is shown in the form's
+ * `[role=alert]`, at its field.
  */
 import { api } from "./api.js";
 
@@ -62,7 +63,9 @@ export function startForms() {
     try {
       const body = method === "DELETE" ? undefined : bodyOf(form);
       form.dispatchEvent(new CustomEvent("sending", { bubbles: true, detail: body }));
-      const answer = await api(method, path, body);
+      const key = form.dataset.idempotencyKey;
+      const headers = key === undefined ? {} : { "idempotency-key": key };
+      const answer = await api(method, path, body, headers);
       if (form.dataset.then) location.assign(form.dataset.then);
       else form.dispatchEvent(new CustomEvent("done", { bubbles: true, detail: answer }));
     } catch (error) {
