@@ -21,9 +21,10 @@ from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.api.route import Candidate, Candidates, candidates_of, needs_of
 from lightphon_core.web.api.terms import CredentialInfo, credential_info
 from lightphon_core.web.pages import prices, reference
+from lightphon_core.web.pages.clients import Client, clients
 from lightphon_core.web.pages.rendering import Asked, own_origin, page
 from lightphon_core.web.pages.route_form import Form, choices, read_form
-from lightphon_core.web.pages.snippets import Client, Fill, can_be_pasted, clients, parts
+from lightphon_core.web.pages.snippets import Fill, can_be_pasted, parts
 from lightphon_core.web.pages.visitors import Visitor
 
 USE: Final = "use"
