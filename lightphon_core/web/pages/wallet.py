@@ -3,39 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Annotated, Final
-from urllib.parse import urlsplit
 
 from attrs import frozen
 from litestar import Response, get
 from litestar.params import QueryParameter
 
-from lightphon_core.accounts.credentials import list_credentials
-from lightphon_core.errors import NotFound
-from lightphon_core.ledger import chart
-from lightphon_core.ledger.background import backgrounds
 from lightphon_core.ledger.chart import WITHDRAWABLE, Origin
-from lightphon_core.ledger.statement import Line, Wallet, statement
-from lightphon_core.money import euros
-from lightphon_core.payments.deposits import store as deposit_store
-from lightphon_core.payments.deposits.deposit import Deposit, Status
+from lightphon_core.ledger.statement import Wallet
+from lightphon_core.payments.deposits.deposit import Status
 from lightphon_core.payments.deposits.service import Deposits
-from lightphon_core.payments.payouts import store as payout_store
 from lightphon_core.rates.board import RateBoard
 from lightphon_core.settings import LedgerSettings, Settings
-from lightphon_core.storage.engine import Connection, Database
+from lightphon_core.storage.engine import Database
 from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.api.deposits import ProviderShown, ways
-from lightphon_core.web.pages.deposit_state import DepositState, state_of
-from lightphon_core.web.pages.explanations import Known, Told, explain
+from lightphon_core.web.pages.deposit_state import state_of
 from lightphon_core.web.pages.low_balance import ANSWERS
-from lightphon_core.web.pages.qr import QrCode, lightning_uri, qr_code
+from lightphon_core.web.pages.payable import is_play_money, payable, worth
 from lightphon_core.web.pages.rendering import Asked, page
+from lightphon_core.web.pages.statement import LINES, read_statement
 from lightphon_core.web.pages.visitors import Visitor
 
-LINES: Final = 25
 DEPOSITS: Final = 25
 OPEN_SHOWN: Final = 20
 PRESETS: Final = (1_000, 5_000, 21_000)
@@ -56,26 +46,6 @@ class OriginShown:
     withdrawable: bool
     pending: int
     after: str
-
-
-@frozen
-class Payable:
-    """A deposit as its owner pays it. `uri` is for a wallet, `host` whose page `checkout_url` is; `worth` is about what
-    it is worth in euros. What it has not is None."""
-
-    deposit: Deposit
-    state: DepositState
-    uri: str | None
-    qr: QrCode | None
-    checkout_url: str | None
-    host: str | None
-    worth: str | None
-    test_pay_path: str | None
-
-    @property
-    def expires_at(self) -> int:
-        """In seconds since 1970."""
-        return self.deposit.expires_at // 1_000_000
 
 
 @get("/wallet", name="wallet-page")
@@ -130,17 +100,6 @@ async def all_deposits(
     )
 
 
-def is_play_money(deposits: Deposits) -> bool:
-    """Whether money here is worth nothing."""
-    return any(provider.play_money for provider in deposits.providers.values())
-
-
-def worth(rates: RateBoard, amount: int) -> str | None:
-    """About what so many msat are worth in euros, where somebody knows."""
-    cents = rates.approx(amount)
-    return None if cents is None else euros(cents)
-
-
 def sats_first(found: Sequence[ProviderShown]) -> list[ProviderShown]:
     """The ways to pay, those in sats before those in a currency."""
     return sorted(found, key=lambda way: (way.currency is not None, way.name))
@@ -174,53 +133,6 @@ def delay_words(seconds: int) -> str:
     if seconds >= 2 * 3_600:
         return f"{-(-seconds // 3_600)} hours after they were earned"
     return "within minutes" if seconds < 600 else f"{-(-seconds // 60)} minutes after they were earned"
-
-
-def payable(deposit: Deposit, deposits: Deposits, rates: RateBoard) -> Payable:
-    """What the deposit's owner needs to pay it. Nothing that is over can be paid."""
-    provider = deposits.providers.get(deposit.provider)
-    state = state_of(deposit)
-    invoice = deposit.pay.get("invoice") if state.waits else None
-    checkout = deposit.pay.get("checkout_url") if state.waits else None
-    uri = None if invoice is None else lightning_uri(invoice)
-    play_money = provider is not None and provider.play_money
-    return Payable(
-        deposit,
-        state,
-        uri,
-        None if uri is None else qr_code(uri),
-        checkout,
-        None if checkout is None else urlsplit(checkout).hostname,
-        None if play_money or deposit.price is not None else worth(rates, deposit.amount),
-        None if provider is None or invoice is None else provider.test_pay_path,
-    )
-
-
-def read_statement(connection: Connection, account: str, before: str | None) -> Sequence[Told]:
-    """A page of lines in words, and one more where there are more. Raises `NotFound`."""
-    lines = statement(connection, chart.wallets(account), limit=LINES + 1, before=before)
-    behind = backgrounds(connection, account, lines)
-    known = Known(
-        {each.id: each.terms.name or each.hint for each in list_credentials(connection, account_id=account)},
-        _deposits_of(connection, account, lines),
-        {
-            found.id: found
-            for line in lines
-            if line.note.startswith("pay_")
-            and (found := payout_store.find_payout(connection, line.note)) is not None
-            and found.account == account
-        },
-    )
-    return [explain(line, behind[line.id], known) for line in lines]
-
-
-def _deposits_of(connection: Connection, account: str, lines: Sequence[Line]) -> dict[str, Deposit]:
-    found = {}
-    for line in lines:
-        if line.note.startswith("dep_"):
-            with suppress(NotFound):
-                found[line.note] = deposit_store.get_deposit(connection, line.note, account=account)
-    return found
 
 
 ROUTES = [wallet, all_deposits]

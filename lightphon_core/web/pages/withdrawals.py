@@ -16,10 +16,10 @@ from lightphon_core.payments.payouts.service import Payouts
 from lightphon_core.payments.payouts.withdrawal import left_today, withdrawable
 from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.web.api.dependencies import Given
+from lightphon_core.web.pages.payable import is_play_money
 from lightphon_core.web.pages.payout_state import is_under_way, shown
 from lightphon_core.web.pages.rendering import Asked, page
 from lightphon_core.web.pages.visitors import Visitor
-from lightphon_core.web.pages.wallet import is_play_money
 
 PAYOUTS: Final = 25
 

@@ -17,28 +17,35 @@ from lightphon_core.testing import ScriptedBackend, ScriptedPayments, plugin_of
 from lightphon_core.testing.payouts.scripted import ScriptedPayouts
 from lightphon_core.testing.scripted import says
 from lightphon_core.types import Origin
-from lightphon_core.web.pages.wallet import LINES, delay_words
+from lightphon_core.web.pages.statement import LINES
+from lightphon_core.web.pages.wallet import delay_words
 
 THIN = "\u202f"
 
 
 class Words(HTMLParser):
-    """What a page says to a reader, and its elements by id."""
+    """What a page says to a reader, but for times, and its elements by id."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
         self.said: list[str] = []
+        self.in_time = False
         self.by_id: dict[str, dict[str, str | None]] = {}
         self.feed(page)
         self.text = " ".join(" ".join(self.said).replace(THIN, "").split())
 
     def handle_starttag(self, tag, attrs):
         found = dict(attrs)
+        self.in_time = tag == "time"
         if "id" in found:
             self.by_id[found["id"]] = {"tag": tag, **found}
 
+    def handle_endtag(self, tag):
+        self.in_time = False
+
     def handle_data(self, data):
-        self.said.append(data)
+        if not self.in_time:
+            self.said.append(data)
 
 
 @pytest.fixture(scope="module")
