@@ -103,15 +103,15 @@ def _pack(package: Package) -> bytes:
         raise NotBrought("There is no npm. Install Node 20 or newer.")
     with tempfile.TemporaryDirectory() as into:
         command = [npm, "pack", f"{package.name}@{package.version}", "--pack-destination", into]
-        options = ["--ignore-scripts", "--fetch-retries=1", "--loglevel=error"]
+        options = ["--ignore-scripts", "--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--loglevel=error"]
         try:
             subprocess.run(  # noqa: S603 - of our own pins
                 [*command, *options], cwd=into, check=True, capture_output=True, timeout=PATIENCE_S, text=True
             )
             (tarball,) = Path(into).glob("*.tgz")
         except (subprocess.SubprocessError, OSError, ValueError) as error:
-            said = getattr(error, "stderr", None) or str(error)
-            raise NotBrought(f"npm could not bring {package.name}@{package.version}: {said[-500:].strip()}") from None
+            said = (getattr(error, "stderr", None) or str(error)).strip().partition("\n")[0].removeprefix("npm error ")
+            raise NotBrought(f"npm could not bring {package.name}@{package.version} ({said[:200]}).") from None
         return tarball.read_bytes()
 
 

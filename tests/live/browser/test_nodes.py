@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from .conftest import PATIENCE_MS
+
 pytestmark = pytest.mark.browser
 
 
@@ -63,9 +65,9 @@ def test_a_node_appears_is_priced_and_disappears(visit, house, run):
     visitor.check_accessible()
 
     # What is being done here takes longer than a refresh: the offline token is there before the node is.
-    expect(page.locator("#nodes").get_by_text("offline")).to_be_visible()
+    expect(page.locator("#nodes").get_by_text("offline")).to_be_visible(timeout=PATIENCE_MS)
     node = run(command, "--node-name", "attic box", "--name", "attic-model")
-    expect(status).to_have_text("attic box is connected, and takes requests.")
+    expect(status).to_have_text("attic box is connected, and takes requests.", timeout=PATIENCE_MS)
     card = page.locator(".node", has_text="attic box")
     expect(card.get_by_text("online", exact=True)).to_be_visible()
     expect(card.get_by_text("0 of 2 slots busy")).to_be_visible()
@@ -91,7 +93,7 @@ def test_a_node_appears_is_priced_and_disappears(visit, house, run):
     visitor.check_accessible()
     asked.get_by_role("button", name="Revoke").click()
     expect(tokens.get_by_text("There is none.")).to_be_visible()
-    expect(card).to_be_hidden()
+    expect(card).to_be_hidden(timeout=PATIENCE_MS)
     expect(page.get_by_text("attic box is no longer connected.")).to_be_visible()
     assert node.wait(20) == 2
 
@@ -109,8 +111,8 @@ def test_status_follows_what_is_online(visit, house):
     now = page.locator("#now .figure").first
     before = now.text_content()
     node = house.system.start_node(("greeting", "passing"), name="passing")
-    expect(now).not_to_have_text(before)
+    expect(now).not_to_have_text(before, timeout=PATIENCE_MS)
     expect(page.get_by_text("passing")).to_have_count(0)
     node.terminate()
     assert node.end() == 0
-    expect(now).to_have_text(before)
+    expect(now).to_have_text(before, timeout=PATIENCE_MS)
