@@ -25,7 +25,7 @@ from lightphon_core.settings import PluginsSettings, load, plugin_settings
 from lightphon_core.testing import host_for
 from lightphon_core.testing.setups import check_node_setup
 from lightphon_core.types import Price
-from lightphon_core.web.pages.security import CONTENT_SECURITY_POLICY
+from lightphon_core.web.pages.frame.security import CONTENT_SECURITY_POLICY
 
 GUIDE = Path(__file__).parents[2] / "docs" / "plugins.md"
 HELLO = [{"role": "user", "content": "Hello!"}]

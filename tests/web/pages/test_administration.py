@@ -27,7 +27,7 @@ from lightphon_core.testing.payouts.scripted import ScriptedPayouts
 from lightphon_core.testing.scripted import says
 from lightphon_core.types import ConnectedNode, Node, NodeState
 from lightphon_core.web.pages.administration import accounts as accounts_page
-from lightphon_core.web.pages.prices import price_in_words
+from lightphon_core.web.pages.frame.prices import price_in_words
 
 CANARY = "c4n4ryc4n4ryc4n4ry"
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror='alert(2)'>"

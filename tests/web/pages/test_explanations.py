@@ -9,7 +9,7 @@ from lightphon_core.ledger.statement import Line
 from lightphon_core.payments.deposits.deposit import Deposit, Status
 from lightphon_core.payments.payouts.payout import Payout, PayoutState
 from lightphon_core.types import Fiat
-from lightphon_core.web.pages.explanations import Known, explain
+from lightphon_core.web.pages.wallet.explanations import Known, explain
 
 DEPOSIT = Deposit("dep_1", "u", "lightning", Status.SETTLED, 5_000_000, 5_000_000, "r", {}, 0, 0, 1)
 CARD = evolve(DEPOSIT, id="dep_2", provider="card", price=Fiat("EUR", 1250), rate=Decimal("60000.00"))

@@ -28,8 +28,8 @@ from lightphon_core.types import (
     NodeState,
     Price,
 )
-from lightphon_core.web.pages.nodes import terms_in_words
-from lightphon_core.web.pages.prices import price_in_words
+from lightphon_core.web.pages.frame.prices import price_in_words
+from lightphon_core.web.pages.network.nodes import terms_in_words
 
 
 class Adding(ScriptedBackend):

@@ -81,7 +81,7 @@ def test_it_is_a_page_without_the_database_too(people, monkeypatch):
         raise StorageUnavailable("The database does not answer.", retry_after=1)
 
     somebody = people("patient")
-    monkeypatch.setattr("lightphon_core.web.pages.status.anybody", away)
+    monkeypatch.setattr("lightphon_core.web.pages.network.status.anybody", away)
     assert "What works" in text_of(somebody.get("/status"))
 
 

@@ -15,9 +15,9 @@ from lightphon_core.accounts.terms import Terms
 from lightphon_core.ledger.commands import Count
 from lightphon_core.ledger.store import carry_out
 from lightphon_core.ledger.usage import usage_of
-from lightphon_core.web.pages import usage as usage_page
-from lightphon_core.web.pages.usage_report import MEASURES, OTHERS, read_report
-from lightphon_core.web.pages.usage_span import Span
+from lightphon_core.web.pages.usage import page as usage_page
+from lightphon_core.web.pages.usage.report import MEASURES, OTHERS, read_report
+from lightphon_core.web.pages.usage.span import Span
 
 DAY_US = 86_400_000_000
 

@@ -9,9 +9,9 @@ from litestar import Litestar
 from lightphon_core.accounts.people import get_account
 from lightphon_core.ledger import adjustment
 from lightphon_core.ledger.store import carry_out
+from lightphon_core.web.pages.frame.security import CONTENT_SECURITY_POLICY, page_headers
+from lightphon_core.web.pages.frame.visitors import way_back
 from lightphon_core.web.pages.routes import pages
-from lightphon_core.web.pages.security import CONTENT_SECURITY_POLICY, page_headers
-from lightphon_core.web.pages.visitors import way_back
 
 PUBLIC = {"/", "/register", "/login", "/guide", "/design", "/status"}
 MEMBERS = {"/playground", "/router", "/nodes", "/usage", "/wallet", "/wallet/deposits", "/wallet/withdrawals"}

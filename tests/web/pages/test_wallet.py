@@ -17,8 +17,8 @@ from lightphon_core.testing import ScriptedBackend, ScriptedPayments, plugin_of
 from lightphon_core.testing.payouts.scripted import ScriptedPayouts
 from lightphon_core.testing.scripted import says
 from lightphon_core.types import Origin
-from lightphon_core.web.pages.statement import LINES
-from lightphon_core.web.pages.wallet import delay_words
+from lightphon_core.web.pages.wallet.page import delay_words
+from lightphon_core.web.pages.wallet.statement import LINES
 
 THIN = "\u202f"
 

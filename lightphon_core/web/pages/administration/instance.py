@@ -12,9 +12,9 @@ from lightphon_core.web.api.all_nodes import all_nodes
 from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.api.instance_settings import instance_settings
 from lightphon_core.web.api.plugin_list import plugin_list
-from lightphon_core.web.pages.prices import price_in_words
-from lightphon_core.web.pages.rendering import Asked, page
-from lightphon_core.web.pages.visitors import Visitor
+from lightphon_core.web.pages.frame.prices import price_in_words
+from lightphon_core.web.pages.frame.rendering import Asked, page
+from lightphon_core.web.pages.frame.visitors import Visitor
 
 
 @get("/admin/nodes", name="admin-nodes-page")

@@ -23,9 +23,9 @@ from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.api.ledger_proof import ledger_proof
 from lightphon_core.web.api.model_prices import operator_prices
 from lightphon_core.web.api.payout_administration import account_payout, freeze_info
-from lightphon_core.web.pages.prices import price_in_words
-from lightphon_core.web.pages.rendering import Asked, page
-from lightphon_core.web.pages.visitors import Visitor
+from lightphon_core.web.pages.frame.prices import price_in_words
+from lightphon_core.web.pages.frame.rendering import Asked, page
+from lightphon_core.web.pages.frame.visitors import Visitor
 
 ON_A_PAGE = 50
 MOST_UNDER_WAY = 200
