@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from litestar import Request, Response
@@ -9,11 +10,12 @@ from litestar.exceptions import HTTPException
 from litestar.response import Redirect
 from litestar.types import ExceptionHandlersMap
 
-from lightphon_core import errors
-from lightphon_core.web.errors import HANDLERS, error_headers, status_of
+from lightphon_core.web.errors import HANDLERS
 from lightphon_core.web.pages.frame.rendering import page
-from lightphon_core.web.pages.frame.visitors import LogInFirst
+from lightphon_core.web.pages.frame.visitors import LogInFirst, seen
 
+NOT_PAGES = ("/api/", "/v1/")
+_TITLE = "That did not work"
 _TITLES = {403: "Not for this account", 404: "Nothing here", 429: "Too often", 503: "Not available at the moment"}
 
 AnyRequest = Request[Any, Any, Any]
@@ -29,24 +31,17 @@ def to_log_in(_: AnyRequest, error: LogInFirst) -> Response[Any]:
     return Redirect(error.url, status_code=303, headers={"cache-control": "no-store"})
 
 
-def failed(request: AnyRequest, error: errors.LightPhonError) -> Response[Any]:
-    """An error of ours on the way to a page."""
-    if not wants_page(request):
-        return _as_json(request, error)
-    status = status_of(error)
-    answer = page(
-        request, "error.html", None, status=status, title=_TITLES.get(status, "That did not work"), said=error.message
-    )
-    answer.headers |= error_headers(error)
-    return answer
-
-
-def nothing_there(request: AnyRequest, error: HTTPException) -> Response[Any]:
-    """An unknown path is a page for a browser; all else is JSON."""
-    if error.status_code == 404 and wants_page(request) and not request.scope["path"].startswith(("/api/", "/v1/")):
-        said = "There is no page at this address."
-        return page(request, "error.html", None, status=404, title=_TITLES[404], said=said)
-    return _as_json(request, error)
+def failed(request: AnyRequest, error: Exception) -> Response[Any]:
+    """What went wrong, in words for a browser. Requests to the API, and those of programs, get JSON."""
+    answer = _as_json(request, error)
+    if not wants_page(request) or request.scope["path"].startswith(NOT_PAGES):
+        return answer
+    status = answer.status_code or 500
+    unknown = isinstance(error, HTTPException) and status == 404
+    said = "There is no page at this address." if unknown else json.loads(answer.content)["error"]["message"]
+    shown = page(request, "error.html", seen(request), status=status, title=_TITLES.get(status, _TITLE), said=said)
+    shown.headers |= {name: value for name, value in answer.headers.items() if name != "content-type"}
+    return shown
 
 
 def _as_json(request: AnyRequest, error: Exception) -> Response[Any]:
@@ -55,7 +50,7 @@ def _as_json(request: AnyRequest, error: Exception) -> Response[Any]:
     return answer
 
 
-PAGE_HANDLERS: ExceptionHandlersMap = {LogInFirst: to_log_in, errors.LightPhonError: failed}
+PAGE_HANDLERS: ExceptionHandlersMap = {LogInFirst: to_log_in, **dict.fromkeys(HANDLERS, failed)}
 """For the routes of pages."""
-EVERYWHERE: ExceptionHandlersMap = {**HANDLERS, HTTPException: nothing_there}
-"""For the application."""
+EVERYWHERE: ExceptionHandlersMap = {**HANDLERS, HTTPException: failed}
+"""For the application, which alone sees unknown paths."""

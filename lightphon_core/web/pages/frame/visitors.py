@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 from urllib.parse import quote
 
 from attrs import frozen
@@ -45,6 +46,10 @@ class Visitor:
         return Scope.ADMIN in self.principal.scopes
 
 
+_SEEN = "visitor"
+"""Where a request's state has it."""
+
+
 class LogInFirst(RequestError):
     """The page is for people who are logged in. `url` is where to do so, and come back from."""
 
@@ -73,7 +78,15 @@ async def anybody(request: Asked) -> Visitor | None:
         return None
     account, wallet, usual = found
     models: ModelList = request.app.state.models
-    return Visitor(account, principal, wallet, ordinary_answer(models.least_price()) if usual is None else usual)
+    seen = Visitor(account, principal, wallet, ordinary_answer(models.least_price()) if usual is None else usual)
+    request.scope["state"][_SEEN] = seen
+    return seen
+
+
+def seen(request: Request[Any, Any, State]) -> Visitor | None:
+    """Who was found to be logged in while this request was looked at; None where nobody was, or nobody asked."""
+    found: Visitor | None = request.scope["state"].get(_SEEN)
+    return found
 
 
 async def visitor(request: Asked) -> Visitor:
