@@ -15,6 +15,7 @@ from lightphon_core.serving.gateway import Gateway
 from lightphon_core.settings import DepositSettings, Settings
 from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.pages import examples, prices, reference, snippets
+from lightphon_core.web.pages.clients import clients
 from lightphon_core.web.pages.rendering import Asked, own_origin, page, shown_sats
 from lightphon_core.web.pages.visitors import Visitor
 
@@ -70,7 +71,7 @@ async def guide(
         snippets=snippets,
         fill=fill,
         filtered=evolve(fill, route=FILTERS),
-        clients=snippets.clients(fill),
+        clients=clients(fill),
         parts=snippets.parts,
         tables=reference.TABLES,
         pieces=reference.pieces,

@@ -8,7 +8,6 @@ from typing import Final
 
 from attrs import evolve, frozen
 from litestar import Response, get
-from sqlalchemy import Connection
 
 from lightphon_core.accounts.credentials import list_credentials
 from lightphon_core.accounts.secrets import Kind
@@ -16,15 +15,16 @@ from lightphon_core.ledger.budgets import budgets_of
 from lightphon_core.openai.selection import AUTO
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.settings import Settings
-from lightphon_core.storage.engine import Database
+from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.types import Capability, ListedModel, Size, Sort
 from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.api.route import Candidate, Candidates, candidates_of, needs_of
 from lightphon_core.web.api.terms import CredentialInfo, credential_info
 from lightphon_core.web.pages import prices, reference
+from lightphon_core.web.pages.clients import Client, clients
 from lightphon_core.web.pages.rendering import Asked, own_origin, page
 from lightphon_core.web.pages.route_form import Form, choices, read_form
-from lightphon_core.web.pages.snippets import Client, Fill, can_be_pasted, clients, parts
+from lightphon_core.web.pages.snippets import Fill, can_be_pasted, parts
 from lightphon_core.web.pages.visitors import Visitor
 
 USE: Final = "use"

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from textwrap import dedent
 from typing import Final
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from lightphon_core.openai.selection import AUTO
 
@@ -25,6 +25,8 @@ ANYTHING: Final = "x"
 _HARMLESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 _SLOTS: Final[Mapping[str, str]] = {KEY: "key", TOKEN: "token"}
 _SLOT = re.compile(f"({'|'.join(map(re.escape, _SLOTS))})")
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/@+-]*")
+_YAML_WORDS: Final = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
 _GREETING = [{"role": "user", "content": "Hello!"}]
 
 
@@ -58,36 +60,6 @@ class Fill:
     @property
     def key(self) -> str:
         return ANYTHING if self.by_token else KEY
-
-
-@frozen
-class Snippet:
-    """Text to copy, in a language such as "python". `where` says where it goes; None where that is plain."""
-
-    language: str
-    text: str
-    where: str | None = None
-
-
-@frozen
-class Client:
-    """A program that asks, and how it is set up: by `snippets`, or by `fields` of its own settings, as (name, value).
-
-    `needs` is what installs it. `sends_filters`: a request of its can have a `route`; for the others a key has it.
-    """
-
-    id: str
-    name: str
-    snippets: Sequence[Snippet] = ()
-    fields: Sequence[tuple[str, str]] = ()
-    needs: str | None = None
-    sends_filters: bool = False
-    notes: Sequence[str] = ()
-
-
-def clients(fill: Fill) -> list[Client]:
-    """All of them, in the order in which they are shown."""
-    return [make(fill) for make in _CLIENTS]
 
 
 def curl(fill: Fill) -> str:
@@ -209,7 +181,7 @@ def continue_config(fill: Fill) -> str:
     if fill.embedder is not None:
         models.append(("LightPhon embeddings", "openai", fill.embedder, "", "embed"))
     return "name: LightPhon\nversion: 0.0.1\nschema: v1\nmodels:\n" + "".join(
-        f"  - name: {name}\n    provider: {provider}\n    model: {model}\n    apiBase: {fill.base_url}\n"
+        f"  - name: {name}\n    provider: {provider}\n    model: {_in_yaml(model)}\n    apiBase: {fill.base_url}\n"
         f"    apiKey: {fill.key}\n{more}    roles: [{roles}]\n"
         for name, provider, model, more, roles in models
     )
@@ -264,66 +236,10 @@ def parts(text: str) -> list[tuple[str, str | None]]:
     return [(each, _SLOTS.get(each)) for each in _SLOT.split(text) if each]
 
 
-def _curl(fill: Fill) -> Client:
-    return Client("curl", "curl", [Snippet("sh", curl(fill))], sends_filters=True)
-
-
-def _python(fill: Fill) -> Client:
-    return Client("python", "Python", [Snippet("python", python(fill))], needs="pip install openai", sends_filters=True)
-
-
-def _node(fill: Fill) -> Client:
-    return Client("node", "Node", [Snippet("js", node(fill))], needs="npm install openai", sends_filters=True)
-
-
-def _langchain(fill: Fill) -> Client:
-    made = [Snippet("python", langchain(fill))]
-    return Client("langchain", "LangChain", made, needs="pip install langchain-openai", sends_filters=True)
-
-
-def _aider(fill: Fill) -> Client:
-    made = [
-        Snippet("sh", aider(fill)),
-        Snippet("json", aider_metadata(fill), ".aider.model.metadata.json, so that Aider knows the model's size"),
-    ]
-    return Client("aider", "Aider", made, needs="python -m pip install aider-chat")
-
-
-def _continue(fill: Fill) -> Client:
-    return Client("continue", "Continue", [Snippet("yaml", continue_config(fill), "config.yaml")])
-
-
-def _cursor(fill: Fill) -> Client:
-    return Client(
-        "cursor",
-        "Cursor",
-        fields=[("OpenAI API Key", fill.key), ("Override OpenAI Base URL", fill.base_url), ("model", fill.model)],
-        notes=[
-            "In Settings, Models, API Keys; then add a model of that name.",
-            "Cursor's own servers send the requests, so this server needs a public https address.",
-        ],
-    )
-
-
-def _openclaw(fill: Fill) -> Client:
-    # OpenClaw is told of both; what was chosen is the one it uses.
-    shown = fill if fill.model == AUTO else evolve(fill, example=fill.model)
-    exported = [Snippet("sh", openclaw_environment(), "and the environment of its gateway")]
-    return Client(
-        "openclaw",
-        "OpenClaw",
-        [
-            Snippet("sh", openclaw_onboarding(fill), "a terminal, where OpenClaw is new on the machine"),
-            Snippet("json5", openclaw_config(shown), "otherwise ~/.openclaw/openclaw.json"),
-            *([] if fill.by_token else exported),
-        ],
-        notes=["The model has to take tools. Its prompts begin with several thousand tokens, which are charged."],
-    )
-
-
-_CLIENTS: Final[Sequence[Callable[[Fill], Client]]] = (
-    _curl, _python, _node, _langchain, _aider, _continue, _cursor, _openclaw,
-)  # fmt: skip
+def _in_yaml(model: str) -> str:
+    """An id that YAML would take for something else than text is quoted."""
+    is_text = _PLAIN.fullmatch(model) is not None and model.lower() not in _YAML_WORDS
+    return model if is_text else json.dumps(model)
 
 
 def _route(fill: Fill) -> dict[str, object]:

@@ -106,8 +106,8 @@ def test_what_a_row_says(house):
         "Context 32 768 tokens",
         "Nodes online 2",
         "Slots busy 0 of 4",
-        "Speed, measured unknown",
-        "This answer, about 8 sats",
+        "Speed unknown",
+        "Expected cost 8 sats",
         "Price 20 sats per 1,000 tokens of answer",
     ):
         assert words in cellar.replace("\u202f", " "), words
@@ -118,7 +118,7 @@ def test_what_a_row_says(house):
 def test_speeds_that_were_measured_are_there(house):
     router = house.running.server._app.state.gateway.router
     router.observations.answered(("claw", "claw/openclaw/answers"), ttft_s=0.31, tokens=83, seconds=2)
-    assert "Speed, measured 41.5 tokens/s First token 310 ms" in text(house.ranking(owned_by="OpenClaw"))
+    assert "Speed 41.5 tokens/s First token 310 ms" in text(house.ranking(owned_by="OpenClaw"))
 
 
 def test_nodes_come_and_go(house):
@@ -157,6 +157,11 @@ def test_the_model_that_was_chosen_is_in_the_snippets(house):
     assert '"route": {"max_price": "2.5", "sort": "price"}' in snippets
     assert f'base_url="{house.running.url}/v1"' in snippets
     assert "Aider sends no filters" in snippets
+
+
+def test_an_empty_wallet_is_said_where_answers_cost(house):
+    assert "Your wallet is empty" in text(house.page())
+    assert "Your wallet is empty" not in text(house.page(owned_by="openclaw"))
 
 
 def test_names_are_text(house):

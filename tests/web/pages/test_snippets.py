@@ -10,7 +10,8 @@ import pytest
 from attrs import evolve
 
 from lightphon_core.web.pages import snippets
-from lightphon_core.web.pages.snippets import KEY, TOKEN, Fill, can_be_pasted, clients, parts
+from lightphon_core.web.pages.clients import clients
+from lightphon_core.web.pages.snippets import KEY, TOKEN, Fill, can_be_pasted, parts
 
 DOCS = Path(__file__).parents[3] / "docs"
 HOST = "https://lightphon.com"
@@ -89,6 +90,13 @@ def test_what_somebody_puts_into_a_link_is_text_wherever_it_is_pasted(word):
     (line,) = [line for line in snippets.node(fill).splitlines() if line.startswith("  route: ")]
     assert json.loads(line.removeprefix("  route: ").removesuffix(",")) == {"providers": [word]}
     assert not can_be_pasted(word)
+
+
+@pytest.mark.parametrize(
+    ("model", "written"), [("a/b-1.5", "a/b-1.5"), ("3.5", '"3.5"'), ("No", '"No"'), ("a:", '"a:"')]
+)
+def test_a_models_id_is_text_in_yaml(model, written):
+    assert f"    model: {written}\n" in snippets.continue_config(Fill(HOST, model=model))
 
 
 def test_where_a_key_goes():

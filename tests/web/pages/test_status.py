@@ -59,7 +59,7 @@ def test_everybody_sees_sums_and_who_is_logged_in_the_models(people, running, ba
     answer = people("looker").get("/status")
     assert "a/&lt;tiny&gt;" in answer.text
     page = text_of(answer)
-    for said in ("OpenClaw", "acme", "1.5 B", "4\u202f096", "5 sats a minute", "until the first words"):
+    for said in ("OpenClaw", "acme", "1.5 B", "4\u202f096", "5 sats per minute", "until the first words"):
         assert said in page, said
     assert "acc_secret" not in page
 

@@ -7,6 +7,9 @@ const PAUSE_MS = 300;
 const filters = document.getElementById("filters");
 const made = { key: null, token: null };
 
+/* On a small screen the ranking comes first, unless somebody has chosen filters. */
+if (matchMedia("(width < 75rem)").matches && !location.search) document.getElementById("filters-box").open = false;
+
 /* Filters and the model: the address is changed at once, what depends on it a moment later. */
 
 const parts = () => ["ranking", "chosen", "try", ...[...document.querySelectorAll("[data-snippets]")].map((each) => each.id)];
