@@ -48,6 +48,15 @@ def test_a_deposit_turns_to_paid_by_itself(visit, house):
     expect(page.locator("#balance-card")).to_contain_text("To spend and to withdraw")
     visitor.check_accessible()
 
+    deposit = page.url.partition("deposit=")[2]
+    visitor.opens(f"/deposits/{deposit}")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Paid")
+    visitor.check_accessible()
+    page.get_by_role("link", name="Back to the wallet").click()
+    page.get_by_role("navigation", name="Wallet", exact=True).get_by_role("link", name="Deposits").click()
+    expect(page.get_by_role("table").locator("tbody tr")).to_contain_text("paid")
+    visitor.check_accessible()
+
 
 def test_paid_on_a_phone_while_another_window_looks(visit, house):
     """What is paid elsewhere is seen here; the way back leads to where one was."""

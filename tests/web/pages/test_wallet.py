@@ -150,6 +150,24 @@ def test_what_is_low_goes_by_what_answers_cost_lately(people, books):
     assert "Little is left" not in words(client).text
 
 
+def test_an_answer_is_told_with_its_model_its_tokens_and_who_asked(people, books):
+    """Through a real request: the charge finds its row of usage."""
+    client = people("asker")
+    books(came(account_of(client), 100_000))
+    key = client.post("/api/keys", json={"name": "my laptop"}).json()["secret"]
+    body = {"model": "auto", "messages": [{"role": "user", "content": "Hello!"}]}
+    answer = httpx.post(
+        client.base_url.join("/v1/chat/completions"), json=body, headers={"authorization": f"Bearer {key}"}, timeout=30
+    )
+    asked = answer.json()
+    usage = asked["usage"]
+    told = f"{usage['prompt_tokens']} tokens in, {usage['completion_tokens']} out"
+    said = words(client).text
+    assert f"Answer of {asked['model']} {told}" in said
+    assert "asked by my laptop −2.5" in said
+    assert "Hello!" not in said
+
+
 def test_debts_are_explained(people, books):
     client = people("debtor")
     owed = Posting(chart.receivable(account_of(client)), chart.clearing("card"), 5_000)
