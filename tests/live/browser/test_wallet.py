@@ -147,7 +147,7 @@ def test_usage_is_drawn_by_day_and_taken_along(visit, house):
     with house.system.running.server.database.transaction() as connection:
         for number in range(12):
             at = now - number % 4 * 86_400_000_000
-            row = {"id": f"{account}{number}", "account_id": account, "credential_id": "sess_x", "node_id": "n"}
+            row = {"id": f"{account}{number}", "account_id": account, "credential_id": "playground", "node_id": "n"}
             row |= {"model": f"m{number % 7}", "prompt_tokens": 10, "completion_tokens": 5, "ms": 7}
             carry_out(connection, [Count(row)], clock=lambda _, at=at: at)
     page = visitor.opens("/usage")

@@ -80,24 +80,17 @@ def read_report(connection: Connection, account: str, span: Span, measure: Measu
             Group(each.model or "", each, _share(measure(each), whole), min(place, len(names)))
             for place, each in enumerate(listed, start=1)
         ],
-        _by_name(by_key[:SUMS_AT_ONCE], labels, measure, whole),
+        _by_key(by_key[:SUMS_AT_ONCE], labels, measure, whole),
         stacked(span.days, series),
         names,
         max(len(by_model), len(by_key)) > SUMS_AT_ONCE,
     )
 
 
-def _by_name(sums: Sequence[UsageSum], labels: Mapping[str, str], measure: Measure, whole: int) -> list[Group]:
-    """By key, what was asked from pages of ours together."""
-    found: dict[tuple[str, str], list[UsageSum]] = {}
-    for each in sums:
-        key = each.credential_id or ""
-        name = key_name(key, labels)
-        found.setdefault((name, key if key in labels else ""), []).append(each)
-    groups = [(name, _added(members)) for (name, _), members in found.items()]
+def _by_key(sums: Sequence[UsageSum], labels: Mapping[str, str], measure: Measure, whole: int) -> list[Group]:
     return [
-        Group(name, each, _share(measure(each), whole))
-        for name, each in sorted(groups, key=lambda group: measure(group[1]), reverse=True)
+        Group(key_name(each.credential_id or "", labels), each, _share(measure(each), whole))
+        for each in sorted(sums, key=measure, reverse=True)
     ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from attrs import field, frozen
 
+from lightphon_core.accounts.sessions import PLAYGROUND
 from lightphon_core.ledger.adjustment import ADJUSTMENT
 from lightphon_core.ledger.background import Background
 from lightphon_core.ledger.book import CHARGE
@@ -19,7 +20,6 @@ from lightphon_core.payments.deposits.reversals import REINSTATEMENT, REVERSAL
 from lightphon_core.payments.payouts.payout import INTERNAL, PAYOUT, PAYOUT_FAILED, PAYOUT_PAID, Payout
 from lightphon_core.web.pages.frame.formats import shortened, shown_number, shown_sats
 
-SESSION = "sess_"
 """What the credential of somebody begins with who asked from a page."""
 
 
@@ -51,9 +51,9 @@ def explain(line: Line, background: Background, known: Known) -> Told:
 
 
 def key_name(credential_id: str, keys: Mapping[str, str]) -> str:
-    """Who asked: a key's name, or somebody on a page of ours."""
-    if credential_id.startswith(SESSION):
-        return "this site"
+    """Who asked: a key's name, or the Playground."""
+    if credential_id == PLAYGROUND:
+        return "Playground"
     return keys.get(credential_id) or "a key without a name"
 
 
