@@ -247,6 +247,8 @@ place("delete-all").addEventListener("click", removeAll);
 settings.addEventListener("submit", (event) => event.preventDefault());
 kept.watch(update);
 
+place("send").disabled = false; // before, the browser itself would have sent the form, and lost what stands in it
+
 const asked = kept.get(location.hash.slice(1));
 if (asked) open(asked);
 else update();
