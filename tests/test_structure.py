@@ -93,3 +93,25 @@ def test_pure_rooms_do_no_io():
     for path in (CORE / "openai").rglob("*.py"):
         roots = {name.split(".")[0] for name in imports(path)}
         assert not roots & {"asyncio", "socket", "time", "pathlib", "os", "httpx", "litestar"}, path.name
+
+
+PAGES = CORE / "web" / "pages"
+PAGES_MAY_IMPORT = {"frame": set(), "router": {"guide"}}
+"""Families of pages know the frame, and one another only where it is said here; the frame knows none of them."""
+
+
+def test_families_of_pages_stand_beside_one_another():
+    wrong = []
+    for folder in (each for each in PAGES.iterdir() if (each / "__init__.py").exists()):
+        allowed = {folder.name, "frame", *PAGES_MAY_IMPORT.get(folder.name, ())}
+        for path in folder.rglob("*.py"):
+            beside = [name.split(".") for name in imports(path) if name.startswith("lightphon_core.web.pages.")]
+            wrong += [f"{path.relative_to(CORE)} imports {'.'.join(name)}" for name in beside if name[3] not in allowed]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_templates_and_codes_are_made_in_the_frame_and_at_the_wallet():
+    users = {"jinja2": {"frame/rendering.py", "frame/plugin_pages.py"}, "segno": {"wallet/qr.py"}}
+    for library, modules in users.items():
+        found = {path for path in PAGES.rglob("*.py") if any(name.split(".")[0] == library for name in imports(path))}
+        assert {str(path.relative_to(PAGES)) for path in found} == modules

@@ -20,7 +20,7 @@ from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.types import Principal, Scope
 from lightphon_core.web.authentication import credentials_of, principal_of
 from lightphon_core.web.model_list import ModelList
-from lightphon_core.web.pages.wallet.low_balance import is_low, ordinary_answer
+from lightphon_core.web.pages.frame.low_balance import is_low, ordinary_answer
 
 Asked = Request[None, None, State]
 

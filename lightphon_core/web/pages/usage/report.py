@@ -11,9 +11,9 @@ from attrs import astuple, frozen
 from lightphon_core.accounts.credentials import list_credentials
 from lightphon_core.ledger.usage import SUMS_AT_ONCE, Dimension, UsageSum, usage_of
 from lightphon_core.storage.engine import Connection
+from lightphon_core.web.pages.frame.askers import key_name
 from lightphon_core.web.pages.usage.charts import MOST_SERIES, Chart, stacked
 from lightphon_core.web.pages.usage.span import Span
-from lightphon_core.web.pages.wallet.explanations import key_name
 
 Measure = Callable[[UsageSum], int]
 MEASURES: Final[Mapping[str, Measure]] = {

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 
 from attrs import field, frozen
 
-from lightphon_core.accounts.sessions import PLAYGROUND
 from lightphon_core.ledger.adjustment import ADJUSTMENT
 from lightphon_core.ledger.background import Background
 from lightphon_core.ledger.book import CHARGE
@@ -18,6 +17,7 @@ from lightphon_core.payments.deposits.deposit import Deposit
 from lightphon_core.payments.deposits.record import DEPOSIT
 from lightphon_core.payments.deposits.reversals import REINSTATEMENT, REVERSAL
 from lightphon_core.payments.payouts.payout import INTERNAL, PAYOUT, PAYOUT_FAILED, PAYOUT_PAID, Payout
+from lightphon_core.web.pages.frame.askers import key_name
 from lightphon_core.web.pages.frame.formats import shortened, shown_number, shown_sats
 
 """What the credential of somebody begins with who asked from a page."""
@@ -48,13 +48,6 @@ def explain(line: Line, background: Background, known: Known) -> Told:
     say = _SAYINGS.get(line.kind)
     title, *details = say(line, background, known) if say else (line.kind.replace("_", " ").capitalize(), line.note)
     return Told(line.id, line.at // 1_000_000, title, tuple(each for each in details if each), line.amount)
-
-
-def key_name(credential_id: str, keys: Mapping[str, str]) -> str:
-    """Who asked: a key's name, or the Playground."""
-    if credential_id == PLAYGROUND:
-        return "Playground"
-    return keys.get(credential_id) or "a key without a name"
 
 
 def paid_by(deposit: Deposit) -> str:

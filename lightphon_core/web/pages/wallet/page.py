@@ -19,10 +19,10 @@ from lightphon_core.settings import LedgerSettings, Settings
 from lightphon_core.storage.engine import Database
 from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.api.deposits import ProviderShown, ways
+from lightphon_core.web.pages.frame.low_balance import ANSWERS
 from lightphon_core.web.pages.frame.rendering import Asked, page
 from lightphon_core.web.pages.frame.visitors import Visitor
 from lightphon_core.web.pages.wallet.deposit_state import state_of
-from lightphon_core.web.pages.wallet.low_balance import ANSWERS
 from lightphon_core.web.pages.wallet.payable import is_play_money, payable, worth
 from lightphon_core.web.pages.wallet.statement import LINES, read_statement
 
