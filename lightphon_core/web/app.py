@@ -46,10 +46,10 @@ from lightphon_core.web.model_list import ModelList
 from lightphon_core.web.monitoring import health, metrics
 from lightphon_core.web.monitoring.recent import Recent
 from lightphon_core.web.openapi import openapi_config
-from lightphon_core.web.pages.assets import load_assets
-from lightphon_core.web.pages.errors import EVERYWHERE
-from lightphon_core.web.pages.plugin_pages import plugin_templates
-from lightphon_core.web.pages.rendering import Pages
+from lightphon_core.web.pages.frame.assets import load_assets
+from lightphon_core.web.pages.frame.errors import EVERYWHERE
+from lightphon_core.web.pages.frame.plugin_pages import plugin_templates
+from lightphon_core.web.pages.frame.rendering import Pages
 from lightphon_core.web.pages.routes import complete, pages
 from lightphon_core.web.payments import assemble_payments
 from lightphon_core.web.webhooks import webhook

@@ -26,7 +26,7 @@ from lightphon_core.storage.engine import Database
 from lightphon_core.types import Offer, PriceInForce, Principal
 from lightphon_core.web.api.guards import check_same_origin
 from lightphon_core.web.authentication import Connection, authenticate, credentials_of
-from lightphon_core.web.pages.plugin_pages import framed_for
+from lightphon_core.web.pages.frame.plugin_pages import framed_for
 from lightphon_core.web.paths import is_open
 
 

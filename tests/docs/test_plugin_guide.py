@@ -22,8 +22,10 @@ import uvicorn
 from lightphon_core.errors import SettingsError
 from lightphon_core.plugins import Source
 from lightphon_core.settings import PluginsSettings, load, plugin_settings
+from lightphon_core.testing import host_for
 from lightphon_core.testing.setups import check_node_setup
-from lightphon_core.web.pages.security import CONTENT_SECURITY_POLICY
+from lightphon_core.types import Price
+from lightphon_core.web.pages.frame.security import CONTENT_SECURITY_POLICY
 
 GUIDE = Path(__file__).parents[2] / "docs" / "plugins.md"
 HELLO = [{"role": "user", "content": "Hello!"}]
@@ -198,6 +200,13 @@ def test_a_page_in_the_frame(files, start_server):
     assert "You are not logged in." in answer.text
     assert f"curl {running.url}/hello" in answer.text
     assert 'aria-label="Main"' in answer.text
+
+
+async def test_a_page_of_a_plugin_alone_is_its_name_and_its_values():
+    answer = await host_for(None).page(None, "hello.html", status=404, name="<b>", price=Price(1))
+    assert answer.status_code == 404
+    said = json.loads(answer.content)
+    assert said == {"template": "hello.html", "values": {"name": "<b>", "price": said["values"]["price"]}}
 
 
 async def test_how_a_node_is_added(files):

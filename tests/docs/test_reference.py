@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from lightphon_core.routing.filters import CONDITIONS
-from lightphon_core.web.pages import reference
+from lightphon_core.web.pages.guide import reference
 
 DOCS = Path(__file__).parents[2] / "docs"
 COPY = Path(reference.__file__).with_name("reference.md").read_text("utf-8")

@@ -14,7 +14,7 @@ from lightphon_core.settings import ServerSettings
 from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.scripted import says
 from lightphon_core.types import Capability
-from lightphon_core.web.pages import examples
+from lightphon_core.web.pages.guide import examples
 
 KEY, TOKEN = "your-api-key", "<your-token>"
 ELSEWHERE = "https://gateway.example"

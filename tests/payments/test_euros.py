@@ -26,7 +26,7 @@ from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.payments.scripted import ScriptedPayments
 from lightphon_core.testing.scripted import says
 from lightphon_core.types import Fiat, NewDeposit, Origin
-from lightphon_core.web.pages.security import CONTENT_SECURITY_POLICY
+from lightphon_core.web.pages.frame.security import CONTENT_SECURITY_POLICY
 
 PRICE = Fiat("EUR", 1250)
 FIXED = RateSettings(fixed=Cents(6_000_000))

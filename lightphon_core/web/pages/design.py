@@ -7,8 +7,8 @@ from typing import Final
 from litestar import Response, get
 
 from lightphon_core.web.api.dependencies import Given
-from lightphon_core.web.pages.rendering import Asked, page
-from lightphon_core.web.pages.visitors import Visitor
+from lightphon_core.web.pages.frame.rendering import Asked, page
+from lightphon_core.web.pages.frame.visitors import Visitor
 
 COLOURS: Final = ("ground", "surface", "raised", "line", "text", "muted", "accent", "good", "warn", "bad")
 ICONS: Final = (

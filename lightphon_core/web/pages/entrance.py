@@ -9,8 +9,8 @@ from litestar.params import QueryParameter
 from litestar.response import Redirect
 
 from lightphon_core.web.api.dependencies import Given
-from lightphon_core.web.pages.rendering import Asked, page
-from lightphon_core.web.pages.visitors import Visitor, way_back
+from lightphon_core.web.pages.frame.rendering import Asked, page
+from lightphon_core.web.pages.frame.visitors import Visitor, way_back
 
 Next = Annotated[str | None, QueryParameter(name="next", description="Where to go afterwards.")]
 

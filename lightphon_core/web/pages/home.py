@@ -16,9 +16,9 @@ from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.types import Scope
 from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.errors import RouteNotFound
-from lightphon_core.web.pages.errors import wants_page
-from lightphon_core.web.pages.rendering import Asked, page
-from lightphon_core.web.pages.visitors import Visitor
+from lightphon_core.web.pages.frame.errors import wants_page
+from lightphon_core.web.pages.frame.rendering import Asked, page
+from lightphon_core.web.pages.frame.visitors import Visitor
 from lightphon_core.web.unknown_urls import instead_of
 
 LATELY = 90

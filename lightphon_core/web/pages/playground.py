@@ -15,9 +15,11 @@ from lightphon_core.routing.router import WHOLE, Router
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.types import Capability, Focus, Price
 from lightphon_core.web.api.dependencies import Given
-from lightphon_core.web.pages.assets import Assets
-from lightphon_core.web.pages.rendering import Asked, page, shown_number, shown_sats
-from lightphon_core.web.pages.visitors import Visitor
+from lightphon_core.web.pages.frame.assets import Assets
+from lightphon_core.web.pages.frame.formats import shown_number
+from lightphon_core.web.pages.frame.prices import price_in_words
+from lightphon_core.web.pages.frame.rendering import Asked, page
+from lightphon_core.web.pages.frame.visitors import Visitor
 
 MARKDOWN: Final = ("vendor/marked.js", "vendor/purify.js")
 """What answers are rendered with; without both of them they are shown as plain text."""
@@ -80,18 +82,6 @@ def models_that_chat(router: Router) -> list[Choosable]:
         facts.append("1 node" if listed.nodes_online == 1 else f"{listed.nodes_online} nodes")
         found.append(Choosable(model.id, owner_of(model) == OPENCLAW, price, " · ".join(facts)))
     return found
-
-
-def price_in_words(price: Price) -> str:
-    """What an answer costs: "2 sats a request + 5 sats a minute"."""
-    parts = (
-        (price.per_request, "a request"),
-        (price.per_minute, "a minute"),
-        (price.per_mtok_prompt, "for a million tokens of prompt"),
-        (price.per_mtok_completion, "for a million tokens of answer"),
-    )
-    words = [f"{shown_sats(amount)} {'sat' if amount == 1_000 else 'sats'} {what}" for amount, what in parts if amount]
-    return " + ".join(words) or "free"
 
 
 def needs_money(visitor: Visitor, models: Sequence[Choosable]) -> bool:

@@ -7,26 +7,18 @@ from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 
 from lightphon_core.web.api.dependencies import DEPENDENCIES
-from lightphon_core.web.pages import (
-    deposit_page,
-    design,
-    download,
-    entrance,
-    guide,
-    home,
-    nodes,
-    playground,
-    router,
-    status,
-    usage,
-    wallet,
-    withdrawals,
-)
+from lightphon_core.web.pages import design, entrance, home, playground
 from lightphon_core.web.pages.administration import accounts, instance, money, overview
-from lightphon_core.web.pages.assets import asset
-from lightphon_core.web.pages.errors import PAGE_HANDLERS
-from lightphon_core.web.pages.rendering import Pages
-from lightphon_core.web.pages.visitors import administrator, anybody, visitor
+from lightphon_core.web.pages.frame.assets import asset
+from lightphon_core.web.pages.frame.errors import PAGE_HANDLERS
+from lightphon_core.web.pages.frame.rendering import Pages
+from lightphon_core.web.pages.frame.visitors import administrator, anybody, visitor
+from lightphon_core.web.pages.guide.page import guide
+from lightphon_core.web.pages.network import download, nodes, status
+from lightphon_core.web.pages.router.page import router
+from lightphon_core.web.pages.usage import page as usage
+from lightphon_core.web.pages.wallet import deposit_page, withdrawals
+from lightphon_core.web.pages.wallet import page as wallet
 
 VISITORS = {
     "anybody": Provide(anybody),
@@ -45,11 +37,11 @@ def pages() -> Router:
         *wallet.ROUTES,
         withdrawals.withdrawals,
         deposit_page.deposit_page,
-        router.router,
+        router,
         playground.playground,
         nodes.nodes_page,
         *usage.ROUTES,
-        guide.guide,
+        guide,
         status.status_page,
         *overview.ROUTES,
         *accounts.ROUTES,

@@ -1,6 +1,6 @@
 """Brings the scripts that `vendor.toml` names into assets/vendor/, with their licences.
 
-`hatch_build.py` calls it whenever the wheel is built, also for an editable install. It runs as a script too
+`.ci/hatch_build.py` calls it whenever the wheel is built, also for an editable install. It runs as a script too
 (`python -m lightphon_core.web.pages.vendor`). It stands by itself: where wheels are built nothing else is installed.
 """
 

@@ -55,10 +55,12 @@ def chromium() -> Iterator[Browser]:
 
 @define
 class House:
-    """The gateway. `system` has its nodes; `administrator` may log in with `PASSWORD`, as may everybody else here."""
+    """The gateway. `system` has its nodes; `administrator` may log in with `PASSWORD`, as may everybody else here.
+    `lived_in`: somebody has paid and asked."""
 
     system: Any
     administrator: str = "root"
+    lived_in: bool = False
     _names: int = 0
 
     @property

@@ -79,7 +79,7 @@ def test_a_node_appears_is_priced_and_disappears(visit, house, run):
     dialog.get_by_label("A request").fill("1.5")
     visitor.check_accessible()
     dialog.get_by_role("button", name="Ask this price").click()
-    expect(card.get_by_text("1.5 sats a request")).to_be_visible()
+    expect(card.get_by_text("1.5 sats per request")).to_be_visible()
     expect(card.get_by_text("set by you, here")).to_be_visible()
     card.get_by_role("button", name="Price of attic-model").click()
     expect(dialog.get_by_label("A request")).to_have_value("1.5")

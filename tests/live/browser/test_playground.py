@@ -106,7 +106,9 @@ def refused(visitor, status):
 
 def test_an_answer_says_who_gave_it_how_fast_and_for_how_much(chat, house):
     visitor, page = chat("greeting")
-    expect(page.locator("#facts-in-words")).to_have_text(re.compile(r"1 sat a request · .* tokens of context · 1 node"))
+    expect(page.locator("#facts-in-words")).to_have_text(
+        re.compile(r"1 sat per request · .* tokens of context · 1 node")
+    )
     say(page, "Hi")
     answer = answers(page)
     expect(answer.locator("[data-slot=text]")).to_have_text(scripted.GREETING.text)

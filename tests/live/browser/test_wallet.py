@@ -48,6 +48,15 @@ def test_a_deposit_turns_to_paid_by_itself(visit, house):
     expect(page.locator("#balance-card")).to_contain_text("To spend and to withdraw")
     visitor.check_accessible()
 
+    deposit = page.url.partition("deposit=")[2]
+    visitor.opens(f"/deposits/{deposit}")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Paid")
+    visitor.check_accessible()
+    page.get_by_role("link", name="Back to the wallet").click()
+    page.get_by_role("navigation", name="Wallet", exact=True).get_by_role("link", name="Deposits").click()
+    expect(page.get_by_role("table").locator("tbody tr")).to_contain_text("paid")
+    visitor.check_accessible()
+
 
 def test_paid_on_a_phone_while_another_window_looks(visit, house):
     """What is paid elsewhere is seen here; the way back leads to where one was."""
@@ -138,7 +147,7 @@ def test_usage_is_drawn_by_day_and_taken_along(visit, house):
     with house.system.running.server.database.transaction() as connection:
         for number in range(12):
             at = now - number % 4 * 86_400_000_000
-            row = {"id": f"{account}{number}", "account_id": account, "credential_id": "sess_x", "node_id": "n"}
+            row = {"id": f"{account}{number}", "account_id": account, "credential_id": "playground", "node_id": "n"}
             row |= {"model": f"m{number % 7}", "prompt_tokens": 10, "completion_tokens": 5, "ms": 7}
             carry_out(connection, [Count(row)], clock=lambda _, at=at: at)
     page = visitor.opens("/usage")

@@ -7,7 +7,7 @@ import attrs
 import pytest
 from sqlalchemy import insert, update
 
-from lightphon_core import Model
+from lightphon_core import Model, Price
 from lightphon_core.accounts.people import create_account, set_blocked
 from lightphon_core.ledger import adjustment, chart
 from lightphon_core.ledger.audit import correct
@@ -27,6 +27,7 @@ from lightphon_core.testing.payouts.scripted import ScriptedPayouts
 from lightphon_core.testing.scripted import says
 from lightphon_core.types import ConnectedNode, Node, NodeState
 from lightphon_core.web.pages.administration import accounts as accounts_page
+from lightphon_core.web.pages.frame.prices import price_in_words
 
 CANARY = "c4n4ryc4n4ryc4n4ry"
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror='alert(2)'>"
@@ -157,12 +158,12 @@ def test_nodes_with_their_owners(root, alice, backend):
 
 def test_prices_of_the_file_and_those_set_here(root, running):
     page = shown(root, "/admin/prices")
-    for text in ("2.50", "m/file", "0.7 sats a request", "in the file alone"):
+    for text in ("2.50", "m/file", price_in_words(Price(per_request=700)), "in the file alone"):
         assert text in page, text
     assert "DELETE /api/admin/prices" not in page
     assert root.put("/api/admin/prices", json={"model": HOSTILE, "per_minute": 5_000}).status_code == 200
     page = shown(root, "/admin/prices")
-    assert "5 sats a minute" in page
+    assert price_in_words(Price(5_000)) in page
     assert page.count("DELETE /api/admin/prices?model=%22%3E%3Cscript") == 1
     assert root.delete("/api/admin/prices", params={"model": HOSTILE}).status_code == 200
 

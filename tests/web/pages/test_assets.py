@@ -8,7 +8,7 @@ from posixpath import dirname, normpath
 
 import pytest
 
-from lightphon_core.web.pages.assets import FOREVER, load_assets
+from lightphon_core.web.pages.frame.assets import FOREVER, load_assets
 
 ASSETS = load_assets()
 

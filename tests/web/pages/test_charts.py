@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightphon_core.web.pages.charts import HEIGHT, LEFT, RIGHT, TOP, WIDTH, round_values, stacked
+from lightphon_core.web.pages.usage.charts import HEIGHT, LEFT, RIGHT, TOP, WIDTH, round_values, stacked
 
 FIRST = date(2027, 1, 15)
 

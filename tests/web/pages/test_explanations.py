@@ -4,12 +4,13 @@ from decimal import Decimal
 
 from attrs import evolve
 
+from lightphon_core.accounts.sessions import PLAYGROUND
 from lightphon_core.ledger.background import Answer, Background
 from lightphon_core.ledger.statement import Line
 from lightphon_core.payments.deposits.deposit import Deposit, Status
 from lightphon_core.payments.payouts.payout import Payout, PayoutState
 from lightphon_core.types import Fiat
-from lightphon_core.web.pages.explanations import Known, explain
+from lightphon_core.web.pages.wallet.explanations import Known, explain
 
 DEPOSIT = Deposit("dep_1", "u", "lightning", Status.SETTLED, 5_000_000, 5_000_000, "r", {}, 0, 0, 1)
 CARD = evolve(DEPOSIT, id="dep_2", provider="card", price=Fiat("EUR", 1250), rate=Decimal("60000.00"))
@@ -31,7 +32,7 @@ def test_an_answer():
     answer = Answer("qwen", "k", 12_345, 400, 3_210)
     words = ["Answer of qwen", "12\u202f345 tokens in, 400 out, 3.2 s of inference", "asked by laptop"]
     assert told("charge", "qwen", answer=answer) == words
-    assert told("charge", "qwen", answer=evolve(answer, credential_id="sess_x"))[-1] == "asked by this site"
+    assert told("charge", "qwen", answer=evolve(answer, credential_id=PLAYGROUND))[-1] == "asked by Playground"
     assert told("charge", "qwen", answer=evolve(answer, credential_id="gone"))[-1] == "asked by a key without a name"
     assert told("charge", "qwen") == ["Answer of qwen", "Its details are kept no longer."]
 

@@ -14,8 +14,8 @@ from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.scripted import says
 from lightphon_core.types import Capability, Model, Price
 from lightphon_core.web import app
-from lightphon_core.web.pages.assets import Assets, load_assets
-from lightphon_core.web.pages.playground import MARKDOWN, price_in_words
+from lightphon_core.web.pages.frame.assets import Assets, load_assets
+from lightphon_core.web.pages.playground import MARKDOWN
 
 CHAT = frozenset({Capability.CHAT})
 MODELS = [
@@ -46,7 +46,7 @@ def test_models_that_chat_can_be_chosen(people):
         assert f'<option value="{kind}">' in page
     assert "embedder" not in page
     assert "<script>alert" not in page
-    facts = "1.5 sats a request + 5 sats a minute · 32 768 tokens of context · 1 node"
+    facts = "5 sats per minute + 1.5 sats per request · 32 768 tokens of context · 1 node"
     assert f'data-facts="{facts}"' in html.unescape(page).replace("\u202f", " ")
     assert 'data-wanted="maker/talker"' in people("fan").get("/playground?model=maker/talker").text
     planted = people("planted").get("/playground", params={"model": '"><script>alert(1)'}).text
@@ -82,11 +82,3 @@ def test_without_the_scripts_for_markdown_it_says_so(start_server, monkeypatch, 
     page = httpx.get(f"{running.url}/playground", headers={"cookie": f"{COOKIE}={token}"}).text
     assert ("data-markdown" in page) is has
     assert ("shown as plain text" in page) is not has
-
-
-def test_prices_in_words():
-    assert price_in_words(Price()) == "free"
-    assert price_in_words(Price(per_request=1_000)) == "1 sat a request"
-    tokens = Price(per_mtok_prompt=500, per_mtok_completion=2_000_000)
-    words = "0.5 sats for a million tokens of prompt + 2 000 sats for a million tokens of answer"
-    assert price_in_words(tokens).replace("\u202f", " ") == words

@@ -4,7 +4,7 @@ import re
 
 import segno
 
-from lightphon_core.web.pages.qr import QUIET, lightning_uri, qr_code
+from lightphon_core.web.pages.wallet.qr import QUIET, lightning_uri, qr_code
 
 
 def drawn(code):

@@ -4,8 +4,8 @@ import pytest
 
 from lightphon_core.openai.route import filters_of
 from lightphon_core.types import Capability, Filters, Model, Node, Offer, Size, Sort
-from lightphon_core.web.pages.prices import in_words
-from lightphon_core.web.pages.route_form import choices, read_form
+from lightphon_core.web.pages.frame.prices import in_words
+from lightphon_core.web.pages.router.form import choices, read_form
 
 WHOLE = [
     ("use", "some/model"),

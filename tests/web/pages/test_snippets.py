@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from lightphon_core.web.pages import snippets
-from lightphon_core.web.pages.clients import clients
-from lightphon_core.web.pages.snippets import KEY, TOKEN, Fill, can_be_pasted, parts
+from lightphon_core.web.pages.guide import snippets
+from lightphon_core.web.pages.guide.clients import clients
+from lightphon_core.web.pages.guide.snippets import KEY, TOKEN, Fill, can_be_pasted, parts
 
 DOCS = Path(__file__).parents[3] / "docs"
 HOST = "https://lightphon.com"

@@ -59,7 +59,7 @@ def test_everybody_sees_sums_and_who_is_logged_in_the_models(people, running, ba
     answer = people("looker").get("/status")
     assert "a/&lt;tiny&gt;" in answer.text
     page = text_of(answer)
-    for said in ("OpenClaw", "acme", "1.5 B", "4\u202f096", "5 sats a minute", "until the first words"):
+    for said in ("OpenClaw", "acme", "1.5 B", "4\u202f096", "5 sats per minute", "until the first words"):
         assert said in page, said
     assert "acc_secret" not in page
 
@@ -81,7 +81,7 @@ def test_it_is_a_page_without_the_database_too(people, monkeypatch):
         raise StorageUnavailable("The database does not answer.", retry_after=1)
 
     somebody = people("patient")
-    monkeypatch.setattr("lightphon_core.web.pages.status.anybody", away)
+    monkeypatch.setattr("lightphon_core.web.pages.network.status.anybody", away)
     assert "What works" in text_of(somebody.get("/status"))
 
 

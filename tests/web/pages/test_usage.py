@@ -11,18 +11,19 @@ import pytest
 from lightphon_core.accounts.credentials import create_credential
 from lightphon_core.accounts.people import account_of_id
 from lightphon_core.accounts.secrets import Kind
+from lightphon_core.accounts.sessions import PLAYGROUND
 from lightphon_core.accounts.terms import Terms
 from lightphon_core.ledger.commands import Count
 from lightphon_core.ledger.store import carry_out
 from lightphon_core.ledger.usage import usage_of
-from lightphon_core.web.pages import usage as usage_page
-from lightphon_core.web.pages.usage_report import MEASURES, OTHERS, read_report
-from lightphon_core.web.pages.usage_span import Span
+from lightphon_core.web.pages.usage import page as usage_page
+from lightphon_core.web.pages.usage.report import MEASURES, OTHERS, read_report
+from lightphon_core.web.pages.usage.span import Span
 
 DAY_US = 86_400_000_000
 
 
-def used(account, number, *, key="sess_1", model="m", days_ago=0, tokens=10):
+def used(account, number, *, key=PLAYGROUND, model="m", days_ago=0, tokens=10):
     row = {"id": f"{account} {number}", "account_id": account, "credential_id": key, "model": model, "node_id": "n"}
     return days_ago, Count({**row, "prompt_tokens": 1, "completion_tokens": tokens - 1, "ms": 5})
 
@@ -84,7 +85,7 @@ def test_what_costs_nothing_has_no_share_of_the_cost(people, running, write):
     assert client.get("/usage").status_code == 200
 
 
-def test_keys_by_name_and_pages_of_ours_together(people, running, write):
+def test_keys_by_name_and_the_playground(people, running, write):
     client = people("keyed")
     account = account_of(client)
     with running.server.database.transaction() as connection:
@@ -93,13 +94,13 @@ def test_keys_by_name_and_pages_of_ours_together(people, running, write):
             create_credential(connection, owner, Kind.API_KEY, now=time.time(), terms=Terms(name=name))[0].id
             for name in ("<laptop>", "twin", "twin")
         ]
-    asked_with = [*keys, keys[0], "sess_1", "sess_2", "sess_3"]
+    asked_with = [*keys, keys[0], PLAYGROUND, PLAYGROUND, PLAYGROUND]
     write(*(used(account, number, key=key) for number, key in enumerate(asked_with)))
     found = [(each.name, each.sums.requests) for each in report(running, account).keys]
-    assert sorted(found) == [("<laptop>", 2), ("this site", 3), ("twin", 1), ("twin", 1)]
+    assert sorted(found) == [("<laptop>", 2), ("Playground", 3), ("twin", 1), ("twin", 1)]
     page = client.get("/usage?days=7&of=answers").text
     assert "&lt;laptop&gt;" in page
-    assert "This site" in page
+    assert "Playground" in page
 
 
 def test_the_page_and_the_file_are_of_the_same_days(people, write):

@@ -7,8 +7,8 @@ from datetime import date, timedelta
 import pytest
 
 from lightphon_core.web.api.usage import Used
-from lightphon_core.web.pages.usage_csv import COLUMNS, as_csv, harmless
-from lightphon_core.web.pages.usage_span import Span, span_of
+from lightphon_core.web.pages.usage.csv_file import COLUMNS, as_csv, harmless
+from lightphon_core.web.pages.usage.span import Span, span_of
 
 TODAY = date(2027, 1, 31)
 

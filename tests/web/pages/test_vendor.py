@@ -137,7 +137,7 @@ def test_a_build_goes_on_without_npm_with_one_warning_and_stops_at_another_tarba
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
     monkeypatch.setitem(sys.modules, "hatchling.builders.hooks.plugin.interface", interface)
     monkeypatch.setitem(sys.modules, "lightphon_vendor", None)  # put there by the hook, and gone after the test
-    path = Path(lightphon_core.__file__).parents[1] / "hatch_build.py"
+    path = Path(lightphon_core.__file__).parents[1] / ".ci/hatch_build.py"
     spec = importlib.util.spec_from_file_location("hatch_build_of_the_test", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

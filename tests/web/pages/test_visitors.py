@@ -1,5 +1,6 @@
 """Who may look at which page, and what every page tells the browser."""
 
+import html
 import re
 from html.parser import HTMLParser
 
@@ -9,9 +10,9 @@ from litestar import Litestar
 from lightphon_core.accounts.people import get_account
 from lightphon_core.ledger import adjustment
 from lightphon_core.ledger.store import carry_out
+from lightphon_core.web.pages.frame.security import CONTENT_SECURITY_POLICY, page_headers
+from lightphon_core.web.pages.frame.visitors import way_back
 from lightphon_core.web.pages.routes import pages
-from lightphon_core.web.pages.security import CONTENT_SECURITY_POLICY, page_headers
-from lightphon_core.web.pages.visitors import way_back
 
 PUBLIC = {"/", "/register", "/login", "/guide", "/design", "/status"}
 MEMBERS = {"/playground", "/router", "/nodes", "/usage", "/wallet", "/wallet/deposits", "/wallet/withdrawals"}
@@ -145,3 +146,16 @@ def test_the_first_page_says_what_is_done_already(people, running):
     with running.server.database.transaction() as connection:
         carry_out(connection, [adjustment.credit(get_account(connection, "beginner").id, 1_000, "to begin with")])
     assert checked(somebody.get("/")).text.count("Done:") == 1
+
+
+def test_what_goes_wrong_on_a_page_is_a_page(people):
+    somebody, administrator = people("unlucky"), people("unlucky-administrator", admin=True)
+    refused = checked(somebody.get("/admin"))
+    assert (refused.status_code, "Log out unlucky" in refused.text) == (403, True)
+    for id_ in ("acc_" + "x" * 16, "acc_nothing"):
+        path = f"/admin/accounts/{id_}"
+        answer = checked(administrator.get(path))
+        error = administrator.get(path, headers={"accept": "*/*"})
+        assert answer.status_code == error.status_code in (400, 404)
+        assert html.escape(error.json()["error"]["message"], quote=False) in answer.text
+        assert "Log out unlucky-administrator" in answer.text

@@ -17,8 +17,8 @@ from lightphon_core.testing import ScriptedBackend, ScriptedPayments, plugin_of
 from lightphon_core.testing.payouts.scripted import ScriptedPayouts
 from lightphon_core.testing.scripted import says
 from lightphon_core.types import Origin
-from lightphon_core.web.pages.statement import LINES
-from lightphon_core.web.pages.wallet import delay_words
+from lightphon_core.web.pages.wallet.page import delay_words
+from lightphon_core.web.pages.wallet.statement import LINES
 
 THIN = "\u202f"
 
@@ -96,6 +96,13 @@ def came(account, amount, origin=Origin.LIGHTNING):
     return Post("deposit", "lightning", f"test {time.monotonic_ns()}", (posting,))
 
 
+def ended(client, payout):
+    """Wait until it was paid."""
+    deadline = time.monotonic() + 20
+    while client.get(f"/api/payouts/{payout['id']}").json()["status"] != "paid":
+        assert time.monotonic() < deadline
+
+
 def test_an_empty_wallet_says_what_to_do(people):
     page = words(people("newcomer"))
     assert "The wallet is empty, and an answer costs about 2.5 sats. Make a deposit below." in page.text
@@ -141,6 +148,24 @@ def test_what_is_low_goes_by_what_answers_cost_lately(people, books):
     assert "Answer of m 1 tokens in, 1 out" in page.text
     books(came(account, 31_000))
     assert "Little is left" not in words(client).text
+
+
+def test_an_answer_is_told_with_its_model_its_tokens_and_who_asked(people, books):
+    """Through a real request: the charge finds its row of usage."""
+    client = people("asker")
+    books(came(account_of(client), 100_000))
+    key = client.post("/api/keys", json={"name": "my laptop"}).json()["secret"]
+    body = {"model": "auto", "messages": [{"role": "user", "content": "Hello!"}]}
+    answer = httpx.post(
+        client.base_url.join("/v1/chat/completions"), json=body, headers={"authorization": f"Bearer {key}"}, timeout=30
+    )
+    asked = answer.json()
+    usage = asked["usage"]
+    told = f"{usage['prompt_tokens']} tokens in, {usage['completion_tokens']} out"
+    said = words(client).text
+    assert f"Answer of {asked['model']} {told}" in said
+    assert "asked by my laptop −2.5" in said
+    assert "Hello!" not in said
 
 
 def test_debts_are_explained(people, books):
@@ -235,15 +260,25 @@ def test_a_withdrawal_from_what_can_be_to_what_became_of_it(people, books, provi
     invoice = providers[2].invoice(100_000)
     made = client.post("/api/payouts", json={"destination": invoice})
     assert made.status_code == 201, made.text
-    deadline = time.monotonic() + 20
-    while client.get(f"/api/payouts/{made.json()['id']}").json()["status"] != "paid":
-        assert time.monotonic() < deadline
+    ended(client, made.json())
     page = words(client, "/wallet/withdrawals")
     assert "paid The network took 2 sats. 100" in page.text
     assert "of which 300 are left" in page.text
     said = words(client).text
     assert "Left of a withdrawal's fee The network took 2 sats +9" in said
     assert f"Withdrawal 100 sats to {invoice[:14]}…{invoice[-8:]}, and up to 11 sats for the network −111" in said
+
+
+def test_a_payment_inside_is_told_to_each_side_as_its_own(people, books):
+    payer, payee = people("inside-payer"), people("inside-payee")
+    books(came(account_of(payer), 100_000))
+    deposit = payee.post("/api/deposits", json={"provider": "lightning", "amount_sats": 50}).json()
+    payout = payer.post("/api/payouts", json={"destination": deposit["invoice"]}).json()
+    ended(payer, payout)
+    assert "Withdrawal settled inside this server Nothing was taken for the network +10.5" in words(payer).text
+    said = words(payee).text
+    assert "Deposit Paid by another account of this server +50" in said
+    assert "Withdrawal settled" not in said
 
 
 def test_automatic_payouts_are_set_up_and_stopped(people):

@@ -18,8 +18,8 @@ from lightphon_core.serving.gateway import Gateway
 from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.web.api.admin import AccountFile, account_file, account_page
 from lightphon_core.web.api.dependencies import Given
-from lightphon_core.web.pages.rendering import Asked, page
-from lightphon_core.web.pages.visitors import Visitor
+from lightphon_core.web.pages.frame.rendering import Asked, page
+from lightphon_core.web.pages.frame.visitors import Visitor
 
 ON_A_PAGE = 50
 LINES = 25

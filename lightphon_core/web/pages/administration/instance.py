@@ -12,8 +12,9 @@ from lightphon_core.web.api.all_nodes import all_nodes
 from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.api.instance_settings import instance_settings
 from lightphon_core.web.api.plugin_list import plugin_list
-from lightphon_core.web.pages.rendering import Asked, page
-from lightphon_core.web.pages.visitors import Visitor
+from lightphon_core.web.pages.frame.prices import price_in_words
+from lightphon_core.web.pages.frame.rendering import Asked, page
+from lightphon_core.web.pages.frame.visitors import Visitor
 
 
 @get("/admin/nodes", name="admin-nodes-page")
@@ -21,7 +22,8 @@ async def nodes(
     request: Asked, administrator: Given[Visitor], gateway: Given[Gateway], database: Given[Database]
 ) -> Response[str]:
     """Everybody's nodes that are connected."""
-    return page(request, "admin/nodes.html", administrator, nodes=(await all_nodes(gateway, database)).data)
+    found = await all_nodes(gateway, database)
+    return page(request, "admin/nodes.html", administrator, nodes=found.data, in_words=price_in_words)
 
 
 @get("/admin/plugins", name="admin-plugins-page")

@@ -23,8 +23,9 @@ from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.api.ledger_proof import ledger_proof
 from lightphon_core.web.api.model_prices import operator_prices
 from lightphon_core.web.api.payout_administration import account_payout, freeze_info
-from lightphon_core.web.pages.rendering import Asked, page
-from lightphon_core.web.pages.visitors import Visitor
+from lightphon_core.web.pages.frame.prices import price_in_words
+from lightphon_core.web.pages.frame.rendering import Asked, page
+from lightphon_core.web.pages.frame.visitors import Visitor
 
 ON_A_PAGE = 50
 MOST_UNDER_WAY = 200
@@ -42,6 +43,7 @@ async def prices(
         "admin/prices.html",
         administrator,
         prices=operator_prices(gateway),
+        in_words=price_in_words,
         models=[listed.model.id for listed in gateway.catalogue.models()],
         file=settings.config or default_config({}, data_dir=settings.data_dir),
     )

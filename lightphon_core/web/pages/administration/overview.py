@@ -19,8 +19,8 @@ from lightphon_core.web.api.instance_health import InstanceHealth, instance_heal
 from lightphon_core.web.api.ledger_proof import ledger_proof
 from lightphon_core.web.monitoring.health import Readiness
 from lightphon_core.web.monitoring.recent import Recent
-from lightphon_core.web.pages.rendering import Asked, page
-from lightphon_core.web.pages.visitors import Visitor
+from lightphon_core.web.pages.frame.rendering import Asked, page
+from lightphon_core.web.pages.frame.visitors import Visitor
 
 PROOF_AGE_S = 60.0
 """How old a proof is that the overview still shows as it is."""

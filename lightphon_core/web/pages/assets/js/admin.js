@@ -3,11 +3,10 @@
  *
  * `<button data-open="id of a dialog">` opens it. A form with `data-refresh="ids"` has these parts of the page fetched
  * anew once it is done, and says what `data-said` says; `data-goes` opens the page of the id that was answered, and
- * `data-shows` shows a part with what was answered. `data-once="POST /api/..."` is as `data-api`, but is carried out
- * once, however often it is sent.
+ * `data-shows` shows a part with what was answered. What a form with `data-once` asks for happens once, however often it
+ * is sent.
  */
-import { ApiError, api } from "./api.js";
-import { bodyOf, showError } from "./forms.js";
+import { showError } from "./forms.js";
 import { refresh } from "./live.js";
 import { notice } from "./notice.js";
 
@@ -30,6 +29,10 @@ document.addEventListener("click", (event) => {
 document.addEventListener("done", (event) => ended(event.target, event.detail));
 
 async function ended(form, answer) {
+  if (form === reconciling) {
+    await reconciled(answer);
+    return;
+  }
   if (form.dataset.goes) {
     location.assign(form.dataset.goes + answer.id);
     return;
@@ -67,68 +70,52 @@ function clear(form) {
     part.hidden = true;
     for (const place of part.querySelectorAll("[data-member]")) place.textContent = "";
   }
-  delete form.dataset.key;
-}
-
-/** Submit `form` by `send`, once at a time. */
-async function submitted(form, send) {
-  const button = form.querySelector("[type=submit]");
-  if (button.getAttribute("aria-busy") === "true") return;
-  button.setAttribute("aria-busy", "true");
-  form.querySelector("[role=alert]").hidden = true;
-  for (const field of form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
-  try {
-    await send();
-  } catch (error) {
-    showError(form, error);
-  } finally {
-    button.removeAttribute("aria-busy");
+  if ("once" in form.dataset) begin(form);
+  if (form === reconciling) {
+    const place = document.getElementById("unexplained");
+    place.querySelector("tbody").replaceChildren();
+    place.hidden = true;
   }
 }
 
-/** Who sends the form again after no answer came means the same adjustment; who changes a field means another one. */
-document.addEventListener("input", (event) => delete event.target.closest("form[data-once]")?.dataset.key);
+/** Who sends a form again after no answer came means the same; who changes a field means something else. */
+document.addEventListener("input", (event) => begin(event.target.closest("form[data-once]")));
 
-document.addEventListener("submit", (event) => {
-  const form = event.target.closest("form[data-once]");
-  if (!form) return;
-  event.preventDefault();
-  const [method, path] = form.dataset.once.split(" ");
-  form.dataset.key ??= key();
-  submitted(form, async () => {
-    const answer = await api(method, path, bodyOf(form), { "idempotency-key": form.dataset.key });
-    await ended(form, answer);
-  });
-});
+function begin(form) {
+  if (form) form.dataset.idempotencyKey = key();
+}
 
 /** Text that nobody has used before. Not randomUUID: browsers have that over https alone. */
 function key() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-document.getElementById("reconcile")?.addEventListener("submit", (event) => {
-  event.preventDefault();
-  submitted(event.target, () => reconcile(event.target));
-});
+const reconciling = document.getElementById("reconcile");
 
-async function reconcile(form) {
-  const body = { provider: form.dataset.provider, adopt: {}, ours: [] };
-  for (const row of form.querySelectorAll("tbody tr")) {
+/** Say whose the payments were that the books lack; their refs are no names of fields. */
+reconciling?.addEventListener("sending", (event) => {
+  const body = event.detail;
+  body.provider = reconciling.dataset.provider;
+  body.adopt = {};
+  body.ours = [];
+  for (const row of reconciling.querySelectorAll("tbody tr")) {
     const [whose, own] = row.querySelectorAll("input");
     if (own.checked) body.ours.push(row.dataset.ref);
     else if (whose.value.trim()) body.adopt[row.dataset.ref] = whose.value.trim();
   }
-  const answer = await api("POST", "/api/admin/payouts/reconcile", body);
+});
+
+async function reconciled(answer) {
   const place = document.getElementById("unexplained");
   place.querySelector("tbody").replaceChildren(...answer.unexplained.map(row));
   place.hidden = answer.unexplained.length === 0;
-  await refresh(["freezes", "payouts"]);
-  if (place.hidden) {
-    form.closest("dialog").close();
-    notice("The books and the wallet agree. Payouts go on.");
-  } else {
-    throw new ApiError(400, { message: `${answer.unexplained.length} payments are yet to be explained.` });
+  if (!place.hidden) {
+    showError(reconciling, new Error(`Payments that are yet to be explained: ${answer.unexplained.length}.`));
+    return;
   }
+  reconciling.closest("dialog").close();
+  notice("The books and the wallet agree. Payouts go on.");
+  await refresh(["freezes", "payouts"]);
 }
 
 /** A payment that the books lack, and fields to say whose it was. */
