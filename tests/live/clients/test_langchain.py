@@ -1,5 +1,7 @@
 """LangChain's client for OpenAI against the whole system, as docs/clients.md has it. `.ci/client-tests` brings it."""
 
+import gc
+
 import pytest
 from lightphon_backend_gguf.testing import scripted
 
@@ -7,6 +9,13 @@ pytestmark = [
     pytest.mark.clients,
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # LangChain does not close its clients
 ]
+
+
+@pytest.fixture(autouse=True)
+def _forgotten_here():
+    """Its clients go before the filter above does, and not as pytest ends, which would fail for them."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
