@@ -6,7 +6,7 @@ from typing import Final
 from lightphon_core.money import sats, sats_of_a_millionth
 from lightphon_core.openai.parameters import WRITES, supported_parameters
 from lightphon_core.openai.selection import AUTO
-from lightphon_core.types import Capability, Focus, ListedModel, Model, Price
+from lightphon_core.types import Capability, Focus, ListedModel, Price
 
 _AUTO_IN_WORDS: Final = "LightPhon picks the best model on offer for each request."
 _TEXT: Final = "text"
@@ -22,18 +22,13 @@ def model_entry(listed: ListedModel, price: Price | None, *, max_output_tokens: 
         "id": model.id,
         "object": "model",
         "created": listed.created,
-        "owned_by": owner_of(model),
+        "owned_by": model.owner,
         "maker": model.maker,
         **_common(model.id, model.capabilities, model.context_length, price, max_output_tokens, tokenizer="Other"),
         "params_b": model.params_b,
         "quantization": model.quantization,
         "nodes_online": listed.nodes_online,
     }
-
-
-def owner_of(model: Model) -> str:
-    """OpenAI's `owned_by`: who offers it, or else who made it."""
-    return model.owned_by or model.maker or "lightphon"
 
 
 def auto_entry(

@@ -35,7 +35,7 @@ def _is_one_of(word: str | None, wanted: frozenset[str]) -> bool:
 FILTERS: Mapping[str, Filter] = {
     "providers": lambda wanted, model: _is_one_of(model.maker, wanted),
     "models": lambda wanted, model: model.id in wanted,
-    "owned_by": lambda wanted, model: _is_one_of(model.owned_by, wanted),
+    "owned_by": lambda wanted, model: _is_one_of(model.owner, wanted),
     "min_params_b": lambda wanted, model: model.params_b is not None and model.params_b >= wanted,
     "max_params_b": lambda wanted, model: model.params_b is not None and model.params_b <= wanted,
     "quantizations": lambda wanted, model: _is_one_of(model.quantization, wanted),

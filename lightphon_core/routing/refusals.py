@@ -192,7 +192,7 @@ def _words(field: str, fact: Callable[[Model], str | None], what: str) -> Callab
 WORDS: Mapping[str, Callable[[str, Any, Sequence[Model]], str]] = {
     "providers": _words("providers", lambda model: model.maker, "was made by"),
     "models": _words("models", lambda model: model.id, "is"),
-    "owned_by": _words("owned_by", lambda model: model.owned_by, "is owned by"),
+    "owned_by": _words("owned_by", lambda model: model.owner, "is owned by"),
     "min_params_b": _min_params,
     "max_params_b": _max_params,
     "quantizations": _words("quantizations", lambda model: model.quantization, "is quantized to"),

@@ -57,6 +57,11 @@ class Model:
     quantization: str | None = None
     owned_by: str | None = None
 
+    @property
+    def owner(self) -> str:
+        """OpenAI's `owned_by`: who offers it, or else who made it."""
+        return self.owned_by or self.maker or "lightphon"
+
 
 @frozen
 class ListedModel:

@@ -62,6 +62,7 @@ PASSES = [
     ("providers", words("meta", "qwen"), [KNOWN, OTHER]),
     ("models", words("mystery", "meta/l"), [OTHER, SILENT]),
     ("owned_by", words("openclaw"), [KNOWN]),
+    ("owned_by", words("lightphon"), [SILENT]),
     ("exclude", words("qwen"), [OTHER, SILENT]),
     ("exclude", words("mystery"), [KNOWN, OTHER]),
     ("exclude", words("node-0", "box1"), [SILENT]),
@@ -124,7 +125,7 @@ REFUSED = [
     (
         Filters(owned_by=words("nobody")),
         "route.owned_by",
-        "No model on offer is owned by nobody (owned_by); there is OpenClaw, house.",
+        "No model on offer is owned by nobody (owned_by); there is OpenClaw, house, lightphon.",
     ),
     (
         Filters(quantizations=words("f16")),
@@ -251,3 +252,9 @@ def test_the_page_lists_every_scorer_with_its_weight_and_every_preset():
     for name, factors in made.items():
         for scorer, factor in factors.items():
             assert f"`{scorer}` x {factor:g}" in shifts[name], name
+
+
+def test_a_models_maker_owns_it_where_nobody_else_is_said_to():
+    made = Model("qwen/r", CHAT, maker="qwen")
+    ranking = Shelf(made, KNOWN).router().rank(evolve(NEEDS, filters=Filters(owned_by=words("qwen"))))
+    assert [each.entry.offer.model for each in ranking.candidates] == [made]

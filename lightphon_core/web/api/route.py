@@ -7,7 +7,6 @@ import msgspec
 from litestar import post
 from litestar.params import JSONBody
 
-from lightphon_core.openai.models import owner_of
 from lightphon_core.openai.route import RouteQuery, filters_of
 from lightphon_core.openai.selection import AUTO, read_model, session_named
 from lightphon_core.routing.router import Ranked
@@ -114,7 +113,7 @@ def _candidate(ranked: Ranked) -> Candidate:
         model=model.id,
         node=node.id,
         node_name=node.name,
-        owned_by=owner_of(model),
+        owned_by=model.owner,
         maker=model.maker,
         score=ranked.score,
         parts=dict(ranked.parts),

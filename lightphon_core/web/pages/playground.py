@@ -9,7 +9,6 @@ from attrs import frozen
 from litestar import Response, get
 from litestar.params import QueryParameter
 
-from lightphon_core.openai.models import owner_of
 from lightphon_core.openai.selection import AUTO
 from lightphon_core.routing.router import WHOLE, Router
 from lightphon_core.serving.gateway import Gateway
@@ -80,7 +79,7 @@ def models_that_chat(router: Router) -> list[Choosable]:
         if model.context_length is not None:
             facts.append(f"{shown_number(model.context_length)} tokens of context")
         facts.append("1 node" if listed.nodes_online == 1 else f"{listed.nodes_online} nodes")
-        found.append(Choosable(model.id, owner_of(model) == OPENCLAW, price, " · ".join(facts)))
+        found.append(Choosable(model.id, model.owner == OPENCLAW, price, " · ".join(facts)))
     return found
 
 

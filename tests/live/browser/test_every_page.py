@@ -25,8 +25,8 @@ pytestmark = pytest.mark.browser
 
 PUBLIC = ("/", "/register", "/login", "/guide", "/download", "/status", "/design")
 OWN = (
-    *("/", "/wallet", "/wallet/deposits", "/wallet/withdrawals", "/router", "/playground", "/nodes", "/usage"),
-    *("/guide", "/status"),
+    *("/", "/wallet", "/wallet/deposits", "/wallet/withdrawals", "/router", "/playground", "/nodes"),
+    *("/usage?of=tokens", "/guide", "/status"),
 )
 ADMINISTRATORS = (
     "/admin",
@@ -104,13 +104,18 @@ def resident(visit, house):
 def look_at(visitor, path, *, dark, phone, who=""):
     page = visitor.opens(path)
     expect(page.get_by_role("heading", level=1)).to_be_visible()
+    if path == "/playground":
+        page.get_by_label("Model", exact=True).select_option(MODELS[0][1])
+        page.get_by_label("Message").fill("Hello!")
+        page.get_by_role("button", name="Send").click()
+        expect(page.get_by_role("list", name="Who answered")).to_contain_text("tokens")
     visitor.check_accessible()
     picture(page, path, dark=dark, phone=phone, who=who)
 
 
 def picture(page, path, *, dark, phone, who):
     if (folder := os.environ.get("LIGHTPHON_TEST_SCREENSHOTS")) and not (phone and dark):
-        name = path.strip("/").replace("/", "-") or "home"
+        name = path.partition("?")[0].strip("/").replace("/", "-") or "home"
         looks = "phone" if phone else "dark" if dark else "light"
         page.screenshot(path=Path(folder) / f"{who}{name}-{looks}.png")
 

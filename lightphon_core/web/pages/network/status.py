@@ -10,7 +10,6 @@ from attrs import frozen
 from litestar import Response, get
 
 from lightphon_core.errors import StorageUnavailable
-from lightphon_core.openai.models import owner_of
 from lightphon_core.payments.deposits.service import Deposits
 from lightphon_core.payments.payouts.administration import PayoutAdministration
 from lightphon_core.payments.payouts.service import Payouts
@@ -90,7 +89,7 @@ def shown_models(listed: ModelList, gateway: Gateway, allowed: Allowed) -> list[
     return [
         ShownModel(
             each.model.id,
-            owner_of(each.model),
+            each.model.owner,
             each.model.maker,
             each.model.params_b,
             sorted(each.model.capabilities),

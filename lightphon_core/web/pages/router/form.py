@@ -11,7 +11,6 @@ from attrs import frozen
 
 from lightphon_core.errors import InvalidRequest
 from lightphon_core.openai.body import explained
-from lightphon_core.openai.models import owner_of
 from lightphon_core.openai.route import Route, RouteQuery, filters_of, route_of
 from lightphon_core.routing.makers import MAKERS
 from lightphon_core.types import Offer
@@ -83,7 +82,7 @@ def choices(offers: Sequence[Offer], form: Form) -> Choices:
     """Among what is on offer. What the form has ticked is always there."""
     ticked = form.lists
     makers = {each.model.maker.lower() for each in offers if each.model.maker} | set(ticked.get("providers", ()))
-    stated = {owner_of(each.model) for each in offers if each.model.owned_by}
+    stated = {each.model.owner for each in offers if each.model.owned_by}
     named = {each.lower() for each in stated}
     owners = stated | {each for each in ticked.get("owned_by", ()) if each.lower() not in named}
     return Choices(
