@@ -14,7 +14,7 @@ COLOURS: Final = ("ground", "surface", "raised", "line", "text", "muted", "accen
 ICONS: Final = (
     "chat", "route", "wallet", "node", "chart", "guide", "download", "pulse", "shield", "copy", "check", "plus",
     "close", "sun", "moon", "menu",
-    "send", "stop", "bolt", "card", "paw", "leave", "alert", "refresh", "trash", "pencil",
+    "send", "stop", "bolt", "card", "paw", "person", "leave", "alert", "refresh", "trash", "pencil",
 )  # fmt: skip
 
 

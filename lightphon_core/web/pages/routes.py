@@ -7,7 +7,7 @@ from litestar.di import Provide
 from litestar.handlers import HTTPRouteHandler
 
 from lightphon_core.web.api.dependencies import DEPENDENCIES
-from lightphon_core.web.pages import design, entrance, home, playground
+from lightphon_core.web.pages import account, design, entrance, home, playground
 from lightphon_core.web.pages.administration import accounts, instance, money, overview
 from lightphon_core.web.pages.frame.assets import asset
 from lightphon_core.web.pages.frame.errors import PAGE_HANDLERS
@@ -34,6 +34,7 @@ def pages() -> Router:
         asset,
         home.home,
         *entrance.ROUTES,
+        account.account,
         *wallet.ROUTES,
         withdrawals.withdrawals,
         deposit_page.deposit_page,

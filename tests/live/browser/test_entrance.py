@@ -38,6 +38,27 @@ def test_register_log_out_and_in_again(visit, house):
     visitor.problems[:] = [each for each in visitor.problems if "status of 4" not in each]
 
 
+def test_another_password_and_leaving(visit, house):
+    name, better = house.person(), "another battery staple"
+    visitor = visit(logged_in=name)
+    page = visitor.opens("/account")
+    page.get_by_label("The password as it is").fill("not the password")
+    page.get_by_label("The new one").fill(better)
+    page.get_by_role("button", name="Change the password").click()
+    expect(page.locator("main").get_by_role("alert").first).to_be_visible()
+    page.get_by_label("The password as it is").fill(PASSWORD)
+    page.get_by_role("button", name="Change the password").click()
+    expect(page.get_by_text("The password is changed")).to_be_visible()
+    page.get_by_text("Delete this account").click()
+    page.get_by_role("button", name=f"Delete {name} for good").click()
+    page.wait_for_url(house.url + "/")
+    refused = page.request.post(
+        house.url + "/api/account/login", data={"name": name, "password": better}, headers={"origin": house.url}
+    )
+    assert refused.status == 401
+    visitor.problems[:] = [each for each in visitor.problems if "status of 4" not in each]
+
+
 def test_light_and_dark_are_kept(visit):
     page = visit(dark=True).opens("/")
     ground = "getComputedStyle(document.documentElement).backgroundColor"

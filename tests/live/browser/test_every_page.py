@@ -25,7 +25,7 @@ pytestmark = pytest.mark.browser
 
 PUBLIC = ("/", "/register", "/login", "/guide", "/download", "/status", "/design")
 OWN = (
-    *("/", "/wallet", "/wallet/deposits", "/wallet/withdrawals", "/router", "/playground", "/nodes"),
+    *("/", "/wallet", "/wallet/deposits", "/wallet/withdrawals", "/router", "/playground", "/nodes", "/account"),
     *("/usage?of=tokens", "/guide", "/status"),
 )
 ADMINISTRATORS = (

@@ -15,7 +15,10 @@ from lightphon_core.web.pages.frame.visitors import way_back
 from lightphon_core.web.pages.routes import pages
 
 PUBLIC = {"/", "/register", "/login", "/guide", "/design", "/status"}
-MEMBERS = {"/playground", "/router", "/nodes", "/usage", "/wallet", "/wallet/deposits", "/wallet/withdrawals"}
+MEMBERS = {
+    *("/account", "/playground", "/router", "/nodes", "/usage"),
+    *("/wallet", "/wallet/deposits", "/wallet/withdrawals"),
+}
 ADMINISTRATORS = {
     "/admin",
     *(f"/admin/{part}" for part in ("accounts", "nodes", "prices", "payouts", "ledger", "plugins", "settings")),
