@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from lightphon_core.money import sats
+from lightphon_core.money import MSAT_PER_SAT, sats
 
 NARROW_SPACE: Final = "\u202f"
 MINUS: Final = "\u2212"
@@ -24,6 +24,11 @@ def shown_sats(amount: int) -> str:
     if amount < 0 and not grouped.startswith("-"):
         grouped = f"-{grouped}"
     return f"{grouped}.{rest}" if rest else grouped
+
+
+def in_sats(amount: int) -> str:
+    """The same with its unit: "1 sat", "1 234.5 sats"."""
+    return f"{shown_sats(amount)} {'sat' if amount == MSAT_PER_SAT else 'sats'}"
 
 
 def at_a_glance(amount: int) -> str:

@@ -15,6 +15,7 @@ from lightphon_core.web.api.origin import origin_of
 from lightphon_core.web.pages.frame.assets import Assets
 from lightphon_core.web.pages.frame.formats import (
     at_a_glance,
+    in_sats,
     shortened,
     shown_change,
     shown_day,
@@ -44,6 +45,7 @@ def environment(of_plugins: BaseLoader | None = None) -> Environment:
     )
     made.filters |= {
         "sats": shown_sats,
+        "in_sats": in_sats,
         "glance": at_a_glance,
         "signed": shown_change,
         "shortened": shortened,

@@ -18,7 +18,7 @@ from lightphon_core.payments.deposits.record import DEPOSIT
 from lightphon_core.payments.deposits.reversals import REINSTATEMENT, REVERSAL
 from lightphon_core.payments.payouts.payout import INTERNAL, PAYOUT, PAYOUT_FAILED, PAYOUT_PAID, Payout
 from lightphon_core.web.pages.frame.askers import key_name
-from lightphon_core.web.pages.frame.formats import shortened, shown_number, shown_sats
+from lightphon_core.web.pages.frame.formats import in_sats, shortened, shown_number
 
 """What the credential of somebody begins with who asked from a page."""
 
@@ -53,7 +53,7 @@ def explain(line: Line, background: Background, known: Known) -> Told:
 def paid_by(deposit: Deposit) -> str:
     """What was to be paid, and how."""
     if deposit.price is None:
-        return f"{shown_sats(deposit.amount)} sats over {deposit.provider}"
+        return f"{in_sats(deposit.amount)} over {deposit.provider}"
     price = f"{euros(deposit.price.cents)} {deposit.price.currency} by {deposit.provider}"
     return price if deposit.rate is None else f"{price}, at {deposit.rate:f} {deposit.price.currency} for a bitcoin"
 
@@ -78,13 +78,13 @@ def _reversal(line: Line, background: Background, known: Known) -> tuple[str, ..
     deposit = known.deposits.get(line.note)
     of = "" if deposit is None else f" of a deposit ({paid_by(deposit)})"
     left = background.claimed - background.settled
-    rest = f"{shown_sats(left)} sats were not in the wallet" if left > 0 else ""
-    return "Refund or dispute", f"{shown_sats(background.claimed)} sats{of} were taken back", rest
+    rest = f"{in_sats(left)} were not in the wallet" if left > 0 else ""
+    return "Refund or dispute", f"{in_sats(background.claimed)}{of} were taken back", rest
 
 
 def _reinstatement(line: Line, background: Background, known: Known) -> tuple[str, ...]:
     del line, known
-    return "Refund or dispute undone", f"It came to nothing: {shown_sats(background.settled)} sats were returned"
+    return "Refund or dispute undone", f"It came to nothing: {in_sats(background.settled)} were returned"
 
 
 def _collection(line: Line, background: Background, known: Known) -> tuple[str, ...]:
@@ -100,14 +100,14 @@ def _payout(line: Line, background: Background, known: Known) -> tuple[str, ...]
     if payout is None:
         return "Withdrawal", line.note
     by_itself = "Paid by itself, as you set it up" if payout.automatic else ""
-    what = f"{shown_sats(payout.amount)} sats to {shortened(payout.destination)}"
-    return "Withdrawal", f"{what}, and up to {shown_sats(payout.fee_cap)} sats for the network", by_itself
+    what = f"{in_sats(payout.amount)} to {shortened(payout.destination)}"
+    return "Withdrawal", f"{what}, and up to {in_sats(payout.fee_cap)} for the network", by_itself
 
 
 def _payout_paid(line: Line, background: Background, known: Known) -> tuple[str, ...]:
     del background
     payout = known.payouts.get(line.note)
-    fee = "" if payout is None or payout.fee is None else f"The network took {shown_sats(payout.fee)} sats"
+    fee = "" if payout is None or payout.fee is None else f"The network took {in_sats(payout.fee)}"
     return "Left of a withdrawal's fee", fee
 
 
@@ -134,7 +134,7 @@ def _maturity(line: Line, background: Background, known: Known) -> tuple[str, ..
 
 
 def _settled(background: Background) -> str:
-    return f"{shown_sats(background.settled)} sats of it settled what was owed" if background.settled else ""
+    return f"{in_sats(background.settled)} of it settled what was owed" if background.settled else ""
 
 
 _SAYINGS: Mapping[str, Callable[[Line, Background, Known], tuple[str, ...]]] = {

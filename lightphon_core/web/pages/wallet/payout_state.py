@@ -8,7 +8,7 @@ from typing import Final
 from attrs import frozen
 
 from lightphon_core.payments.payouts.payout import UNDER_WAY, Payout, PayoutState
-from lightphon_core.web.pages.frame.formats import shown_sats
+from lightphon_core.web.pages.frame.formats import in_sats
 
 _SAYS: Final[Mapping[PayoutState, tuple[str, str, str]]] = {
     PayoutState.AWAITING_APPROVAL: ("awaits approval", "warn", "An administrator is to approve it."),
@@ -34,7 +34,7 @@ def shown(payout: Payout) -> PayoutShown:
     """How the payout stands."""
     badge, kind, words = _SAYS[payout.state]
     if payout.state is PayoutState.PAID and payout.fee is not None:
-        words = f"The network took {shown_sats(payout.fee)} sats."
+        words = f"The network took {in_sats(payout.fee)}."
     if payout.state is PayoutState.FAILED:
         words = f"{payout.reason or 'It did not arrive.'} All of the money is back."
     return PayoutShown(payout, badge, kind, words)
