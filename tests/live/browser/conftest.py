@@ -189,3 +189,18 @@ def watch(visitor: Visitor) -> None:
     page.on(
         "console", lambda said: visitor.problems.append(f"{page.url}: {said.text}") if said.type == "error" else None
     )
+
+
+def copied(page: Page, part: str) -> str:
+    """What was copied, once it has this in it: the browser writes it a moment after the click."""
+    text = page.evaluate(
+        """async ([part, ms]) => {
+            for (const end = Date.now() + ms; ; await new Promise(requestAnimationFrame)) {
+                const text = await navigator.clipboard.readText();
+                if (text.includes(part) || Date.now() > end) return text;
+            }
+        }""",
+        [part, PATIENCE_MS],
+    )
+    assert part in text
+    return str(text)

@@ -17,7 +17,7 @@ from lightphon_core.payments.payouts.store import add_payout
 from lightphon_core.payments.payouts.withdrawal import write_entry
 from lightphon_core.storage.schema import sessions
 
-from .conftest import PASSWORD
+from .conftest import PASSWORD, copied
 
 pytestmark = pytest.mark.browser
 
@@ -145,7 +145,7 @@ def test_people_are_made_and_invited(visit, house):
     link = page.locator("#invite-link")
     expect(link).to_have_text(re.compile(re.escape(house.url) + r"/register\?invite=li_\w+"))
     dialog.get_by_role("button", name="Copy").click()
-    assert page.evaluate("navigator.clipboard.readText()") == link.text_content()
+    assert copied(page, link.text_content()) == link.text_content()
     dialog.get_by_role("button", name="Done").click()
     page.get_by_role("button", name="Invite somebody").click()
     expect(link).to_be_hidden()

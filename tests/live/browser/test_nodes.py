@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from .conftest import PATIENCE_MS
+from .conftest import PATIENCE_MS, copied
 
 pytestmark = pytest.mark.browser
 
@@ -56,7 +56,7 @@ def test_a_node_appears_is_priced_and_disappears(visit, house, run):
     command = shown.locator("code").text_content()
     shown.get_by_role("button", name="Copy").click()
     expect(shown.get_by_role("button", name="Copied")).to_be_visible()
-    assert page.evaluate("navigator.clipboard.readText()") == command
+    assert copied(page, command) == command
     lines = command.splitlines()
     assert [line.endswith("&&") for line in lines] == [True, True, False]
     assert re.search(r"pip install 'lightphon-backend-gguf\[node\] @ .*#sha256=[0-9a-f]{64}' &&", lines[1])
@@ -103,7 +103,7 @@ def test_download_has_the_commands_and_this_servers_own_address(visit, house):
     expect(page.get_by_role("heading", level=1)).to_have_text("Run a node")
     page.get_by_role("button", name="Copy").nth(1).click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
-    assert f"@ {house.url}/download/lightphon_backend_gguf-" in page.evaluate("navigator.clipboard.readText()")
+    copied(page, f"@ {house.url}/download/lightphon_backend_gguf-")
 
 
 def test_status_follows_what_is_online(visit, house):

@@ -12,7 +12,7 @@ from lightphon_core.ledger import adjustment
 from lightphon_core.ledger.store import carry_out
 from lightphon_core.settings import AccountSettings
 
-from .conftest import House
+from .conftest import House, copied
 
 pytestmark = pytest.mark.browser
 
@@ -91,6 +91,8 @@ def chat(visit, house):
 
 
 def say(page, text):
+    """As soon as the answer before has ended: until then there is a button to stop it instead."""
+    expect(page.get_by_role("button", name="Send")).to_be_visible()
     page.get_by_label("Message").fill(text)
     page.keyboard.press("Enter")
 
@@ -121,7 +123,7 @@ def test_an_answer_says_who_gave_it_how_fast_and_for_how_much(chat, house):
     expect(answer).not_to_have_attribute("aria-busy", "true")
     expect(page.locator("#balance")).to_have_text("9")
     answer.get_by_role("button", name="Copy").click()
-    assert page.evaluate("navigator.clipboard.readText()") == scripted.GREETING.text
+    assert copied(page, scripted.GREETING.text) == scripted.GREETING.text
     visitor.check_accessible()
 
     # It is there again after a reload, and for nobody else who uses this browser.
@@ -165,7 +167,7 @@ def test_hostile_words_neither_run_nor_fetch_nor_dress_up(chat, dark, phone):
         assert (link.get_attribute("target"), link.get_attribute("rel")) == ("_blank", "noopener noreferrer")
     assert said.locator("[class]:not(.copyable, .table, .button, .icon)").count() == 0
     said.locator(".copyable button").click()
-    assert page.evaluate("navigator.clipboard.readText()") == "<b>code</b>\n"
+    assert copied(page, "<b>code</b>") == "<b>code</b>\n"
     page.evaluate("window.owned")
     visitor.check_accessible()
 
@@ -246,6 +248,7 @@ def test_settings_a_change_of_mind_another_try_and_the_list(chat):
     expect(answers(page).locator("[data-slot=text]")).to_have_text(scripted.GREETING.text)
     expect(page.locator("#messages > li")).to_have_count(2)
     say(page, "Third")
+    expect(answers(page)).to_have_count(2)
     expect(answers(page).last.locator("[data-slot=served] li").first).to_be_visible()
     assert [each["content"] for each in sent[3]["messages"]] == ["Be kind.", "Second", scripted.GREETING.text, "Third"]
 

@@ -12,13 +12,11 @@ from lightphon_core.accounts.people import get_account
 from lightphon_core.ledger.adjustment import credit
 from lightphon_core.ledger.store import carry_out
 
+from .conftest import copied
+
 pytestmark = pytest.mark.browser
 
 MODEL = "greeting"
-
-
-def clipboard(page):
-    return page.evaluate("navigator.clipboard.readText()")
 
 
 def spent(page):
@@ -42,7 +40,7 @@ def test_from_a_key_to_a_program_that_runs(visit, house):
     expect(dialog.get_by_role("heading", name="Here it is, once")).to_be_focused()
     secret = dialog.locator("#made-secret").text_content()
     dialog.get_by_role("button", name="Copy").first.click()
-    assert clipboard(page) == secret
+    assert copied(page, secret) == secret
     visitor.check_accessible()
     dialog.get_by_role("button", name="I have it").click()
     expect(spent(page)).to_contain_text("0 of 2.5 sats today")
@@ -53,7 +51,7 @@ def test_from_a_key_to_a_program_that_runs(visit, house):
     expect(page.get_by_role("tab", name="Python")).to_be_focused()
     panel = page.get_by_role("tabpanel", name="Python")
     panel.get_by_role("button", name="Copy").last.click()
-    program = clipboard(page)
+    program = copied(page, '"sort": "price"')
     assert secret in program
     assert '"sort": "price"' in program
     printed = io.StringIO()

@@ -10,6 +10,8 @@ from playwright.sync_api import expect
 from lightphon_core.ledger.commands import Count
 from lightphon_core.ledger.store import carry_out
 
+from .conftest import copied
+
 pytestmark = pytest.mark.browser
 
 
@@ -34,7 +36,7 @@ def test_a_deposit_turns_to_paid_by_itself(visit, house):
     expect(page.locator("[data-until]")).to_contain_text("minutes left")
     page.locator("#deposit-now").get_by_role("button", name="Copy").click()
     expect(page.get_by_role("status").get_by_text("Copied.")).to_be_visible()
-    assert page.evaluate("navigator.clipboard.readText()") == invoice
+    assert copied(page, invoice) == invoice
     visitor.check_accessible()
 
     page.reload()
