@@ -165,9 +165,9 @@ async def _until_ready(demo: Demo, *, as_json: bool) -> None:
         _say(f"Paid in {DEPOSIT_SATS} sats of play money over Lightning.")
     _say(f"Asking the model: {QUESTION}")
     answer = await client.ask()
-    _say(f"{answer.model}: {answer.text}\n({answer.tokens} tokens for {answer.cost} sats)\n")
+    _say(f"{answer.model}: {answer.text}\n({answer.tokens} tokens for {_sats(answer.cost)})\n")
     earned = await Client(demo.server, demo.credentials.owner_key).earned_msat()
-    _say(f"The node's owner has earned {earned / 1_000:g} sats.\n")
+    _say(f"The node's owner has earned {_sats(f'{earned / 1_000:g}')}.\n")
     _tell(demo, answer.text, as_json=as_json)
 
 
@@ -183,6 +183,10 @@ def _tell(demo: Demo, text: str, *, as_json: bool) -> None:
     if demo.play_money:
         click.echo(money_instructions(demo.server, keys.user_key, keys.owner_key))
     click.echo("Ctrl-C stops the demo.")
+
+
+def _sats(amount: str) -> str:
+    return f"{amount} {'sat' if amount == '1' else 'sats'}"
 
 
 def _say(text: str) -> None:
