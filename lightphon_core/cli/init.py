@@ -156,7 +156,7 @@ def _next_steps(options: str, settings: Settings, name: str | None) -> str:
     address = settings.server.public_url or f"http://{settings.server.host}:{settings.server.port}"
     owner = name or "NAME"
     steps = [
-        ("serve", f"runs it, at {address}"),
+        ("serve", f"runs it; the web app is at {address}/"),
         (f"key create --account {owner}", "makes a key for clients"),
         (f"node-token create --account {owner}", "makes what a GPU node connects with"),
         ("doctor", "checks all of this"),
