@@ -153,7 +153,7 @@ def _options(file: Path, config: Path | None) -> str:
 
 
 def _next_steps(options: str, settings: Settings, name: str | None) -> str:
-    address = settings.server.public_url or f"http://{settings.server.host}:{settings.server.port}"
+    address = (settings.server.public_url or f"http://{settings.server.host}:{settings.server.port}").rstrip("/")
     owner = name or "NAME"
     steps = [
         ("serve", f"runs it; the web app is at {address}/"),
