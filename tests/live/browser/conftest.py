@@ -154,7 +154,7 @@ def visit(chromium: Browser, house: House, axe: str) -> Iterator[Callable[..., V
 
     def visit(*, dark: bool = False, phone: bool = False, logged_in: str | None = None, **options: Any) -> Visitor:
         context = chromium.new_context(
-            viewport=PHONE if phone else WIDE,  # type: ignore[arg-type]
+            viewport=PHONE if phone else WIDE,
             color_scheme="dark" if dark else "light",
             reduced_motion="reduce",
             **options,

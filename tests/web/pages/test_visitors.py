@@ -4,15 +4,19 @@ import html
 import re
 from html.parser import HTMLParser
 
+import httpx
 import pytest
 from litestar import Litestar
 
 from lightphon_core.accounts.people import get_account
 from lightphon_core.ledger import adjustment
 from lightphon_core.ledger.store import carry_out
+from lightphon_core.settings import AccountSettings, ServerSettings
 from lightphon_core.web.pages.frame.security import CONTENT_SECURITY_POLICY, page_headers
 from lightphon_core.web.pages.frame.visitors import way_back
 from lightphon_core.web.pages.routes import pages
+
+from .conftest import BROWSERS
 
 PUBLIC = {"/", "/register", "/login", "/guide", "/design", "/status"}
 MEMBERS = {
@@ -162,3 +166,27 @@ def test_what_goes_wrong_on_a_page_is_a_page(people):
         assert answer.status_code == error.status_code in (400, 404)
         assert html.escape(error.json()["error"]["message"], quote=False) in answer.text
         assert "Log out unlucky-administrator" in answer.text
+
+
+def test_a_form_that_is_sent_before_its_script_is_there_is_told_so(people):
+    sent = people().post("/login", data={"name": "early", "password": "correct horse battery"})
+    assert "Go back, and send it again" in checked(sent).text
+    assert (sent.status_code, "correct horse" in sent.text) == (405, False)
+    by_a_program = people().post("/login", headers={"accept": "*/*"})
+    assert by_a_program.json()["error"]["code"] == "unknown_url"
+
+
+def test_behind_a_proxy_with_tls(start_server):
+    ours = {"host": "your.host", "accept": BROWSERS, "origin": "https://your.host"}
+    running = start_server(
+        server=ServerSettings(public_url="https://your.host"), accounts=AccountSettings(registration="open")
+    )
+    with httpx.Client(base_url=running.url, headers=ours) as browser:
+        page = checked(browser.get("/"))
+        assert page.headers["strict-transport-security"] == "max-age=31536000"
+        assert "https://your.host/v1" in page.text
+        made = browser.post("/api/account/register", json={"name": "alice", "password": "correct horse battery"})
+        cookie = made.headers["set-cookie"]
+        assert cookie.startswith("__Host-lightphon_session=")
+        assert {"HttpOnly", "SameSite=Lax", "Secure"} <= set(cookie.split("; "))
+        assert "Hello, alice" in browser.get("/", headers={"cookie": cookie.partition(";")[0]}).text

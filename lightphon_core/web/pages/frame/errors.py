@@ -16,14 +16,26 @@ from lightphon_core.web.pages.frame.visitors import LogInFirst, seen
 
 NOT_PAGES = ("/api/", "/v1/")
 _TITLE = "That did not work"
-_TITLES = {403: "Not for this account", 404: "Nothing here", 429: "Too often", 503: "Not available at the moment"}
+_TITLES = {
+    403: "Not for this account",
+    404: "Nothing here",
+    405: "Sent too early",
+    429: "Too often",
+    503: "Not available at the moment",
+}
+
+_SAID = {
+    404: "There is no page at this address.",
+    405: "A form was sent before its page was ready. Go back, and send it again: nothing was changed.",
+}
+"""Of Litestar's own errors. Forms are sent by scripts; a browser does it by itself only until they are there."""
 
 AnyRequest = Request[Any, Any, Any]
 
 
 def wants_page(request: AnyRequest) -> bool:
-    """Whether it comes from the address bar of a browser: it asks for HTML by name."""
-    return request.method in ("GET", "HEAD") and "text/html" in request.headers.get("accept", "")
+    """Whether a browser shows what is answered: it asks for HTML by name, as scripts and programs do not."""
+    return "text/html" in request.headers.get("accept", "")
 
 
 def to_log_in(_: AnyRequest, error: LogInFirst) -> Response[Any]:
@@ -37,8 +49,8 @@ def failed(request: AnyRequest, error: Exception) -> Response[Any]:
     if not wants_page(request) or request.scope["path"].startswith(NOT_PAGES):
         return answer
     status = answer.status_code or 500
-    unknown = isinstance(error, HTTPException) and status == 404
-    said = "There is no page at this address." if unknown else json.loads(answer.content)["error"]["message"]
+    said = _SAID.get(status) if isinstance(error, HTTPException) else None
+    said = said or json.loads(answer.content)["error"]["message"]
     shown = page(request, "error.html", seen(request), status=status, title=_TITLES.get(status, _TITLE), said=said)
     shown.headers |= {name: value for name, value in answer.headers.items() if name != "content-type"}
     return shown
