@@ -1,7 +1,8 @@
 """Find, order, check, build, list, start and stop plugins.
 
 A plugin is a class that an entry point of the group `lightphon` names. `cls.settings`, an attrs class, is the schema of
-`[plugins.<name>]`; `cls(host)` builds it once for one application. pluggy checks the hooks; this module calls them
+`[plugins.<name>]`; `cls.gateways` names the kinds of gateway that its backends may have as nodes; `cls(host)` builds it
+once for one application. pluggy checks the hooks; this module calls them
 plugin by plugin, so that every failure has a name.
 """
 
@@ -122,6 +123,11 @@ class Plugins:
     def schemas(self) -> dict[str, Any]:
         """The settings class of every plugin that has one, by the plugin's name."""
         return {each.name: each.cls.settings for each in self.ready() if getattr(each.cls, "settings", None)}
+
+    def gateways(self) -> frozenset[str]:
+        """The kinds of gateway that may be behind what these plugins serve (`Node.gateway`): each class says its own in
+        `gateways`, where it has any."""
+        return frozenset(word.lower() for each in self.ready() for word in getattr(each.cls, "gateways", ()))
 
     def check(self) -> None:
         """Raise the first plugin's error, if any is broken."""

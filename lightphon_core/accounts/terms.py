@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from attrs import asdict, evolve, field, frozen
@@ -108,6 +110,27 @@ def check_grant(principal: Principal, kind: Kind, terms: Terms) -> None:
         raise _beyond("beside its own limits")
     if principal.used_by is not None and (terms.used_by or "").lower() != principal.used_by:
         raise _beyond(f"that is not marked as used by {principal.used_by}, as it is itself")
+
+
+def check_gateway(used_by: str | None, known: Collection[str]) -> None:
+    """Pass on what a key may be marked as used by: one of the kinds of gateway that the plugins know, in any case.
+
+    A mark that was misspelt would guard against nothing, and nobody would notice. Where no plugin knows any, nothing
+    can be told from a slip.
+
+    Raises:
+        InvalidRequest: no plugin knows it.
+    """
+    word = (used_by or "").lower()
+    if not is_gateway(word) or not known or word in known:
+        return  # what is no word at all is refused with the other terms
+    nearest = difflib.get_close_matches(word, known, n=1)
+    question = f"Did you mean {nearest[0]!r}? " if nearest else ""
+    raise InvalidRequest(
+        f"Nothing here is behind a gateway called {word!r}, so this mark would keep nothing away. {question}"
+        f"There is: {', '.join(sorted(known))}. Leave used_by out for a program that is none of these.",
+        param="used_by",
+    )
 
 
 def as_utc(microseconds: int) -> str:

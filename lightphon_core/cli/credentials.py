@@ -11,12 +11,13 @@ import click
 from lightphon_core.accounts import credentials, people
 from lightphon_core.accounts.credentials import Credential
 from lightphon_core.accounts.secrets import Kind
-from lightphon_core.accounts.terms import Terms
+from lightphon_core.accounts.terms import Terms, check_gateway
 from lightphon_core.cli.options import json_option, open_database, print_json, settings_options
 from lightphon_core.cli.report import iso_time, print_table
 from lightphon_core.cli.terms import terms_as_json, terms_in_words, terms_options
 from lightphon_core.ledger.budgets import Budget, budgets_of, set_budgets
 from lightphon_core.ledger.periods import Period
+from lightphon_core.plugins import Plugins, installed
 from lightphon_core.settings import Settings
 from lightphon_core.storage.schema import microseconds
 
@@ -36,6 +37,9 @@ def credential_group(kind: Kind, name: str, purpose: str) -> click.Group:
     @json_option
     @settings_options
     def create(account_name: str, terms: Terms, budgets: dict[Period, int], as_json: bool, settings: Settings) -> None:
+        if terms.used_by is not None:
+            used = settings.plugins
+            check_gateway(terms.used_by, Plugins(installed(), allow=used.allow, block=used.block, order=()).gateways())
         with open_database(settings) as database, database.transaction() as connection:
             account = people.get_account(connection, account_name)
             made, secret = credentials.create_credential(connection, account, kind, now=time.time(), terms=terms)

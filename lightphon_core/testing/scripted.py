@@ -138,6 +138,8 @@ def plugin_of(
     """A plugin named `name` that registers the objects given, as if it were installed."""
 
     class Given:
+        gateways = tuple(each.gateway for each in objects if isinstance(each, ScriptedBackend) and each.gateway)
+
         def __init__(self, host: Host[Any]) -> None:
             for each in objects:
                 if isinstance(each, ScriptedBackend):

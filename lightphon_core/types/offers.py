@@ -81,7 +81,7 @@ class Node:
 
     `name` is what clients see in `routing_info`; it is safe in a header (printable ASCII). `facts` are of the machine.
     `gateway` is what kind of gateway answers there that may ask us in turn: a word in lower case such as "openclaw", as
-    in `Principal.used_by`. None: it answers by itself.
+    in `Principal.used_by`, and one of the `gateways` that the plugin's class names. None: it answers by itself.
     """
 
     id: str

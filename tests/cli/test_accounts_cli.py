@@ -18,6 +18,8 @@ from lightphon_core.cli import build
 from lightphon_core.cli.terms import parse_expiry
 from lightphon_core.ledger.budgets import budgets_of
 from lightphon_core.storage.engine import Database
+from lightphon_core.testing import ScriptedBackend, plugin_of
+from lightphon_core.testing.scripted import says
 from lightphon_core.types import Filters
 
 GROUPS = {"key": Kind.API_KEY, "agent-token": Kind.AGENT_TOKEN, "node-token": Kind.NODE_TOKEN}
@@ -152,6 +154,18 @@ def test_terms_that_are_none(run, group, options, message):
     run("account", "create", "alice")
     assert message in run(group, "create", "--account", "alice", *options, status=2).stderr
     assert as_json(run(group, "list", "--json")) == {"credentials": []}
+
+
+def test_a_gateway_that_no_plugin_knows_is_taken_for_a_slip(run, monkeypatch):
+    sources = [plugin_of(ScriptedBackend(says("Hi"), gateway="openclaw"))]
+    monkeypatch.setattr("lightphon_core.cli.credentials.installed", lambda: sources)
+    run("account", "create", "alice")
+    create = ("key", "create", "--account", "alice", "--used-by")
+    assert "Did you mean 'openclaw'?" in run(*create, "openclow", status=2).stderr
+    assert as_json(run("key", "list", "--json")) == {"credentials": []}
+    assert "used by openclaw" in run(*create, "OpenClaw").stdout
+    monkeypatch.setenv("LIGHTPHON_PLUGINS_BLOCK", "scripted")
+    assert "used by openclow" in run(*create, "openclow").stdout  # nobody knows any
 
 
 def test_administrators(run):

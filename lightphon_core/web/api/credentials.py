@@ -17,10 +17,11 @@ from lightphon_core.accounts.credentials import (
 )
 from lightphon_core.accounts.people import account_of_id
 from lightphon_core.accounts.secrets import Kind
-from lightphon_core.accounts.terms import check_grant
+from lightphon_core.accounts.terms import check_gateway, check_grant
 from lightphon_core.errors import InvalidRequest, PermissionDenied, Unauthenticated
 from lightphon_core.host import AccountChanges
 from lightphon_core.ledger.budgets import budgets_of, set_budgets
+from lightphon_core.plugins import Plugins
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.types import Principal, Scope
@@ -78,9 +79,11 @@ class _Credentials(Controller):
         principal: Given[Principal],
         database: Given[Database],
         gateway: Given[Gateway],
+        plugins: Given[Plugins],
     ) -> MadeCredential:
         """Make one. This answer alone has its secret."""
         terms, now = new_terms(data), gateway.clock.now()
+        check_gateway(terms.used_by, plugins.gateways())
         check_grant(principal, self.kind, terms)
 
         def make(connection: Connection) -> MadeCredential:
@@ -102,10 +105,13 @@ class _Credentials(Controller):
         principal: Given[Principal],
         database: Given[Database],
         gateway: Given[Gateway],
+        plugins: Given[Plugins],
         account_changes: Given[AccountChanges],
     ) -> CredentialInfo:
         """Give it other terms; its secret stays."""
         now = gateway.clock.now()
+        if data.used_by is not msgspec.UNSET:
+            check_gateway(data.used_by, plugins.gateways())
 
         def change(connection: Connection) -> CredentialInfo:
             before = get_credential(connection, principal.account_id, self.kind, credential_id)

@@ -14,7 +14,7 @@ from lightphon_core.errors import NotFound
 from lightphon_core.ledger.offer_prices import Priced
 from lightphon_core.money import MAX_PRICE_MSAT
 from lightphon_core.serving.gateway import Gateway
-from lightphon_core.types import Offer, Price, Principal, Scope
+from lightphon_core.types import NodeState, Offer, Price, Principal, Scope
 from lightphon_core.web.api.body import Body
 from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.api.guards import Requires
@@ -31,7 +31,7 @@ Part = Annotated[int, msgspec.Meta(ge=0, le=MAX_PRICE_MSAT)]
 
 class NewPrice(Body):
     """For a minute of inference, a million tokens, and each request, in msat; what is left out is 0. `model` is the id
-    of a model that the node offers now."""
+    of a model that the node offers now; of one that is not online just now, as a paused one, any that it may offer."""
 
     model: ModelId
     per_minute: Part = 0
@@ -61,8 +61,12 @@ async def set_node_price(
 ) -> ModelPrice:
     """Ask this price for a model of one's own node from now on. Answers that have begun keep theirs. The operator's
     price for a model, where there is one, stays in force."""
-    if _offer(gateway, principal, node_id, data.model) is None:
-        raise NotFound(f"You have no node with this id online that offers the model {data.model!r}.", param="model")
+    if _offer(gateway, principal, node_id, data.model) is None and not _offers_nothing_yet(gateway, principal, node_id):
+        raise NotFound(
+            f"No node of yours with this id is connected, or it is online and does not offer the model {data.model!r}. "
+            "GET /api/nodes lists your nodes and their models.",
+            param="model",
+        )
     price = Price(data.per_minute, data.per_mtok_prompt, data.per_mtok_completion, data.per_request)
     await gateway.agreed.set(Priced(principal.account_id, node_id, data.model), price)
     return _in_force(gateway, principal, node_id, data.model)
@@ -98,6 +102,15 @@ def _offer(gateway: Gateway, principal: Principal, node_id: str, model: str) -> 
         if offer.node.owner == principal.account_id and (offer.node.id, offer.model.id) == (node_id, model):
             return offer
     return None
+
+
+def _offers_nothing_yet(gateway: Gateway, principal: Principal, node_id: str) -> bool:
+    """Whether this is a node of the principal's own that is connected and not online, but paused, say. What it
+    will offer then, only its owner knows."""
+    return any(
+        each.node.id == node_id and each.node.owner == principal.account_id and each.state is not NodeState.ONLINE
+        for each in gateway.catalogue.nodes()
+    )
 
 
 def _in_force(gateway: Gateway, principal: Principal, node_id: str, model: str) -> ModelPrice:

@@ -12,6 +12,7 @@ class OpenClaw:
     """Serves models from the servers that the settings name: a backend for each kind that there is."""
 
     settings = OpenClawSettings
+    gateways = (Kind.OPENCLAW.value,)
 
     def __init__(self, host: Host[OpenClawSettings]) -> None:
         self._host = host

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from lightphon_backend_openclaw.instances import Instance, instances_of
+from lightphon_backend_openclaw.plugin import OpenClaw
 from lightphon_backend_openclaw.settings import Kind, OpenClawSettings
 
 from lightphon_core import Capability, Price, Secret, SettingsError
@@ -17,6 +18,12 @@ def instances(tmp_path: Path, toml: str = "", **environ: str) -> list[Instance]:
     config.write_text(toml)
     settings = load(config, environ)
     return instances_of(plugin_settings(settings, "openclaw", OpenClawSettings, environ))
+
+
+def test_the_plugin_names_the_gateways_that_its_nodes_may_be() -> None:
+    """A key's `used_by` is checked against these names, and compared with those of the nodes."""
+    nodes = [Instance("one", kind, "http://127.0.0.1:1").node for kind in Kind]
+    assert {node.gateway for node in nodes} - {None} == set(OpenClaw.gateways)
 
 
 def test_the_variables_that_users_know(tmp_path: Path) -> None:

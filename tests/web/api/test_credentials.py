@@ -126,6 +126,24 @@ def test_what_a_key_is_used_by(people, code):
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "used_by")
 
 
+def test_a_gateway_that_no_plugin_knows_is_taken_for_a_slip(people, code, monkeypatch):
+    alice = people("alice")
+    made = alice.post("/api/keys", json={"used_by": "openclow"}).json()  # nobody knows any here
+    (plugin,) = [each for each in people.running.server._app.state.plugins.ready() if each.name == "scripted"]
+    monkeypatch.setattr(plugin.cls, "gateways", ("openclaw", "acme"))
+    for answer in (
+        alice.post("/api/keys", json={"used_by": "OpenClow"}),
+        alice.patch(f"/api/keys/{made['id']}", json={"used_by": "openclow"}),
+    ):
+        error = answer.json()["error"]
+        assert (answer.status_code, error["param"]) == (400, "used_by")
+        assert "'openclow'" in error["message"]
+        assert "Did you mean 'openclaw'? There is: acme, openclaw." in error["message"]
+    assert alice.patch(f"/api/keys/{made['id']}", json={"name": "x"}).json()["used_by"] == "openclow"
+    assert alice.patch(f"/api/keys/{made['id']}", json={"used_by": "OpenClaw"}).json()["used_by"] == "openclaw"
+    assert alice.post("/api/agent-tokens", json={"used_by": "ACME"}).json()["used_by"] == "acme"
+
+
 def test_agent_and_node_tokens(people, code):
     alice = people("alice")
     agent = alice.post("/api/agent-tokens", json={"name": "bot"}).json()

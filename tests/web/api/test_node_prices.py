@@ -1,6 +1,6 @@
 """What accounts ask for the models of their nodes."""
 
-from lightphon_core import Model, Needs, Price
+from lightphon_core import ConnectedNode, Model, Needs, Node, NodeState, Price
 from lightphon_core.ledger import offer_prices
 from lightphon_core.ledger.offer_prices import OfferPrices, Priced
 from lightphon_core.money import MAX_PRICE_MSAT
@@ -81,6 +81,24 @@ def test_only_the_owner_sets_it_and_only_what_is_a_price(people, code):
     assert alice.put(URL, json={"model": "owner/m", "per_request": MAX_PRICE_MSAT}).status_code == 200
     assert code(bob.delete(URL, params={"model": "owner/m"})) == (404, "not_found")
     assert shown(alice)["owner/m"] == ("account", MAX_PRICE_MSAT)
+
+
+def test_a_node_that_is_not_online_just_now_has_its_prices_too(people, code):
+    alice, bob = people("alice"), people("bob")
+    offering(people, alice)
+    node = Node("scripted-node", "scripted-node", alice.account.id)
+    people.backend.online = False
+    for number, state in enumerate([NodeState.PAUSED, NodeState.STARTING, NodeState.DRAINING]):
+        people.backend.nodes = lambda state=state: [ConnectedNode(node, state)]
+        people.backend.changed()
+        answer = alice.put(URL, json={"model": "owner/m", "per_request": number})
+        assert (answer.status_code, answer.json()["price_msat"]) == (200, None)
+        assert code(bob.put(URL, json={"model": "owner/m"})) == (404, "not_found")
+    assert code(alice.put("/api/nodes/node-none/price", json={"model": "owner/m"})) == (404, "not_found")
+    people.backend.online = True
+    del people.backend.nodes
+    people.backend.changed()
+    assert shown(alice) == {"owner/m": ("account", 2), "other": ("node", 0)}
 
 
 def test_an_account_sets_so_many_and_they_go_with_it(people, code, monkeypatch):
