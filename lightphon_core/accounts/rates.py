@@ -34,8 +34,11 @@ class Rate:
 
     @property
     def key(self) -> str:
-        """As it is kept: what people type into the field for their name is at times their password."""
-        return hashed(f"{self.unit} of {self.name}")
+        """As it is kept: what people type into the field for their name is at times their password.
+
+        A rate that is changed begins anew: what was asked for at the old one is no time at the new one.
+        """
+        return hashed(f"{self.per_minute} {self.unit} of {self.name}")
 
 
 @frozen
@@ -69,7 +72,7 @@ def given_back(share: int, until: int, now: int, *, since: int) -> int:
 
     The time that passed has paid for other things in its place, so that much is not given back twice.
     """
-    return max(until - max(0, share - (now - since)), now)
+    return max(until - max(0, share - max(0, now - since)), now)
 
 
 def standing(rate: Rate, until: int, now: int) -> Standing:

@@ -38,7 +38,8 @@ class _Over:
 
 
 class StoredLimiter(Limiter):
-    """Rates and leases run on `clock`, in microseconds since 1970: the database's, which everybody shares.
+    """Rates and leases run on `clock`, in microseconds since 1970: the database's, which everybody shares. It may go
+    back, as where it ran ahead and was set right: what is owed stays as long as it was.
 
     An admission is one write, and its end another, in the order in which they were asked for. While the database does
     not answer, what is over waits for the next beat, and where nobody knows whether it was written, tokens may count
@@ -59,13 +60,15 @@ class StoredLimiter(Limiter):
         admission = partial(_admit, draws=tuple(draws), rooms=tuple(rooms), clock=self.clock, lease_us=self._lease_us)
         admitting = self._spawn(self._database.write(admission))
         try:
-            grant = await asyncio.shield(admitting)
+            answer = await asyncio.shield(admitting)
         except asyncio.CancelledError:
             admitting.add_done_callback(self._unwanted)  # it may be written all the same
             raise
+        if isinstance(answer, RateLimited):
+            raise answer
         if rooms:
-            self._held.add(grant.id)
-        return grant
+            self._held.add(answer.id)
+        return answer
 
     def over(self, grant: Grant, *used: Draw) -> None:
         self._held.discard(grant.id)
@@ -99,9 +102,11 @@ class StoredLimiter(Limiter):
     def _lease_us(self) -> int:
         return round(self._lease_s * 1_000_000)
 
-    def _unwanted(self, admitting: asyncio.Task[Grant]) -> None:
+    def _unwanted(self, admitting: asyncio.Task[Grant | RateLimited]) -> None:
         if not admitting.cancelled() and admitting.exception() is None:
-            self.over(admitting.result(), *unused(admitting.result()))
+            answer = admitting.result()
+            if isinstance(answer, Grant):
+                self.over(answer, *unused(answer))
 
     def _spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work, name="limits")
@@ -130,19 +135,22 @@ def _admit(
     rooms: tuple[Room, ...],
     clock: Callable[[Connection], int],
     lease_us: int,
-) -> Grant:
+) -> Grant | RateLimited:
+    """What a refusal has found out about the past is written down too, so it is no exception here."""
     now = clock(connection)
-    until = _untils(connection, draws)
+    until = _untils(connection, draws, now)
     waits = [(wait(draw.share, until.get(draw.rate.key, now), now), str(draw.rate)) for draw in draws]
     if rooms:
         connection.execute(delete(places).where(places.c.lease_until <= now))
+        # None is given for longer; the clock went back.
+        ahead = update(places).where(places.c.lease_until > now + lease_us)
+        connection.execute(ahead.values(lease_until=now + lease_us))
         query = select(places.c.key, func.count().label("taken")).where(places.c.key.in_([room.key for room in rooms]))
         taken = {row.key: row.taken for row in connection.execute(query.group_by(places.c.key))}
         waits += [(FULL_US, str(room)) for room in rooms if taken.get(room.key, 0) >= room.places]
     longest, limit = max(waits, default=(0, ""))
     if longest:
-        standings = _standings(draws, until, now)
-        raise _refusal(limit, longest, standings)
+        return _refusal(limit, longest, _standings(draws, until, now))
     until |= {draw.rate.key: drawn(draw.share, until.get(draw.rate.key, now), now) for draw in draws}
     _store(connection, until, now)
     grant = Grant("plc_" + secrets.token_hex(12), draws, rooms, now, _standings(draws, until, now))
@@ -155,7 +163,7 @@ def _admit(
 def _end(connection: Connection, *, over: Sequence[_Over], clock: Callable[[Connection], int]) -> None:
     now = clock(connection)
     used = [(each.grant, draw) for each in over for draw in each.used]
-    until = _untils(connection, [draw for _, draw in used])
+    until = _untils(connection, [draw for _, draw in used], now)
     for grant, draw in used:
         key = draw.rate.key
         more = draw.share - sum(guess.share for guess in grant.draws if guess.rate == draw.rate)
@@ -171,18 +179,24 @@ def _forget(connection: Connection, *, key: str) -> None:
     connection.execute(delete(rates).where(rates.c.key == key))
 
 
-def _untils(connection: Connection, draws: Iterable[Draw]) -> dict[str, int]:
+def _untils(connection: Connection, draws: Iterable[Draw], now: int) -> dict[str, int]:
     keys = {draw.rate.key for draw in draws}
     if not keys:
         return {}
-    query = select(rates.c.key, rates.c.until).where(rates.c.key.in_(keys))
-    return {row.key: row.until for row in connection.execute(query)}
+    rows = connection.execute(select(rates).where(rates.c.key.in_(keys))).all()
+    if any(row.written_at > now for row in rows):
+        # The clock went back. Everything is owed for as long as it was when it was written, from now on.
+        owed = rates.c.until - rates.c.written_at
+        of_the_future = update(rates).where(rates.c.written_at > now)
+        connection.execute(of_the_future.values(until=now + owed, written_at=now))
+        return _untils(connection, draws, now)
+    return {row.key: row.until for row in rows}
 
 
 def _store(connection: Connection, until: dict[str, int], now: int) -> None:
     """Write these down, and remove all that is paid back."""
     connection.execute(delete(rates).where(or_(rates.c.until <= now, rates.c.key.in_(list(until)))))
-    if rows := [{"key": key, "until": time} for key, time in until.items() if time > now]:
+    if rows := [{"key": key, "until": time, "written_at": now} for key, time in until.items() if time > now]:
         connection.execute(insert(rates), rows)
 
 

@@ -21,7 +21,7 @@ from lightphon_core.openai.selection import AUTO
 from lightphon_core.routing.catalogue import Entry
 from lightphon_core.routing.router import RETRY_AFTER_S, Ranked
 from lightphon_core.serving import report
-from lightphon_core.serving.admission import Admission, admit
+from lightphon_core.serving.admission import Admission
 from lightphon_core.serving.attempt import Started, close_tab, first_output, judge
 from lightphon_core.serving.choosing import Choice
 from lightphon_core.serving.gateway import Gateway
@@ -30,22 +30,22 @@ from lightphon_core.serving.relay import relay
 from lightphon_core.serving.revocation import Still
 from lightphon_core.serving.sinks import Sink, StreamSink, VectorSink, WholeSink
 from lightphon_core.serving.tab import hold_lost
-from lightphon_core.types import Principal, Standing
+from lightphon_core.types import Principal
 
 
-async def begin(
+def begin(
     gateway: Gateway,
     request: InferenceRequest,
     principal: Principal,
     request_id: str,
+    admission: Admission,
     still: Still | None = None,
 ) -> Exchange:
-    """Count the request under its limits, rank the offers, and set the journey going. `still` asks again whom it acts
-    for; the answer ends where that is no longer allowed.
+    """Rank the offers for a request that was admitted, and set the journey going, which ends the admission. `still`
+    asks again whom it acts for; the answer ends where that is no longer allowed.
 
-    Raises what `serving.admission.admit` and `routing.router.rank` raise, before anything was sent anywhere.
+    Raises what `routing.router.rank` raises, before anything was sent anywhere; the admission is over then.
     """
-    admission = await admit(gateway.limiter, principal, gateway.account_limits, request.needs.prompt_tokens)
     try:
         if gateway.closing:
             raise _stopping()
@@ -105,11 +105,6 @@ class Exchange:
         if still is not None:
             forget = gateway.revocation.watch(principal.account_id, principal.credential_id, still, self.cut_off)
             self._task.add_done_callback(lambda _: forget())
-
-    @property
-    def standings(self) -> Sequence[Standing]:
-        """What is left of the limits a minute that the request was counted under."""
-        return self._admission.standings
 
     @property
     def routing_info(self) -> Mapping[str, object] | None:

@@ -61,12 +61,13 @@ invites = Table(
 )
 
 # What may happen only so often a minute, by a hash of what it is. It is paid back at an even rate; `until` is when all
-# of it is.
+# of it is, as it was at `written_at`.
 rates = Table(
     "rates",
     metadata,
     Column("key", Text, primary_key=True),
     Column("until", BigInteger, nullable=False, index=True),
+    Column("written_at", BigInteger, nullable=False),
 )
 
 # What may happen only so often at once: a row for each that is under way, by a hash of what limits it.

@@ -21,6 +21,10 @@ from lightphon_core.web.unknown_urls import instead_of, wrong_method
 if TYPE_CHECKING:
     from litestar.types import Scope, Send
 
+LIMITS = "limit_headers"
+"""In a request's state: the headers of its limits, once it was counted. Its answer has them, whatever that is: a client
+that keeps count of them would be wrong by each request that failed."""
+
 STATUS: dict[type[errors.LightPhonError], int] = {
     errors.BodyTooLarge: 413,
     errors.BodyTooSlow: 408,
@@ -102,7 +106,7 @@ def _on_lightphon_error(request: Request[Any, Any, Any], error: errors.LightPhon
     if isinstance(error, errors.BalanceOwed) or type(error) is errors.InsufficientBalance:
         # More money is of no use to a key that is over its budget.
         error = with_advice(error, request)
-    return error_response(error)
+    return _counted(request, error_response(error))
 
 
 def _on_litestar_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
@@ -129,7 +133,13 @@ def _no_route(request: Request[Any, Any, Any], error: HTTPException) -> Response
 
 def _on_fault(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     request.app.state.gateway.log.error("request failed by a fault of ours", exc_info=error)
-    return error_response(InternalError("The gateway failed to handle this request. It was not charged."), status=500)
+    error = InternalError("The gateway failed to handle this request. It was not charged.")
+    return _counted(request, error_response(error, status=500))
+
+
+def _counted(request: Request[Any, Any, Any], response: Response[bytes]) -> Response[bytes]:
+    response.headers |= request.scope["state"].get(LIMITS, {})
+    return response
 
 
 HANDLERS: ExceptionHandlersMap = {

@@ -15,11 +15,13 @@ from litestar.types import ASGIApp, Receive
 from lightphon_core.errors import BodyTooLarge
 from lightphon_core.openai import request as wire
 from lightphon_core.openai.ratelimits import rate_limit_headers
+from lightphon_core.serving.admission import admit
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.serving.serve import begin
 from lightphon_core.types import Principal, Scope
 from lightphon_core.web.authentication import authenticate, came_via, credentials_of, require
 from lightphon_core.web.edge.access_log import LOGGED, request_id
+from lightphon_core.web.errors import LIMITS
 from lightphon_core.web.inference_operations import (
     INFERENCE,
     ChatCompletions,
@@ -92,9 +94,10 @@ async def answer(request: AnyRequest, path: str, who: Who) -> ASGIApp:
         session_id=request.headers.get(SESSION_HEADER),
         via=came_via(request),
     )
-    exchange = await begin(gateway, asked, principal, request_id(request.scope), still=who)
+    admission = await admit(gateway.limiter, principal, gateway.account_limits, asked.needs.prompt_tokens)
+    limits = request.scope["state"][LIMITS] = rate_limit_headers(admission.standings)
+    exchange = begin(gateway, asked, principal, request_id(request.scope), admission, still=who)
     request.scope["state"][LOGGED] = True
-    limits = rate_limit_headers(exchange.standings)
     gone = asyncio.create_task(_until_gone(request.receive))
     gone.add_done_callback(lambda _: exchange.abandon())
     try:

@@ -111,6 +111,39 @@ async def test_a_prompt_above_the_limit_comes_when_nothing_is_owed(limiter, cloc
     assert (await refused(limiter, Draw(TOKENS, 1))).retry_after == pytest.approx(440.1)
 
 
+async def test_a_limit_that_was_changed_begins_anew(limiter, clock):
+    small, large = Rate("key:a", "tokens", 10, "this key"), Rate("key:a", "tokens", 10_000, "this key")
+    grant = await limiter.admit([Draw(small, 1)])
+    limiter.over(grant, Draw(small, 8_000))
+    assert (await refused(limiter, Draw(small, 1))).retry_after == pytest.approx(8_000 * 6 - 54)
+    # Its owner raises it: what would take 13 hours to pay back at the old one is nothing to the new one.
+    under_way = await limiter.admit([Draw(large, 9_000)])
+    assert await left(limiter, large) == 1_000
+    limiter.over(under_way, Draw(large, 9_500))
+    assert await left(limiter, large) == 500
+
+
+async def test_a_clock_that_goes_back_keeps_nobody_waiting(limiter, database, clock):
+    """It ran ahead, as that of a machine whose battery is empty or whose zone is wrong, until somebody set it right."""
+    day = 86_400
+    guess = await limiter.admit([Draw(REQUESTS, 60), Draw(TOKENS, 500)], [ROOM])
+    await limiter.admit([], [ROOM])  # of a gateway that dies
+    clock.after(-day)
+    assert (await refused(limiter, Draw(REQUESTS))).retry_after == pytest.approx(1)
+    clock.after(0.5)
+    assert (await refused(limiter, Draw(REQUESTS))).retry_after == pytest.approx(0.5)
+    assert await left(limiter, TOKENS) == 105
+    clock.after(19.5)
+    limiter.over(guess, Draw(TOKENS, 450))
+    assert (await left(limiter, TOKENS), await left(limiter, REQUESTS)) == (350, 20)
+    await limiter.admit([], [ROOM])
+    await refused(limiter, rooms=[ROOM])
+    limiter._held.clear()
+    clock.after(31)
+    await limiter.admit([], [ROOM])
+    await limiter.admit([], [ROOM])
+
+
 async def test_exactly_as_many_as_there_is_room_for_at_once(limiter, database):
     answers = await asyncio.gather(*(limiter.admit([], [ROOM]) for _ in range(6)), return_exceptions=True)
     assert Counter(isinstance(each, RateLimited) for each in answers) == {False: 2, True: 4}

@@ -17,6 +17,7 @@ from lightphon_core.accounts.people import get_account
 from lightphon_core.ledger.adjustment import credit
 from lightphon_core.openai.ratelimits import UNITS
 from lightphon_core.openai.request import parse
+from lightphon_core.serving.admission import admit
 from lightphon_core.serving.serve import begin
 from lightphon_core.settings import StorageSettings
 from lightphon_core.storage.schema import places
@@ -116,6 +117,25 @@ class TestHeaders:
         assert shown(raw) == {"requests": ("10", "8", "12s"), "tokens": ("1000", "994", "360ms")}
         clock.after(11)
         assert shown(ask(running)) == {"requests": ("10", "8", "7s"), "tokens": ("1000", "999", "60ms")}
+
+    def test_every_answer_to_a_request_that_was_counted_tells_what_is_left(self, start):
+        backend = ScriptedBackend(says("Hi"), price=Price(per_request=1_000))
+        running = start(backend, limits={"requests_per_minute": 10})
+        wrong = {**BODY, "temperature": "hot"}
+        without = {**BODY, "model": "nobody/has-it"}
+        assert [shown(ask(running, key="nonsense")), shown(ask(running, wrong))] == [{}, {}]  # not counted
+        told = []
+        for body in (BODY, without, {**BODY, "route": {"providers": "nobody"}}, {**BODY, "stream": True}):
+            answer = ask(running, body)
+            told.append((answer.status_code, shown(answer)["requests"][1]))
+        backend.online = False
+        backend.changed()
+        answer = ask(running)
+        told.append((answer.status_code, shown(answer)["requests"][1]))
+        running.server.gateway.router.rank = None  # a fault of ours
+        answer = ask(running)
+        told.append((answer.status_code, shown(answer)["requests"][1]))
+        assert told == [(402, "9"), (404, "8"), (404, "7"), (402, "6"), (503, "5"), (500, "4")]
 
     def test_only_limits_that_exist_are_told(self, start):
         running = start(ScriptedBackend(says("Hi")), limits={"requests_per_minute": 60, "concurrent_requests": 3})
@@ -342,7 +362,8 @@ class TestAtOnce:
 
         async def give_up():
             asked = parse("/v1/chat/completions", json.dumps(BODY).encode(), max_output_tokens=9)
-            exchange = await begin(gateway, asked, principal, "req_test")
+            admission = await admit(gateway.limiter, principal, gateway.account_limits, 1)
+            exchange = begin(gateway, asked, principal, "req_test", admission)
             exchange.abandon()
             return await exchange.whole()
 
