@@ -12,5 +12,5 @@ _KEY = "readiness"
 
 def write_probe(connection: Connection) -> None:
     """Write something and remove it again, so that the commit has to reach the disk and leaves nothing there."""
-    connection.execute(insert(rates).values(key=_KEY, until=0))
+    connection.execute(insert(rates).values(key=_KEY, until=0, written_at=0))
     connection.execute(delete(rates).where(rates.c.key == _KEY))

@@ -12,7 +12,8 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 from sqlalchemy import update
 
-from lightphon_core.accounts.credentials import create_credential
+from lightphon_core.accounts.credentials import create_credential, revoke_credential
+from lightphon_core.accounts.membership import set_password
 from lightphon_core.accounts.people import create_account, set_blocked
 from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.sessions import COOKIE, open_session
@@ -21,7 +22,7 @@ from lightphon_core.ledger import adjustment
 from lightphon_core.ledger.store import carry_out
 from lightphon_core.plugins import installed
 from lightphon_core.settings import Secret, ServerSettings
-from lightphon_core.storage.schema import accounts
+from lightphon_core.storage.schema import accounts, credentials, microseconds
 from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.scripted import says
 from lightphon_core.types import Scope
@@ -86,6 +87,8 @@ SESSIONS = {**NOBODY, **{name: who for name, who in WALLET.items() if "session" 
 MANAGE = only("manage key", "former admin key", "admin manage key", "session", "admin session")
 ADMIN = only("admin key", "admin manage key", "old admin session", "admin session")
 ADMIN_MANAGE = only("admin manage key", "admin session")
+EVERY_KEY = {**OPEN, "none": 401, "agent token": 401, "blocked session": 401}
+"""Whoever is known."""
 OWN_TOKEN = dict.fromkeys(CREDENTIALS, 401)
 """A token that no account has."""
 
@@ -174,11 +177,16 @@ PLUGIN_ROUTES = {
         ("GET", "/download/{name:str}"): (OPEN, 404),
     },
     "openclaw": {},
-    "lightning": {},
+    "lightning": {
+        ("POST", "/api/demo-wallet/pay"): (EVERY_KEY, 400),
+        ("POST", "/api/demo-wallet/invoice"): (EVERY_KEY, 400),
+    },
     "card": {},
 }
 for plugin in installed():
     ROUTES |= PLUGIN_ROUTES[plugin.name]
+ENVIRON = {"LIGHTPHON_PLUGINS_LIGHTNING_WALLET": "demo"}
+"""So that every plugin has all the routes that it may have."""
 PAGES = {route.path for route in Litestar([pages()], openapi_config=None).routes}
 """Who may look at them is tested in tests/web/pages/test_visitors.py."""
 WEBSOCKETS = {"/api/node-link"}
@@ -200,7 +208,7 @@ ALL = frozenset({Scope.INFERENCE, Scope.ACCOUNT, Scope.MANAGE, Scope.ADMIN})
 def running(run_server, tmp_path_factory):
     sources = [plugin_of(ScriptedBackend(says("x"))), *installed()]
     server = ServerSettings(metrics_token=Secret("a token of 16 characters"))
-    with run_server(tmp_path_factory.mktemp("scopes"), *sources, server=server) as running:
+    with run_server(tmp_path_factory.mktemp("scopes"), *sources, server=server, environ=ENVIRON) as running:
         yield running
 
 
@@ -261,6 +269,7 @@ def routes_of(app: Litestar):
 def test_the_table_names_every_route(running):
     http, websockets = routes_of(running.server._app)
     assert {route for route in http if route[1] not in PAGES} == set(ROUTES)
+    assert {method for method, path in http if path in PAGES} == {"GET"}
     assert websockets <= WEBSOCKETS
     assert all(tuple(who) == CREDENTIALS or set(who) == set(CREDENTIALS) for who, _ in ROUTES.values())
 
@@ -268,7 +277,8 @@ def test_the_table_names_every_route(running):
 def test_inference_keys_read_the_wallet_open_deposits_ask_the_router_and_no_more():
     reading = {("GET", "/api/wallet"), ("POST", "/api/models/route")}
     reading |= {route for route in ROUTES if route[1].startswith("/api/deposits")}
-    everybody = [route for route, (who, _) in ROUTES.items() if who is OPEN or who is INFERENCE]
+    # With play money, whoever is known plays the payer.
+    everybody = [route for route, (who, _) in ROUTES.items() if who in (OPEN, INFERENCE, EVERY_KEY)]
     for name in ("inference key", "agent token", "node token"):
         more = {route for route, (who, _) in ROUTES.items() if who[name] == "ok"} - set(everybody)
         more -= {route for route in more if "/api/agent/{token:str}" in route[1]}
@@ -295,7 +305,7 @@ def filled(path, token="at_none"):
 
 
 def test_other_sites_change_nothing(running, headers):
-    assert len(CHANGING) == 34
+    assert len(CHANGING) == 34 + sum("demo-wallet" in path for _, path in ROUTES)
     for method, path in CHANGING:
         for name in ("admin session", "admin manage key", "none"):
             carried = {**headers[name], "origin": "https://evil.example"}
@@ -327,10 +337,11 @@ def test_nobody_is_known_by_a_body(running):
 ORDER = sorted(ROUTES, key=lambda route: route[1].endswith("/logout"))
 
 
-def refusals_of(running, carried, name, routes=ROUTES):
+def refusals_of(running, carried, name, routes=ROUTES, token="at_none"):
     """What is answered in another way than the table has it."""
     wrong = []
-    token = carried["authorization"].removeprefix("Bearer ") if name == "agent token" else "at_none"
+    if name == "agent token":
+        token = carried["authorization"].removeprefix("Bearer ")
     with httpx.Client(base_url=running.url, headers=carried, timeout=30) as client:
         for method, path in ORDER:
             who, answered = routes[method, path]
@@ -347,11 +358,58 @@ def test_scopes(running, headers, name):
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.fixture(scope="module")
+def holds_no_more(running):
+    """What a request carries, and the token in its path: all that was good for everything, and is no more."""
+    now = time.time()
+    terms = Terms(scopes=ALL)
+    with running.server.database.transaction() as connection:
+        admin, blocked = (
+            create_account(connection, "boss", now=now, admin=True),
+            create_account(connection, "gone", now=now, admin=True),
+        )
+        keys = {
+            name: create_credential(connection, owner, kind, now=now, terms=terms if kind is Kind.API_KEY else None)
+            for name, owner, kind in (
+                ("expired key", admin, Kind.API_KEY),
+                ("revoked key", admin, Kind.API_KEY),
+                ("blocked key", blocked, Kind.API_KEY),
+                ("revoked agent token", admin, Kind.AGENT_TOKEN),
+                ("blocked node token", blocked, Kind.NODE_TOKEN),
+            )
+        }
+        for name, (made, _) in keys.items():
+            if name.startswith("revoked"):
+                revoke_credential(connection, made.kind, made.id, now=now)
+        ended = {"expires_at": microseconds(now)}
+        connection.execute(update(credentials).where(credentials.c.id == keys["expired key"][0].id).values(ended))
+        before = open_session(connection, admin.id, now=now, lifetime_s=600, recent_s=600)
+        set_password(connection, admin.id, "as argon2 would have it")
+        late = open_session(connection, admin.id, now=now - 60, lifetime_s=60, recent_s=60)
+        set_blocked(connection, blocked, 1)
+    sessions = {"expired session": late, "session of an old password": before}
+    return {
+        **{name: ({"authorization": f"Bearer {secret}"}, secret) for name, (_, secret) in keys.items()},
+        **{name: ({"cookie": f"{COOKIE}={text}", "origin": running.url}, text) for name, text in sessions.items()},
+    }
+
+
+def test_what_holds_no_more_opens_nothing(running, holds_no_more):
+    """Keys of an administrator for everything, expired, revoked or of a blocked account, and sessions that have ended;
+    each in the path, too."""
+    nothing = {
+        route: (OPEN if who is OPEN else dict.fromkeys(CREDENTIALS, 401), ok) for route, (who, ok) in ROUTES.items()
+    }
+    for name, (carried, token) in holds_no_more.items():
+        wrong = refusals_of(running, carried, "none", nothing, token=token)
+        assert not wrong, "\n".join([name, *wrong])
+
+
 def test_an_open_model_list_opens_nothing_else(start_server):
     """`open_models`: who sends nothing at all sees the list of models; a cookie is nothing to it."""
     sources = [plugin_of(ScriptedBackend(says("x"))), *installed()]
     server = ServerSettings(metrics_token=Secret("a token of 16 characters"), open_models=True)
-    running = start_server(*sources, server=server)
+    running = start_server(*sources, server=server, environ=ENVIRON)
     opened = [(method, path) for method in ("GET", "HEAD") for path in ("/models", "/v1/models")]
     routes = {**ROUTES, **{route: ({**INFERENCE, "none": "ok"}, 200) for route in opened}}
     wrong = refusals_of(running, {}, "none", routes)
