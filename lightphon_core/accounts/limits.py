@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from attrs import evolve, frozen
 
-from lightphon_core.accounts.rates import Draw, Rate, hashed
+from lightphon_core.accounts.rates import Draw, Rate, counted, hashed
 from lightphon_core.types import Standing
 
 
@@ -21,7 +21,7 @@ class Room:
     whose: str
 
     def __str__(self) -> str:
-        return f"{self.places} {self.unit} at once for {self.whose}"
+        return f"{counted(self.places, self.unit)} at once for {self.whose}"
 
     @property
     def key(self) -> str:

@@ -30,7 +30,7 @@ class Rate:
     whose: str
 
     def __str__(self) -> str:
-        return f"{self.per_minute} {self.unit} a minute for {self.whose}"
+        return f"{counted(self.per_minute, self.unit)} a minute for {self.whose}"
 
     @property
     def key(self) -> str:
@@ -84,6 +84,11 @@ def standing(rate: Rate, until: int, now: int) -> Standing:
         remaining=max(0, (MINUTE_US - owed) * rate.per_minute // MINUTE_US),
         reset_s=owed / 1_000_000,
     )
+
+
+def counted(number: int, unit: str) -> str:
+    """A number of something, as people say it: "1 request", "2 requests"."""
+    return f"{number} {unit.removesuffix('s') if number == 1 else unit}"
 
 
 def hashed(what: str) -> str:

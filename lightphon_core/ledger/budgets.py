@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from attrs import frozen
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from lightphon_core.errors import InvalidRequest
+from lightphon_core.errors import InvalidRequest, PermissionDenied
 from lightphon_core.ledger.chart import SPENDING_ORDER
 from lightphon_core.ledger.periods import PERIODS, Period, began, day_of, ends
 from lightphon_core.ledger.store import Clock
@@ -15,7 +15,7 @@ from lightphon_core.money import msat
 from lightphon_core.storage.clock import database_now
 from lightphon_core.storage.schema import budgets, credentials, holds, usage_days
 
-__all__ = ["Budget", "Period", "budgets_of", "set_budgets"]
+__all__ = ["Budget", "Period", "budgets_of", "check_unbound", "set_budgets"]
 
 
 @frozen
@@ -85,6 +85,19 @@ def budgets_of(
     for each in found.values():
         each.sort(key=lambda budget: PERIODS.index(budget.period))
     return found
+
+
+def check_unbound(connection: Connection, credential_id: str, what: str) -> None:
+    """Pass on who has no budget: a key that may only spend so much would get around it by `what` it asks for.
+
+    Raises:
+        PermissionDenied: it has one.
+    """
+    mine = select(budgets.c.period).where(budgets.c.credential_id == credential_id)
+    if connection.execute(mine).first() is not None:
+        raise PermissionDenied(
+            f"This key has a budget of its own, so it cannot {what}. Use one that has none, or log in."
+        )
 
 
 def _spent_since(connection: Connection, owner: str, credential_id: str, since: int) -> int:

@@ -66,7 +66,7 @@ async def test_one_limit_that_refuses_counts_under_none(limiter, database, clock
     await limiter.admit([Draw(tight), Draw(wide)], [ROOM])
     for _ in range(5):
         error = await refused(limiter, Draw(wide), Draw(tight), rooms=[ROOM])
-    assert (error.retry_after, "1 attempts a minute for this name" in error.message) == (60, True)
+    assert (error.retry_after, "1 attempt a minute for this name" in error.message) == (60, True)
     assert [each.remaining for each in error.standings] == [2, 0]
     assert count(database, places) == 1
     await limiter.admit([Draw(wide)])

@@ -18,9 +18,9 @@ from lightphon_core.accounts.credentials import (
 from lightphon_core.accounts.people import account_of_id
 from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.terms import check_gateway, check_grant
-from lightphon_core.errors import InvalidRequest, PermissionDenied, Unauthenticated
+from lightphon_core.errors import InvalidRequest, Unauthenticated
 from lightphon_core.host import AccountChanges
-from lightphon_core.ledger.budgets import budgets_of, set_budgets
+from lightphon_core.ledger.budgets import budgets_of, check_unbound, set_budgets
 from lightphon_core.plugins import Plugins
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.storage.engine import Connection, Database
@@ -148,15 +148,11 @@ class _Credentials(Controller):
         return revoked
 
     def _check_budgets(self, connection: Connection, principal: Principal, asked: Budgets | msgspec.UnsetType) -> None:
-        """A key that may only spend so much would get around it by others that it makes or changes."""
         if self.kind is Kind.NODE_TOKEN:
             if asked is not msgspec.UNSET and amounts(asked):
                 raise InvalidRequest("A node token has no budgets: it spends nothing.", param="budgets")
-        elif budgets_of(connection, [principal.credential_id])[principal.credential_id]:
-            raise PermissionDenied(
-                "This key has a budget of its own, so it cannot make or change what spends. Use one that has none, or "
-                "log in."
-            )
+        else:
+            check_unbound(connection, principal.credential_id, "make or change what spends")
 
 
 class Keys(_Credentials):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated
 
 import msgspec
 from litestar import Controller, delete, get, post, put
 from litestar.params import JSONBody, PathParameter, QueryParameter
 
+from lightphon_core.ledger.budgets import check_unbound
 from lightphon_core.money import MAX_MSAT, MSAT_PER_SAT
 from lightphon_core.payments.payouts.automatic import Automatic
 from lightphon_core.payments.payouts.payout import Payout, PayoutState
 from lightphon_core.payments.payouts.service import Payouts
+from lightphon_core.storage.engine import Database
 from lightphon_core.types import Principal, Scope
 from lightphon_core.web.api.adjustments import IdempotencyKey
 from lightphon_core.web.api.body import Body
@@ -95,9 +98,11 @@ class PayoutRoutes(Controller):
         data: JSONBody[NewPayout],
         principal: Given[Principal],
         payouts: Given[Payouts],
+        database: Given[Database],
         idempotency_key: IdempotencyKey = None,
     ) -> PayoutInfo:
         """Withdraw money. It leaves the wallet at once, and is paid in the background."""
+        await _require_unbound(database, principal)
         amount = None if data.amount_sats is None else data.amount_sats * MSAT_PER_SAT
         made = await payouts.ask(principal.account_id, data.destination.strip(), amount, key=idempotency_key)
         return payout_info(made)
@@ -121,9 +126,14 @@ class PayoutRoutes(Controller):
 
     @put("/automatic", guards=[Requires(Scope.MANAGE)], responses=refusals(*GUARDED, *TAKES_BODY))
     async def set_automatic(
-        self, data: JSONBody[NewAutomaticPayout], principal: Given[Principal], payouts: Given[Payouts]
+        self,
+        data: JSONBody[NewAutomaticPayout],
+        principal: Given[Principal],
+        payouts: Given[Payouts],
+        database: Given[Database],
     ) -> AutomaticPayout:
         """Have all that can be withdrawn paid by itself, from a threshold on."""
+        await _require_unbound(database, principal)
         threshold = data.threshold_sats * MSAT_PER_SAT
         return _automatic(await payouts.set_automatic(principal.account_id, data.destination.strip(), threshold))
 
@@ -164,6 +174,10 @@ def page_of(found: Sequence[Payout], limit: int) -> PayoutPage:
 def seconds(at: int | None) -> int | None:
     """A stored time as JSON has it."""
     return None if at is None else at // 1_000_000
+
+
+async def _require_unbound(database: Database, principal: Principal) -> None:
+    await database.read(partial(check_unbound, credential_id=principal.credential_id, what="withdraw money"))
 
 
 def _automatic(automatic: Automatic) -> AutomaticPayout:

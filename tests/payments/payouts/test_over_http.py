@@ -7,14 +7,16 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from lightphon_core.accounts.credentials import create_credential
+from lightphon_core.accounts.credentials import create_credential, find_by_secret
 from lightphon_core.accounts.people import create_account, get_account
 from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.terms import Terms
 from lightphon_core.cli import build, client
 from lightphon_core.ledger import audit, chart
+from lightphon_core.ledger.budgets import set_budgets
 from lightphon_core.ledger.chart import Origin
 from lightphon_core.ledger.commands import Post, Posting
+from lightphon_core.ledger.periods import Period
 from lightphon_core.ledger.store import carry_out
 from lightphon_core.money import MAX_MSAT, Amount
 from lightphon_core.settings import PayoutSettings
@@ -103,6 +105,18 @@ def test_the_whole_way(shop):
     assert page["next"] == sent["id"]
     assert shop.ask("GET", f"/api/payouts?limit=1&before={page['next']}").json()["data"][0]["id"] == made["id"]
     assert shop.ask("GET", f"/api/payouts/{made['id']}", who="root").status_code == 404
+
+
+def test_a_key_with_a_budget_withdraws_nothing(shop):
+    """It may spend so much and no more, in whatever way."""
+    with shop.database.transaction() as connection:
+        key = find_by_secret(connection, Kind.API_KEY, shop.keys["alice"])
+        set_budgets(connection, key.id, {Period.DAY: 5_000})
+    for method, path, amount in (("POST", "", "amount_sats"), ("PUT", "/automatic", "threshold_sats")):
+        answer = shop.ask(method, f"/api/payouts{path}", {"destination": "bob@example.org", amount: 50})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "permission_denied")
+        assert "has a budget of its own, so it cannot withdraw money" in answer.json()["error"]["message"]
+    assert (shop.available(), shop.ask("GET", "/api/payouts").json()["data"]) == (200_000, [])
 
 
 def test_once(shop):
