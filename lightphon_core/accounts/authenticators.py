@@ -26,6 +26,8 @@ class _StoredCredentials(Authenticator):
 
     kind: ClassVar[Kind]
     command: ClassVar[str]
+    page: ClassVar[str]
+    """Of the web app, where people make one without the operator."""
 
     def __init__(self, lookups: SecretLookups, clock: Clock) -> None:
         self._lookups = lookups
@@ -44,8 +46,12 @@ class _StoredCredentials(Authenticator):
         look_up = partial(find_by_secret, kind=self.kind, secret=secret)
         return await self._lookups.principal(secret, look_up, self._principal, client=credentials.client)
 
+    @property
+    def _advice(self) -> str:
+        return f"Create one with `lightphon {self.command} create`, or on the page {self.page} of this server."
+
     def _principal(self, found: Credential | None) -> Principal:
-        words, create = self.kind.words, f"Create one with `lightphon {self.command} create`."
+        words, create = self.kind.words, self._advice
         if found is None:
             raise Unauthenticated(f"This {words} is unknown here. {create}")
         if found.revoked_at is not None:
@@ -74,6 +80,7 @@ class ApiKeys(_StoredCredentials):
     name = "api_keys"
     kind = Kind.API_KEY
     command = "key"
+    page = "/router"
 
     def secret_of(self, credentials: Credentials) -> str | None:
         return credentials.bearer if credentials.path_token is None else None
@@ -85,6 +92,7 @@ class AgentTokens(_StoredCredentials):
     name = "agent_tokens"
     kind = Kind.AGENT_TOKEN
     command = "agent-token"
+    page = "/router"
 
     def secret_of(self, credentials: Credentials) -> str | None:
         return credentials.path_token
@@ -96,6 +104,7 @@ class NodeTokens(_StoredCredentials):
     name = "node_tokens"
     kind = Kind.NODE_TOKEN
     command = "node-token"
+    page = "/nodes"
 
     def secret_of(self, credentials: Credentials) -> str | None:
         return credentials.bearer if credentials.path_token is None else None

@@ -37,10 +37,16 @@ class Allowance:
         return max(0, self.unspent - self.held)
 
     def begin_anew(self, now: int) -> None:
-        """Forget what was spent in a period that is over. What is held stays so: it will be spent in this one."""
-        since = began(self.period, now)
+        """Forget what was spent in a period that is over. What is held stays so: it will be spent in this one.
+
+        A clock that goes back a little gives nothing back. What was spent by one that was further ahead than the next
+        period counts in this one, and not until that time has come.
+        """
+        since, next_one = began(self.period, now), ends(self.period, now)
         if self.since < since:
             self.since, self.spent, self.changed = since, 0, True
+        elif next_one is not None and self.since > next_one:
+            self.since, self.changed = since, True
 
     def set_aside(self, amount: int) -> None:
         """A hold was taken, or grew by `amount`."""

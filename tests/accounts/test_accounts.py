@@ -223,7 +223,9 @@ async def test_authenticating(database, make, kind, scope):
     assert (principal.account_id, principal.credential_id) == (credential.account_id, credential.id)
     assert principal.scopes == {scope}
 
-    with pytest.raises(Unauthenticated, match=r"unknown here\. Create one with") as caught:
+    with pytest.raises(
+        Unauthenticated, match=r"unknown here\. Create one with `lightphon .+`, or on the page /(router|nodes) "
+    ) as caught:
         await authenticator.authenticate(carried(kind, new_secret(kind)))
     assert caught.value.code == "invalid_api_key"
     with pytest.raises(Unauthenticated, match="typo or was cut off") as caught:

@@ -175,6 +175,22 @@ def test_a_clock_that_goes_back_gives_nothing_back(keys, take):
         keys.one(take("h2", 40, credential="k"))
 
 
+@pytest.mark.parametrize("period", [DAY, MONTH])
+def test_a_clock_that_was_far_ahead_costs_one_period_and_no_more(keys, take, period):
+    """A day's budget was spent while the machine thought that it was another year: it is not gone until then."""
+    keys.now += 400 * DAY_US
+    limit(keys, **{period: 100})
+    keys.do(take("h1", 70, credential="k"), Capture("h1", 70))
+    keys.now -= 400 * DAY_US
+    with pytest.raises(OverBudget) as caught:
+        keys.one(take("h2", 40, credential="k"))
+    keys.one(take("h2", 30, credential="k"))
+    keys.do(Capture("h2", 30))
+    assert spent_and_held(keys) == {period: (100, 0)}
+    keys.now = caught.value.resets_at
+    assert keys.one(take("h3", 100, credential="k")).amount == 100
+
+
 def test_a_gateway_that_died_leaves_nothing_held_of_a_budget(keys, take):
     limit(keys, day=100, total=500)
     keys.do(take("h", 80, credential="k", lease_us=1_000), ExtendHold("h", 0, 30, 1_000))
