@@ -21,7 +21,7 @@ from lightphon_core.plugins import Plugins, installed
 from lightphon_core.settings import Settings
 from lightphon_core.storage.schema import microseconds
 
-HEAD = ("ID", "ACCOUNT", "NAME", "ENDS IN", "CREATED", "STATE", "FOR")
+HEAD = ("ID", "ACCOUNT", "NAME", "SECRET ENDS", "CREATED", "STATE", "FOR")
 
 
 def credential_group(kind: Kind, name: str, purpose: str) -> click.Group:
