@@ -404,6 +404,22 @@ class TestModels:
             assert "b/two, c, gone" in refused.value.message
         assert {job.offer_id for job in self.backend.jobs} <= {"scripted/b/two", "scripted/c"}
 
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [
+            ("/v1/completions", {"prompt": "Hello"}),
+            ("/v1/fim/completions", {"prompt": "Hello"}),
+            ("/v1/embeddings", {"input": "Hello"}),
+            ("/v1/chat/completions", {"messages": HELLO, "models": ["nobody/has-it"]}),
+            ("/v1/chat/completions", {"messages": HELLO, "route": {"models": ["a"]}, "stream": True}),
+        ],
+    )
+    def test_no_endpoint_lets_a_key_use_another(self, running, path, body):
+        headers = {"authorization": "Bearer some"}
+        answer = httpx.post(running.url + path, json={**body, "model": "a"}, headers=headers, timeout=30)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "model_not_allowed")
+        assert self.backend.jobs == []
+
     def test_nothing_it_may_use_is_online(self, running):
         for key, words in (("none", "no model"), ("many", "m0, m1, m2, m3, m4 and 4 more")):
             refused = ask(running, key=key)

@@ -12,7 +12,7 @@ from lightphon_core.accounts.credentials import create_credential
 from lightphon_core.accounts.people import create_account
 from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.sessions import COOKIE, open_session
-from lightphon_core.accounts.terms import Terms
+from lightphon_core.accounts.terms import NAME_LENGTH, Terms
 from lightphon_core.ledger.budgets import Period, set_budgets
 from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.scripted import says
@@ -194,3 +194,6 @@ def test_the_keys(house):
     assert f'data-revoke="/api/agent-tokens/{bot.id}"' in keys
     assert secret not in page
     assert secret[:-4] not in page
+    assert (
+        re.findall(r'name="name"[^>]*maxlength="(\d+)"', page) == [str(NAME_LENGTH)] * 2
+    )  # else the form says it late
