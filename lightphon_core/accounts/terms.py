@@ -159,6 +159,12 @@ def _check_models(models: frozenset[str] | None) -> None:
     for model in models:
         if not 0 < len(model) <= MODEL_LENGTH or not model.isprintable():
             raise InvalidRequest(f"A model's id has 1 to {MODEL_LENGTH} printable characters.", param="models")
+        if model.partition(":")[0] == "auto":
+            # As the only one it would leave nothing that the key may use.
+            raise InvalidRequest(
+                f"{model!r} is no model's id: every key may ask for it, and gets one of its models. Leave it out.",
+                param="models",
+            )
 
 
 def _check_idle(terms: Terms) -> None:

@@ -70,6 +70,8 @@ def test_a_key_for_admin_takes_an_administrator():
         ("models", Terms(models=frozenset({"m" * 201}))),
         ("models", Terms(models=frozenset({"a\x00"}))),
         ("models", Terms(models=frozenset({"half \ud800"}))),
+        ("models", Terms(models=frozenset({"m", "auto"}))),
+        ("models", Terms(models=frozenset({"auto:fast"}))),
         ("requests_per_minute", Terms(limits=RateLimits(requests_per_minute=0))),
         ("tokens_per_minute", Terms(limits=RateLimits(tokens_per_minute=-1))),
         ("concurrent_requests", Terms(limits=RateLimits(concurrent_requests=MAX_LIMIT + 1))),
