@@ -11,7 +11,7 @@ import openai
 import pytest
 from sqlalchemy import insert, select
 
-from lightphon_core import Job, Price
+from lightphon_core import Job, Price, Unavailable
 from lightphon_core.settings import StorageSettings, UsageSettings
 from lightphon_core.storage.schema import usage as usage_rows
 from lightphon_core.testing import ScriptedBackend
@@ -85,6 +85,31 @@ def test_a_budget_that_does_not_cover_a_request_is_named(start_priced, amounts, 
     for words in ["needs at least 5 sats", f"and {min(amounts.values()) / 1000:g} are left of", *said]:
         assert words in short.value.message
     assert (backend.jobs, books.wallet(), books.held()) == ([], 10**9, 0)
+
+
+@pytest.mark.parametrize("words", [0, 3])
+def test_an_answer_that_fails_gives_the_budget_back(start_priced, words):
+    """Before its first output, and in the middle of a stream."""
+
+    async def breaks(job: Job) -> AsyncGenerator[bytes, None]:
+        for _ in range(words):
+            yield chunk({"content": " word"})
+        raise Unavailable("gone")
+
+    backend, running, books = start_priced(breaks, Price(per_request=5_000), funds=10**9)
+    books.set_budgets(running, day=6_000, total=6_000)
+    headers = {"authorization": f"Bearer {running.api_key}"}
+    failed = httpx.post(
+        running.url + "/v1/chat/completions", json={**BODY, "stream": True}, headers=headers, timeout=30
+    )
+    assert failed.status_code == (200 if words else 503)
+    assert "no_nodes_available" in failed.text
+    assert running.server.call(running.server.gateway.tasks.finish(20))
+    assert books.budgets(running) == {"day": (0, 0), "total": (0, 0)}
+    backend.reply = one_word
+    assert post(running).status_code == 200
+    assert books.budgets(running) == {"day": (5_000, 0), "total": (5_000, 0)}
+    assert (books.held(), books.problems()) == (0, [])
 
 
 def test_a_budget_that_is_only_on_hold_is_a_429(start_priced):
