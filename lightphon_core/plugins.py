@@ -127,7 +127,9 @@ class Plugins:
     def gateways(self) -> frozenset[str]:
         """The kinds of gateway that may be behind what these plugins serve (`Node.gateway`): each class says its own in
         `gateways`, where it has any."""
-        return frozenset(word.lower() for each in self.ready() for word in getattr(each.cls, "gateways", ()))
+        named = [getattr(each.cls, "gateways", ()) for each in self.ready()]
+        # ("acme") is no tuple.
+        return frozenset(word.lower() for words in named for word in ([words] if isinstance(words, str) else words))
 
     def check(self) -> None:
         """Raise the first plugin's error, if any is broken."""

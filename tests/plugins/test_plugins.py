@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from lightphon_core import Backend, Scorer, hookimpl
 from lightphon_core.cli import build
 from lightphon_core.errors import PluginError, SettingsError
-from lightphon_core.plugins import Source, installed
+from lightphon_core.plugins import Plugins, Source, installed
 from lightphon_core.settings import PluginsSettings, RoutingSettings, Settings
 from lightphon_core.storage.engine import Database
 from lightphon_core.testing import LiveServer, ScriptedBackend, plugin_of
@@ -34,6 +34,10 @@ def database(tmp_path: Path) -> Iterator[Database]:
 class Plain:
     def __init__(self, host: Any) -> None:
         self.host = host
+
+
+class OfOneGateway(Plain):
+    gateways = "Claw"  # ("Claw") is no tuple, and meant as one
 
 
 class RaisesWhenBuilt(Plain):
@@ -149,6 +153,16 @@ def test_block_allow_and_order(tmp_path, database):
 def test_a_blocked_plugin_is_not_even_imported(tmp_path, database):
     settings = Settings(data_dir=tmp_path, plugins=PluginsSettings(block=("odd",)))
     create_app(settings, database, {}, sources=[Source("odd", "p", "1", _cannot_be_imported)])
+
+
+def test_the_gateways_that_plugins_name():
+    sources = [
+        plugin_of(ScriptedBackend(says("x"), gateway="Acme"), name="a"),
+        source(Plain, "b"),
+        source(OfOneGateway, "c"),
+    ]
+    assert Plugins(sources, allow=None, block=(), order=()).gateways() == {"acme", "claw"}
+    assert Plugins(sources, allow=None, block=("c",), order=()).gateways() == {"acme"}
 
 
 def test_weights_must_name_scorers(tmp_path, database):
