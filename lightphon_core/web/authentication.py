@@ -7,6 +7,7 @@ from typing import Any
 
 from litestar.connection import ASGIConnection
 
+from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.sessions import COOKIE
 from lightphon_core.errors import PermissionDenied, Unauthenticated
 from lightphon_core.openai.selection import clients_of
@@ -50,8 +51,17 @@ async def authenticate(authenticators: Sequence[Authenticator], credentials: Cre
     if principal is not None:
         return principal
     if credentials.path_token is not None:
+        if credentials.path_token.startswith(Kind.API_KEY.prefix):
+            raise Unauthenticated(
+                'An API key stands in the URL, where agent tokens belong. Send it as "Authorization: Bearer lp_...", and '
+                "leave it out of the URL."
+            )
         raise Unauthenticated("The token in the URL is not an agent token of this server. Check the base URL.")
     if credentials.bearer is not None:
+        if credentials.bearer.startswith(Kind.AGENT_TOKEN.prefix):
+            raise Unauthenticated(
+                "This is an agent token, which belongs in the base URL: /api/agent/at_.../v1. Or send an API key here."
+            )
         raise Unauthenticated("The API key is not one of this server's. Check that it was copied whole.")
     raise Unauthenticated('No API key was sent. Send it as "Authorization: Bearer lp_...".')
 

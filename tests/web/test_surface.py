@@ -255,6 +255,11 @@ class TestErrors:
         for reply in wrong:
             assert reply.status_code == 401, reply.text
             assert reply.json()["error"]["code"] == "invalid_api_key"
+        for misplaced, words in (
+            (ask(running, key=running.agent_token), "belongs in the base URL: /api/agent/at_.../v1"),
+            (ask(running, path=f"/api/agent/{running.api_key}/v1/chat/completions"), "leave it out of the URL"),
+        ):
+            assert (misplaced.status_code, words in misplaced.json()["error"]["message"]) == (401, True)
         assert ask(running, key=running.node_token).status_code == 403
         with pytest.raises(openai.AuthenticationError):
             running.openai(api_key="nope").models.list()
