@@ -53,8 +53,8 @@ async def authenticate(authenticators: Sequence[Authenticator], credentials: Cre
     if credentials.path_token is not None:
         if credentials.path_token.startswith(Kind.API_KEY.prefix):
             raise Unauthenticated(
-                'An API key stands in the URL, where agent tokens belong. Send it as "Authorization: Bearer lp_...", and '
-                "leave it out of the URL."
+                "An API key stands in the URL, where agent tokens belong. Send it as "
+                '"Authorization: Bearer lp_...", and leave it out of the URL.'
             )
         raise Unauthenticated("The token in the URL is not an agent token of this server. Check the base URL.")
     if credentials.bearer is not None:
