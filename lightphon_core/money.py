@@ -74,6 +74,11 @@ def sats(amount: int) -> str:
     return _decimal(amount, 3)
 
 
+def with_unit(amount: int) -> str:
+    """Millisatoshi as sats in a sentence: "1 sat", "1.5 sats"."""
+    return f"{sats(amount)} {'sat' if amount == MSAT_PER_SAT else 'sats'}"
+
+
 def sats_of_a_millionth(amount: int) -> str:
     """A millionth of so many millisatoshi, likewise: of 5000, the price of a million tokens, "0.000005" is that of
     one."""

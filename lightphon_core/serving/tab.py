@@ -24,7 +24,7 @@ from lightphon_core.ledger.commands import (
 )
 from lightphon_core.ledger.ledger import Ledger
 from lightphon_core.ledger.periods import SECOND_US, Period
-from lightphon_core.money import sats
+from lightphon_core.money import MSAT_PER_SAT, sats, with_unit
 from lightphon_core.serving.meter import Measured
 from lightphon_core.types import Price, Usage
 
@@ -183,22 +183,22 @@ async def open_tab(
 def _unaffordable(error: InsufficientFunds) -> InsufficientBalance | BalanceOnHold:
     if error.available + error.held >= error.needed:
         return BalanceOnHold(
-            f"This request needs {sats(error.needed)} sats. The wallet has them, but {sats(error.held)} sats are on "
-            "hold for requests under way. Try again shortly.",
+            f"This request needs {with_unit(error.needed)}. The wallet has that, but {_on_hold(error.held)} for "
+            "requests under way. Try again shortly.",
             retry_after=RETRY_AFTER_S,
         )
     return InsufficientBalance(
-        f"The wallet is {sats(error.needed - error.available)} sats short: this request needs at least "
-        f"{sats(error.needed)} sats, and {sats(error.available)} are available. Deposit more, or use a cheaper model."
+        f"The wallet is {with_unit(error.needed - error.available)} short: this request needs at least "
+        f"{with_unit(error.needed)}, and {sats(error.available)} are available. Deposit more, or use a cheaper model."
     )
 
 
 def _over_budget(error: OverBudget) -> BudgetExceeded | BalanceOnHold:
-    budget = f"this key's {BUDGETS[error.period]} of {sats(error.amount)} sats"
+    budget = f"this key's {BUDGETS[error.period]} of {with_unit(error.amount)}"
     if error.left + error.held >= error.needed:
         return BalanceOnHold(
-            f"This request needs {sats(error.needed)} sats. They are left of {budget}, but {sats(error.held)} sats are "
-            "on hold for requests under way. Try again shortly.",
+            f"This request needs {with_unit(error.needed)}. That is left of {budget}, but {_on_hold(error.held)} for "
+            "requests under way. Try again shortly.",
             retry_after=RETRY_AFTER_S,
         )
     advice = "Raise it, or use another key or a cheaper model."
@@ -206,8 +206,12 @@ def _over_budget(error: OverBudget) -> BudgetExceeded | BalanceOnHold:
         anew = datetime.fromtimestamp(error.resets_at // SECOND_US, UTC)
         advice = f"It begins anew at {anew:%Y-%m-%d %H:%M} UTC. Wait until then, or use another key or a cheaper model."
     return BudgetExceeded(
-        f"This request needs at least {sats(error.needed)} sats, and {sats(error.left)} are left of {budget}. {advice}"
+        f"This request needs at least {with_unit(error.needed)}, and {sats(error.left)} are left of {budget}. {advice}"
     )
+
+
+def _on_hold(amount: int) -> str:
+    return f"{with_unit(amount)} {'is' if amount == MSAT_PER_SAT else 'are'} on hold"
 
 
 def hold_lost() -> StorageUnavailable:

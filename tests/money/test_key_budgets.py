@@ -87,6 +87,14 @@ def test_a_budget_that_does_not_cover_a_request_is_named(start_priced, amounts, 
     assert (backend.jobs, books.wallet(), books.held()) == ([], 10**9, 0)
 
 
+def test_one_sat_is_a_sat(start_priced):
+    _, running, books = start_priced(one_word, Price(per_request=1_000), funds=10**9)
+    books.set_budgets(running, total=1_000)
+    assert post(running).status_code == 200
+    error = post(running).json()["error"]
+    assert "needs at least 1 sat, and 0 are left of this key's total budget of 1 sat." in error["message"]
+
+
 @pytest.mark.parametrize("words", [0, 3])
 def test_an_answer_that_fails_gives_the_budget_back(start_priced, words):
     """Before its first output, and in the middle of a stream."""
