@@ -61,12 +61,8 @@ async def set_node_price(
 ) -> ModelPrice:
     """Ask this price for a model of one's own node from now on. Answers that have begun keep theirs. The operator's
     price for a model, where there is one, stays in force."""
-    if _offer(gateway, principal, node_id, data.model) is None and not _offers_nothing_yet(gateway, principal, node_id):
-        raise NotFound(
-            f"No node of yours with this id is connected, or it is online and does not offer the model {data.model!r}. "
-            "GET /api/nodes lists your nodes and their models.",
-            param="model",
-        )
+    if _offer(gateway, principal, node_id, data.model) is None:
+        _require_not_online(gateway, principal, node_id, data.model)
     price = Price(data.per_minute, data.per_mtok_prompt, data.per_mtok_completion, data.per_request)
     await gateway.agreed.set(Priced(principal.account_id, node_id, data.model), price)
     return _in_force(gateway, principal, node_id, data.model)
@@ -104,13 +100,16 @@ def _offer(gateway: Gateway, principal: Principal, node_id: str, model: str) -> 
     return None
 
 
-def _offers_nothing_yet(gateway: Gateway, principal: Principal, node_id: str) -> bool:
-    """Whether this is a node of the principal's own that is connected and not online, but paused, say. What it
-    will offer then, only its owner knows."""
-    return any(
-        each.node.id == node_id and each.node.owner == principal.account_id and each.state is not NodeState.ONLINE
-        for each in gateway.catalogue.nodes()
-    )
+def _require_not_online(gateway: Gateway, principal: Principal, node_id: str, model: str) -> None:
+    """Pass on a node of the principal's own that is connected and not online, but paused, say: what it will offer then,
+    only its owner knows. Raises `NotFound`."""
+    states = {each.node.id: each.state for each in gateway.catalogue.nodes() if each.node.owner == principal.account_id}
+    if node_id not in states:
+        raise NotFound("You have no node with this id that is connected. GET /api/nodes lists them.", param="node_id")
+    if states[node_id] is NodeState.ONLINE:
+        raise NotFound(
+            f"This node does not offer the model {model!r} now. GET /api/nodes lists what it offers.", param="model"
+        )
 
 
 def _in_force(gateway: Gateway, principal: Principal, node_id: str, model: str) -> ModelPrice:

@@ -75,6 +75,8 @@ def test_only_the_owner_sets_it_and_only_what_is_a_price(people, code):
     assert code(bob.put(URL, json={"model": "owner/m"})) == (404, "not_found")
     assert code(alice.put("/api/nodes/node-none/price", json={"model": "owner/m"})) == (404, "not_found")
     assert code(alice.put(URL, json={"model": "nothing"})) == (404, "not_found")
+    for client, url, param in ((bob, URL, "node_id"), (alice, "/api/nodes/n/price", "node_id"), (alice, URL, "model")):
+        assert client.put(url, json={"model": "nothing"}).json()["error"]["param"] == param
     for wrong in ({"per_request": -1}, {"per_request": MAX_PRICE_MSAT + 1}, {"per_request": 1.0}, {"price": 1}):
         assert code(alice.put(URL, json={"model": "owner/m", **wrong}))[0] == 400, wrong
     assert shown(alice)["owner/m"] == ("node", 0)
