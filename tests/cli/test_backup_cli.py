@@ -17,7 +17,7 @@ from lightphon_core.cli.serve import _stop_on_hangup
 from lightphon_core.settings import markdown
 from lightphon_core.storage import backup as backup_module
 from lightphon_core.storage.engine import Database
-from lightphon_core.storage.revisions import scripts
+from lightphon_core.storage.migrations import scripts
 
 PATIENCE_S = 60
 

@@ -21,7 +21,7 @@ from lightphon_core.cli.doctor import _readable
 from lightphon_core.settings import AccountSettings, ServerSettings
 from lightphon_core.storage import room
 from lightphon_core.storage.engine import Database
-from lightphon_core.storage.revisions import scripts
+from lightphon_core.storage.migrations import scripts
 from lightphon_core.storage.schema import balances
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC).timestamp()
