@@ -12,7 +12,7 @@ import click
 
 from lightphon_core.cli.group import Failure
 from lightphon_core.cli.options import json_option, print_json, settings_options
-from lightphon_core.errors import StorageError
+from lightphon_core.errors import StorageError, said_by
 from lightphon_core.payments.payouts.sent_log import RestoreMark
 from lightphon_core.settings import Settings
 from lightphon_core.storage.backup import back_up
@@ -20,7 +20,7 @@ from lightphon_core.storage.backup import restore as restore_file
 from lightphon_core.storage.location import locate
 from lightphon_core.storage.sqlite_file import Progress
 
-_file = click.Path(path_type=Path, dir_okay=False)
+_file = click.Path(path_type=Path, dir_okay=False, readable=False)
 
 
 @click.command()
@@ -60,7 +60,7 @@ def restore(file: Path, as_json: bool, settings: Settings) -> None:
     try:
         mark.leave()
     except OSError as error:
-        raise StorageError(f"{mark.path}: {error.strerror}. Nothing was restored.") from error
+        raise StorageError(f"{mark.path}: {said_by(error)} Nothing was restored.") from error
     try:
         with _progress_bar() as progress:
             restored = restore_file(file, database, at=datetime.now(UTC), progress=progress)

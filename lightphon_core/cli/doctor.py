@@ -32,7 +32,7 @@ def doctor(context: click.Context, config: Path | None, data_dir: Path | None, a
     Changes nothing, and may run beside the server. Exits with 1 if there is a problem.
     """
     found = []
-    for finding in _findings(config_file(config, data_dir), data_dir):
+    for finding in _findings(config, data_dir):
         found.append(finding)
         if not as_json:
             click.echo(f"{finding.level:<8} {finding.check:<9} {finding.what}")
@@ -49,6 +49,7 @@ def doctor(context: click.Context, config: Path | None, data_dir: Path | None, a
 
 def _findings(config: Path | None, data_dir: Path | None) -> Iterator[Finding]:
     try:
+        config = config_file(config, data_dir)
         settings = load(config, os.environ, data_dir=data_dir)
     except SettingsError as error:
         yield problem("settings", error.message, "Correct it: `lightphon settings` lists all. The rest needs settings.")
@@ -57,11 +58,10 @@ def _findings(config: Path | None, data_dir: Path | None) -> Iterator[Finding]:
         return
     yield ok("settings", f"Read from {config}." if config else "There is no settings file: the defaults hold.")
     database = _database_file(settings)
-    now = time.time()
     yield from check_plugins(settings, os.environ)
-    yield from _readable("database", check_database(settings.database_url, now))
+    yield from _readable("database", check_database(settings.database_url, time.time))
     yield from _readable("disk", check_disk(settings.data_dir, database))
-    yield check_clock(now)
+    yield check_clock(time.time())
     yield from _readable("files", check_files(settings.data_dir, config, _private(settings, database)))
     yield from check_addresses(settings.server, settings.accounts)
     yield check_port(settings.server.host, settings.server.port)

@@ -13,6 +13,7 @@ import structlog
 from attrs import evolve
 
 from lightphon_core import log as logging_setup
+from lightphon_core.cli.group import Failure
 from lightphon_core.cli.options import settings_options
 from lightphon_core.settings import Settings, unknown_variables
 from lightphon_core.storage.engine import Database
@@ -33,6 +34,8 @@ def serve(settings: Settings, host: str | None, port: int | None) -> None:
     from lightphon_core.web.server import bind, server_for, url_of
 
     if host is not None:
+        if not host:
+            raise Failure("--host is empty. Name an address to listen on, or leave it out.")
         settings = evolve(settings, server=evolve(settings.server, host=host))
     if port is not None:
         settings = evolve(settings, server=evolve(settings.server, port=port))

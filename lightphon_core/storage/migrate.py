@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError
 
-from lightphon_core.errors import StorageError
+from lightphon_core.errors import StorageError, said_by
 from lightphon_core.storage.backup import PARTIAL, back_up
 from lightphon_core.storage.clock import database_now
 from lightphon_core.storage.engine import Database, reason
@@ -75,7 +75,7 @@ def _before(database: Path, backups: Path, schema: str, at: datetime) -> Path:
             left.unlink(missing_ok=True)
         return back_up(database, target, overwrite=True).path
     except OSError as error:
-        raise StorageError(f"{backups}: {error.strerror}. {_NOT_MIGRATED}") from error
+        raise StorageError(f"{backups}: {said_by(error)} {_NOT_MIGRATED}") from error
     except StorageError as error:
         raise StorageError(f"{error.message} {_NOT_MIGRATED}") from error
 

@@ -147,7 +147,7 @@ def test_databases_of_each_kind(empty_database_url):
                 connection.execute(statement)
 
         def found(now=None):
-            return list(check_database(empty_database_url, NOW if now is None else now))
+            return list(check_database(empty_database_url, lambda: NOW if now is None else now))
 
         assert said(found()) == [("warning", f"The database {database.name} is empty.")]
         execute(text("CREATE TABLE strange (x INTEGER)"))
@@ -182,7 +182,7 @@ def test_databases_of_each_kind(empty_database_url):
 
 @pytest.mark.parametrize("url", ["nonsense", "mysql://x/y", "sqlite://", "postgresql://me:hush@127.0.0.1:9/books"])
 def test_urls_that_lead_nowhere(url):
-    (found,) = check_database(url, NOW)
+    (found,) = check_database(url, lambda: NOW)
     assert found.level is Level.PROBLEM
     assert found.advice
     assert "hush" not in found.what

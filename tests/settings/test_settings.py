@@ -165,6 +165,12 @@ def test_refusals_name_the_variable(write, name, text, message):
     assert refusal(write("[server]\nport = 1"), {name: text}) == f"{name} {message}"
 
 
+def test_files_as_editors_on_windows_write_them(tmp_path):
+    file = tmp_path / "lightphon.toml"
+    file.write_bytes(b'\xef\xbb\xbfdata_dir = "x"\r\n[server]\r\nport = 9\r\n')
+    assert load(file, {}).server.port == 9
+
+
 def test_missing_file_and_strange_bytes(tmp_path):
     assert refusal(tmp_path / "none.toml").endswith(
         "none.toml: the settings file cannot be read: No such file or directory."
