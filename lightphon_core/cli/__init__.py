@@ -12,7 +12,7 @@ LISTED = {
     "serve": Listed("serve:serve", "Run the gateway until Ctrl-C, SIGTERM or SIGHUP."),
     "doctor": Listed(
         "doctor:doctor",
-        "Check settings, plugins, database, disk, clock, files and addresses, and say what to do about each finding.",
+        "Check settings, plugins, database, backups, disk, clock, files and addresses, and say what to do about each.",
     ),
     "backup": Listed("backup:backup", "Copy the database to FILE."),
     "restore": Listed("backup:restore", "Make the database what the backup FILE is."),

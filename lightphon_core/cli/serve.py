@@ -15,7 +15,7 @@ from attrs import evolve
 from lightphon_core import log as logging_setup
 from lightphon_core.cli.group import Failure
 from lightphon_core.cli.options import settings_options
-from lightphon_core.settings import Settings, unknown_variables
+from lightphon_core.settings import Settings, unknown_plugins, unknown_variables
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.migrate import migrate
 
@@ -49,6 +49,8 @@ def serve(settings: Settings, host: str | None, port: int | None) -> None:
         app = create_app(settings, database, os.environ)
         for problem in unknown_variables(os.environ, app.state.plugin_schemas):
             log.warning("environment variable sets nothing", problem=problem)
+        for problem in unknown_plugins(settings, [plugin.name for plugin in app.state.plugins.plugins]):
+            log.warning("setting sets nothing", problem=problem)
         url = url_of(listener)
 
         def started() -> None:

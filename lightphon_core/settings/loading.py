@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from attrs import evolve, fields, fields_dict
 from lightphon_core.errors import SettingsError, said_by
 from lightphon_core.settings.environment import PREFIX, overlay, plugin_prefix, variables
 from lightphon_core.settings.sections import DEFAULT_DATA_DIR, PluginsSettings, Settings
-from lightphon_core.settings.structuring import expanded, plain_prefix, structure, unknown_key
+from lightphon_core.settings.structuring import expanded, meant, plain_prefix, structure, unknown_key
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ def load(config: Path | None, environ: Mapping[str, str], *, data_dir: Path | No
     Raises:
         SettingsError: the file cannot be read, or something in it or in the environment is unknown or wrong.
     """
-    values = {} if config is None else _read(config)
+    values = {} if config is None else read(config)
     tables: dict[str, Mapping[str, Any]] = {}
     if isinstance(plugins := values.get("plugins"), dict):
         own = {name: table for name, table in plugins.items() if name not in fields_dict(PluginsSettings)}
@@ -94,7 +94,18 @@ def _home() -> Path:
     return found
 
 
-def _read(config: Path) -> dict[str, Any]:
+def unknown_plugins(settings: Settings, installed: Collection[str]) -> list[str]:
+    """Names in the settings that no plugin has, left over or misspelt, each with a word on why: for a warning, since a
+    plugin may be away for a while."""
+    chosen = settings.plugins
+    strange = [(f"[plugins.{name}] is for a plugin that is not installed", name) for name in chosen.tables]
+    for setting, names in (("allow", chosen.allow or ()), ("block", chosen.block), ("order", chosen.order)):
+        strange += [(f"`{setting}` of [plugins] names {name!r}, which is no plugin", name) for name in names]
+    return [said + meant(name, installed) for said, name in sorted(strange) if name not in installed]
+
+
+def read(config: Path) -> dict[str, Any]:
+    """What a settings file says, as it stands there. Raises `SettingsError` where it cannot be read."""
     try:
         return tomllib.loads(config.read_text("utf-8-sig"))  # editors on Windows begin a file with a mark
     except OSError as error:

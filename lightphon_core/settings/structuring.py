@@ -11,7 +11,7 @@ import hmac
 import math
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from types import GenericAlias
@@ -266,10 +266,16 @@ def _validator_problem(error: Exception, cls: type[Any], path: tuple[str, ...]) 
     return path, f"is wrong: {error}"
 
 
+def meant(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence on a name that is not among the `known` ones: the likeliest of them, where one is close."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else "."
+
+
 def unknown_key(key: str, known: Sequence[str]) -> str:
     """What is wrong with a key that nobody asked for, with the likeliest of the `known` ones."""
-    if close := difflib.get_close_matches(key, known, n=1):
-        return f"is not a setting; did you mean {close[0]}?"
+    if (likeliest := meant(key, known)) != ".":
+        return f"is not a setting{likeliest}"
     return (
         f"is not a setting; there are {', '.join(sorted(known))}" if known else "is not a setting; there are none here"
     )
