@@ -14,7 +14,14 @@ def test_a_place_that_may_not_be_read_is_our_own_business(run, data_dir, monkeyp
     run("key", "list")
 
 
-@pytest.mark.parametrize("command", [["key", "list"], ["serve", "--port", "0"], ["plugins"]])
+def test_plugins_are_listed_wherever_the_database_is(run, data_dir, monkeypatch):
+    assert "accounts" in run("plugins").stdout
+    assert not data_dir.exists()
+    monkeypatch.setenv("LIGHTPHON_STORAGE_URL", "postgresql://me@127.0.0.1:9/books")
+    assert "accounts" in run("plugins").stdout
+
+
+@pytest.mark.parametrize("command", [["key", "list"], ["serve", "--port", "0"]])
 def test_a_directory_that_is_a_file(run, data_dir, command):
     data_dir.touch()
     refused = run(*command, status=2)

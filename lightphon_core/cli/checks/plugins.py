@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from lightphon_core.cli.checks.finding import Finding, ok, problem, warning
+from lightphon_core.cli.plugins import empty_database
 from lightphon_core.errors import ConfigurationError
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.settings import Settings, unknown_plugins, unknown_variables
 from lightphon_core.settings.structuring import meant
-from lightphon_core.storage.engine import Database
 
 CHECK = "plugins"
 
@@ -22,10 +20,7 @@ def check_plugins(settings: Settings, environ: Mapping[str, str]) -> Iterator[Fi
     from lightphon_core.web.app import create_app
     from lightphon_core.web.assembly import assemble
 
-    with (
-        tempfile.TemporaryDirectory(prefix="lightphon-doctor-") as directory,
-        Database(f"sqlite:///{Path(directory) / 'empty.db'}") as database,
-    ):
+    with empty_database() as database:
         plugins = assemble(settings, database, environ).plugins
         names = sorted(plugin.name for plugin in plugins.plugins)
         for strange in unknown_plugins(settings, names):
