@@ -44,8 +44,8 @@ def plugins(context: click.Context, settings: Settings, as_json: bool) -> None:
 
 @contextlib.contextmanager
 def empty_database() -> Iterator[Database]:
-    """A database that is gone at the end, for plugins that are built to be looked at: theirs may be out of reach, and is
-    not made by looking."""
+    """A database that is gone at the end, for plugins that are built to be looked at: the server's may be out of reach,
+    and is not made by looking."""
     with (
         tempfile.TemporaryDirectory(prefix="lightphon-") as directory,
         Database(f"sqlite:///{Path(directory) / 'empty.db'}") as database,
