@@ -15,6 +15,7 @@ from attrs import evolve
 from lightphon_core import log as logging_setup
 from lightphon_core.cli.group import Failure
 from lightphon_core.cli.options import settings_options
+from lightphon_core.log.strays import log_strays
 from lightphon_core.settings import Settings, unknown_plugins, unknown_variables
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.migrate import migrate
@@ -40,6 +41,7 @@ def serve(settings: Settings, host: str | None, port: int | None) -> None:
     if port is not None:
         settings = evolve(settings, server=evolve(settings.server, port=port))
     logging_setup.configure(settings.log)
+    log_strays()
     log = structlog.stdlib.get_logger("lightphon")
     with (
         contextlib.closing(bind(settings.server.host, settings.server.port)) as listener,

@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import func, select
-
+from lightphon_core.accounts.people import first_account_at
 from lightphon_core.cli.checks.finding import Finding, ok, warning
 from lightphon_core.errors import StorageError
 from lightphon_core.storage.backup_note import last_backup
 from lightphon_core.storage.inspection import looking_at
 from lightphon_core.storage.location import Location
-from lightphon_core.storage.schema import accounts
 
 CHECK = "backup"
 TOO_OLD = timedelta(days=8)
@@ -40,7 +38,7 @@ def _first_account(location: Location) -> datetime | None:
     """When the first account was made; None where there is none, or the database cannot be read."""
     try:
         with looking_at(location) as connection:
-            made = connection.scalar(select(func.min(accounts.c.created_at)))
+            made = first_account_at(connection)
     except StorageError:  # has been said
         return None
     return None if made is None else datetime.fromtimestamp(made / 1_000_000, UTC)
