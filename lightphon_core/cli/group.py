@@ -10,12 +10,16 @@ import click
 from attrs import frozen
 
 from lightphon_core.errors import LightPhonError
+from lightphon_core.log.lines import printable
 
 
 class Failure(click.ClickException):
     """Shown as "Error: ..." on stderr."""
 
     exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))  # it may be a server's, or hold what was typed
 
 
 class ErrorsAsOneLine(click.Group):
