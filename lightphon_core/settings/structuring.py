@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from types import GenericAlias
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import attrs
 from cattrs import ClassValidationError, Converter, IterableValidationError, StructureHandlerNotFoundError
@@ -241,6 +241,8 @@ def _first_problem(error: BaseException, path: tuple[str, ...]) -> tuple[tuple[s
         for cause in bare:  # a misspelt key first: it also explains why another one is missing
             if isinstance(cause, ForbiddenExtraKeysError):
                 key = min(cause.extra_fields)
+                if tables := _tables_with(key, cause.cl):
+                    return (*path, key), f"is not a setting here, but in {' and '.join(tables)}"
                 known = [a.name for a in attrs.fields(cause.cl) if not is_internal(a) and not plain_prefix(a)]
                 return (*path, key), unknown_key(key, known)
         for cause, note in attributes:
@@ -256,6 +258,12 @@ def _first_problem(error: BaseException, path: tuple[str, ...]) -> tuple[tuple[s
     if isinstance(error, StructureHandlerNotFoundError):
         return path, f"has a type that settings cannot have: {error.type_}"
     return path, str(error) if isinstance(error, _Refusal) else f"is wrong ({type(error).__name__})"
+
+
+def _tables_with(key: str, cls: type[Any]) -> list[str]:
+    """The tables of a class that have a setting of this name: "[server]"."""
+    kinds = {name: kind for name, kind in get_type_hints(cls).items() if attrs.has(kind)}
+    return [f"[{name}]" for name, kind in kinds.items() if key in attrs.fields_dict(kind)]
 
 
 def _validator_problem(error: Exception, cls: type[Any], path: tuple[str, ...]) -> tuple[tuple[str, ...], str]:

@@ -114,6 +114,8 @@ def test_variables_of_every_type():
         ("[server]\npublic_url = 'your.host'", "[server] public_url must be a URL such as https://your.host"),
         ("[accounts]\nregistration = 'all'", "[accounts] registration must be one of 'closed', 'invite', 'open'."),
         ("[sever]\nport = 1", "sever is not a setting; did you mean server?"),
+        ("port = 1", "port is not a setting here, but in [server]."),
+        ("url = 'x'", "url is not a setting here, but in [storage]."),
         ("server = 1", "server must be a table, not a whole number."),
         ("config = 'x'", "config is not a setting; there are accounts, data_dir, deposits, ledger, limits,"),
         ("[limits]\nattempts = 0", "[limits] attempts must be > 0: 0."),
