@@ -203,7 +203,7 @@ def test_no_text_makes_a_variable_crash(variable, text):
 )
 def test_no_document_makes_loading_crash(document):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lightphon_core.settings.loading._read", lambda _: document)
+        patch.setattr("lightphon_core.settings.loading.read", lambda _: document)
         message = message_of(Path("x.toml"), {})
     assert message is None or message.startswith("x.toml: ")
 
