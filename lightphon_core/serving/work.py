@@ -36,6 +36,7 @@ class Work:
         self._room = asyncio.Event()
         self._complete = False
         self._stopped = False
+        self._heard = False
         self._error: Exception | None = None
         self._ended = ended
         self._task = tasks.spawn(self._read(raw, request), name=name)
@@ -48,6 +49,7 @@ class Work:
             if self._complete:
                 return None
             if self._error is not None:
+                self._heard = True
                 raise self._error
             self._changed.clear()
             await self._changed.wait()
@@ -79,7 +81,7 @@ class Work:
             self._error = error
 
     def _has_ended(self, task: asyncio.Task[None]) -> None:
-        unheard = self._stopped or self._complete
+        unheard = (self._stopped or self._complete) and not self._heard
         if task.cancelled() and not unheard:
             self._error = Unavailable("The backend gave the job up.")
         self._changed.set()
