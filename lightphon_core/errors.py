@@ -34,6 +34,7 @@ LightPhonError
     └── TimedOut               this offer is too slow
 """
 
+import errno
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,24 @@ class LightPhonError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+
+
+_OTHERS = "Run this as the user that LightPhon runs as."
+_WHAT_TO_DO = {
+    errno.EACCES: _OTHERS,
+    errno.EPERM: _OTHERS,
+    errno.ENOSPC: "Free some space there.",
+    errno.EDQUOT: "Free some space there.",
+    errno.EROFS: "Choose a place that can be written to.",
+    errno.EEXIST: "Something that is no directory has its directory's name.",
+    errno.ENOTDIR: "Something that is no directory has its directory's name.",
+}
+
+
+def said_by(error: OSError) -> str:
+    """Why the system refused, in a sentence, and what to do about it in another, where that is known."""
+    said = f"{error.strerror or type(error).__name__}."
+    return f"{said} {advice}" if (advice := _WHAT_TO_DO.get(error.errno or 0)) else said
 
 
 class ConfigurationError(LightPhonError):

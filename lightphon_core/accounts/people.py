@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from attrs import evolve, frozen
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from lightphon_core.accounts.secrets import random_text
 from lightphon_core.errors import InvalidRequest
@@ -108,6 +108,12 @@ def list_accounts(connection: Connection) -> list[Account]:
     """All accounts, the oldest first."""
     rows = connection.execute(select(accounts).order_by(accounts.c.created_at, accounts.c.id))
     return [_account(row) for row in rows]
+
+
+def first_account_at(connection: Connection) -> int | None:
+    """When the first of the accounts that are there was made, in microseconds since 1970; None where there is none."""
+    found: int | None = connection.scalar(select(func.min(accounts.c.created_at)))
+    return found
 
 
 def _account(row: Row[Any]) -> Account:

@@ -12,15 +12,16 @@ import click
 
 from lightphon_core.cli.group import Failure
 from lightphon_core.cli.options import json_option, print_json, settings_options
-from lightphon_core.errors import StorageError
+from lightphon_core.errors import StorageError, said_by
 from lightphon_core.payments.payouts.sent_log import RestoreMark
 from lightphon_core.settings import Settings
 from lightphon_core.storage.backup import back_up
 from lightphon_core.storage.backup import restore as restore_file
+from lightphon_core.storage.backup_note import note_backup
 from lightphon_core.storage.location import locate
 from lightphon_core.storage.sqlite_file import Progress
 
-_file = click.Path(path_type=Path, dir_okay=False)
+_file = click.Path(path_type=Path, dir_okay=False, readable=False)
 
 
 @click.command()
@@ -37,6 +38,10 @@ def backup(file: Path, overwrite: bool, as_json: bool, settings: Settings) -> No
     database = _database_file(settings, "pg_dump --format=custom --file={file} --dbname={name}", file)
     with _progress_bar() as progress:
         made = back_up(database, file, overwrite=overwrite, progress=progress)
+    try:
+        note_backup(settings.data_dir, made.path, datetime.now(UTC))
+    except OSError as error:  # the backup is whole: only `lightphon doctor` does not know of it
+        click.echo(f"The backup could not be noted in {settings.data_dir}: {said_by(error)}", err=True)
     if as_json:
         print_json({"file": str(made.path), "bytes": made.size, "schema": made.schema})
     else:
@@ -60,7 +65,7 @@ def restore(file: Path, as_json: bool, settings: Settings) -> None:
     try:
         mark.leave()
     except OSError as error:
-        raise StorageError(f"{mark.path}: {error.strerror}. Nothing was restored.") from error
+        raise StorageError(f"{mark.path}: {said_by(error)} Nothing was restored.") from error
     try:
         with _progress_bar() as progress:
             restored = restore_file(file, database, at=datetime.now(UTC), progress=progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import sys
@@ -15,7 +16,7 @@ from lightphon_core.accounts.passwords import MIN_LENGTH, check_password, hash_p
 from lightphon_core.cli.group import Failure
 from lightphon_core.cli.options import first_line, json_option, location_options, open_database, print_json
 from lightphon_core.cli.settings import plugin_schemas
-from lightphon_core.errors import InvalidRequest
+from lightphon_core.errors import InvalidRequest, SettingsError, said_by
 from lightphon_core.settings import Settings, default_config, load, settings_file
 from lightphon_core.storage.engine import Database
 
@@ -82,23 +83,29 @@ def _make_directory(path: Path) -> bool:
             raise Failure(f"{path} is no directory. Choose another with --data-dir.") from None
         return False
     except OSError as error:
-        raise Failure(f"The data directory {path} cannot be made: {error.strerror}.") from None
+        raise Failure(f"The data directory {path} cannot be made: {said_by(error)}") from None
     return True
 
 
 def _write_settings(file: Path, data_dir: Path) -> bool:
     """Write a settings file (mode 600); False where there is one, which stays."""
+    if file.exists():
+        return False
     inside = file.absolute().parent == data_dir.absolute()
     text = settings_file(plugin_schemas(), data_dir="." if inside else data_dir.absolute())
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                stream.write(text)
+        except BaseException:
+            file.unlink()  # half of one, or an empty one, would stay
+            raise
     except FileExistsError:
         return False
     except OSError as error:
-        raise Failure(f"The settings file {file} cannot be written: {error.strerror}.") from None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(text)
+        raise Failure(f"The settings file {file} cannot be written: {said_by(error)}") from None
     return True
 
 
@@ -147,8 +154,9 @@ def _password(text: str) -> str:
 
 def _options(file: Path, config: Path | None) -> str:
     """What other commands need to be told to find the same server."""
-    if file.absolute() == default_config(os.environ):
-        return ""
+    with contextlib.suppress(SettingsError):  # whoever has no home has to name the directory
+        if file.absolute() == default_config(os.environ):
+            return ""
     return f" --data-dir {shlex.quote(str(file.parent))}" if config is None else f" --config {shlex.quote(str(file))}"
 
 

@@ -20,19 +20,20 @@ from lightphon_core.storage.migrate import migrate
 
 Command = Callable[..., Any]
 
+PATH = click.Path(path_type=Path, readable=False)
+"""What may not be read is said by whoever reads it: click's own words leave out what to do."""
+
 
 def location_options(command: Command) -> Command:
     """Adds `--config` and `--data-dir`, and passes both as they were given."""
     config = click.option(
         "--config",
-        type=click.Path(path_type=Path),
+        type=PATH,
         envvar="LIGHTPHON_CONFIG",
         show_envvar=True,
         help="Settings file (TOML); lightphon.toml in the data directory, where there is one, unless told.",
     )
-    data_dir = click.option(
-        "--data-dir", type=click.Path(path_type=Path), help="Data directory; also LIGHTPHON_DATA_DIR."
-    )
+    data_dir = click.option("--data-dir", type=PATH, help="Data directory; also LIGHTPHON_DATA_DIR.")
     return config(data_dir(command))
 
 

@@ -11,6 +11,7 @@ from lightphon_core.cli.group import Failure
 from lightphon_core.cli.options import json_option, print_json
 from lightphon_core.cli.payout_administration import approve, declare_failed, everybodys, freeze, reconcile, reject
 from lightphon_core.cli.report import iso_time, print_table
+from lightphon_core.log.lines import printable
 from lightphon_core.money import sats
 
 ENDED = ("paid", "failed")
@@ -114,9 +115,9 @@ def automatic(address: str | None, threshold: int | None, off: bool, as_json: bo
         print_json(found)
         return
     to = f"{found['destination']}, from {found['threshold_sats']} sats on"
-    click.echo(f"No longer paid by itself: {to}." if off else f"Paid by itself: {to}.")
+    click.echo(printable(f"No longer paid by itself: {to}." if off else f"Paid by itself: {to}."))
     if found["trouble"] and not off:
-        click.echo(f"The last one did not work: {found['trouble']}")
+        click.echo(printable(f"The last one did not work: {found['trouble']}"))
 
 
 for _command in (everybodys, approve, reject, declare_failed, freeze, reconcile):
@@ -130,4 +131,4 @@ def _say(made: dict[str, Any]) -> None:
         said += f"; the network took {sats(made['fee_msat'])} sats"
     elif made["reason"]:
         said += f": {made['reason'].rstrip('.')}"
-    click.echo(f"{said}.")
+    click.echo(printable(f"{said}."))

@@ -10,6 +10,7 @@ from lightphon_core.cli.client import Client, client_options
 from lightphon_core.cli.group import Failure
 from lightphon_core.cli.options import json_option, print_json
 from lightphon_core.cli.report import iso_time, print_table
+from lightphon_core.log.lines import printable
 from lightphon_core.money import sats
 
 STATES = ("awaiting_approval", "held", "submitted", "unknown", "paid", "failed")
@@ -26,7 +27,7 @@ def everybodys(status: str | None, as_json: bool, client: Client) -> None:
         print_json(found)
         return
     for each in found["freezes"]:
-        click.echo(f"Payouts through {each['provider']} are frozen: {each['reason']}\n")
+        click.echo(printable(f"Payouts through {each['provider']} are frozen: {each['reason']}") + "\n")
     print_table(
         ("ASKED FOR", "SATS", "STATE", "ACCOUNT", "PAYOUT"),
         [
@@ -154,4 +155,4 @@ def _print(made: dict[str, Any], as_json: bool) -> None:
 
 def _said(made: dict[str, Any]) -> str:
     said = f"{made['id']}, {sats(made['amount_msat'])} sats, {made['status'].replace('_', ' ')}"
-    return f"{said}: {made['reason']}" if made["reason"] else f"{said}."
+    return printable(f"{said}: {made['reason']}" if made["reason"] else f"{said}.")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
 import traceback
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -23,7 +27,7 @@ def plugins(context: click.Context, settings: Settings, as_json: bool) -> None:
     """List the plugins: name, version, hooks and state. Exits with 1 if one is broken."""
     from lightphon_core.web.assembly import assemble
 
-    with Database(settings.database_url) as database:
+    with empty_database() as database:
         found = assemble(settings, database, os.environ).plugins.plugins
     if as_json:
         print_json({"plugins": [_as_json(plugin) for plugin in found]})
@@ -36,6 +40,17 @@ def plugins(context: click.Context, settings: Settings, as_json: bool) -> None:
                 click.echo(_traceback(plugin), err=True, nl=False)
     if any(plugin.error for plugin in found):
         context.exit(1)
+
+
+@contextlib.contextmanager
+def empty_database() -> Iterator[Database]:
+    """A database that is gone at the end, for plugins that are built to be looked at: the server's may be out of reach,
+    and is not made by looking."""
+    with (
+        tempfile.TemporaryDirectory(prefix="lightphon-") as directory,
+        Database(f"sqlite:///{Path(directory) / 'empty.db'}") as database,
+    ):
+        yield database
 
 
 def _as_json(plugin: Plugin) -> dict[str, Any]:

@@ -13,8 +13,10 @@ import structlog
 from attrs import evolve
 
 from lightphon_core import log as logging_setup
+from lightphon_core.cli.group import Failure
 from lightphon_core.cli.options import settings_options
-from lightphon_core.settings import Settings, unknown_variables
+from lightphon_core.log.strays import log_strays
+from lightphon_core.settings import Settings, unknown_plugins, unknown_variables
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.migrate import migrate
 
@@ -33,10 +35,13 @@ def serve(settings: Settings, host: str | None, port: int | None) -> None:
     from lightphon_core.web.server import bind, server_for, url_of
 
     if host is not None:
+        if not host:
+            raise Failure("--host is empty. Name an address to listen on, or leave it out.")
         settings = evolve(settings, server=evolve(settings.server, host=host))
     if port is not None:
         settings = evolve(settings, server=evolve(settings.server, port=port))
     logging_setup.configure(settings.log)
+    log_strays()
     log = structlog.stdlib.get_logger("lightphon")
     with (
         contextlib.closing(bind(settings.server.host, settings.server.port)) as listener,
@@ -46,6 +51,8 @@ def serve(settings: Settings, host: str | None, port: int | None) -> None:
         app = create_app(settings, database, os.environ)
         for problem in unknown_variables(os.environ, app.state.plugin_schemas):
             log.warning("environment variable sets nothing", problem=problem)
+        for problem in unknown_plugins(settings, [plugin.name for plugin in app.state.plugins.plugins]):
+            log.warning("setting sets nothing", problem=problem)
         url = url_of(listener)
 
         def started() -> None:

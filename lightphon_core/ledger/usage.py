@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date, timedelta
-from typing import Any, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
 
 from attrs import frozen
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, true
-from sqlalchemy.dialects import postgresql, sqlite
 
 from lightphon_core.ledger.periods import day_of
 from lightphon_core.storage.schema import usage, usage_days
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
 
 SUMS_AT_ONCE = 1_000
 """The most sums that one question is answered with."""
@@ -28,12 +31,22 @@ _COUNTED = ("prompt_tokens", "completion_tokens", "ms", "cost_msat")
 _ADDED = ("requests", *_COUNTED)
 
 
-def _upsert(statement: postgresql.Insert | sqlite.Insert) -> postgresql.Insert | sqlite.Insert:
+@cache
+def _add(dialect: str) -> postgresql.Insert | sqlite.Insert:
+    """Adds to the sums, in the words of a database. Only those that are asked for are loaded, which takes a while."""
+    statement: postgresql.Insert | sqlite.Insert
+    if dialect == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+        statement = postgresql_insert(usage_days)
+    else:
+        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+        statement = sqlite_insert(usage_days)
     added = {name: usage_days.c[name] + statement.excluded[name] for name in _ADDED}
     return statement.on_conflict_do_update(index_elements=list(usage_days.primary_key), set_=added)
 
 
-_ADD = {"sqlite": _upsert(sqlite.insert(usage_days)), "postgresql": _upsert(postgresql.insert(usage_days))}
 _OLD = select(usage.c.id).where(usage.c.at < bindparam("before")).order_by(usage.c.at).limit(bindparam("most"))
 _remove_old = delete(usage).where(usage.c.id.in_(_OLD))
 
@@ -62,7 +75,7 @@ def write_usage(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
         added["requests"] += 1
         for name in _COUNTED:
             added[name] += row[name]
-    connection.execute(_ADD[connection.dialect.name], list(sums.values()))
+    connection.execute(_add(connection.dialect.name), list(sums.values()))
 
 
 def usage_of(

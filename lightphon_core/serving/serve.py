@@ -139,9 +139,8 @@ class Exchange:
         except ClientTooSlow:
             outcome = "client too slow"
         except asyncio.CancelledError:
-            outcome = "client gone"
+            outcome = self._who_ended()
             if not self._gone:
-                outcome = "server stopping" if self._cut_off is None else "cut off"
                 self._error = self._why_ended()
             raise
         except Exception as error:  # whatever it is, the client must not take it for an answer, or pay for it
@@ -166,9 +165,14 @@ class Exchange:
         """The journey has ended, or was cancelled before its first step."""
         if not self._has_begun:
             self._error = None if self._gone else self._why_ended()
+            self._log(self._who_ended())
             if self.outlet is not None:
                 self.outlet.end(self._error)
         self._end_admission()
+
+    def _who_ended(self) -> str:
+        """Whoever cancelled the journey, as the log has it."""
+        return "client gone" if self._gone else "cut off" if self._cut_off else "server stopping"
 
     def _why_ended(self) -> LightPhonError:
         return self._cut_off or _stopping()

@@ -7,7 +7,14 @@ know (`plain_prefix` in structuring.py).
 """
 
 from lightphon_core.errors import SettingsError
-from lightphon_core.settings.loading import default_config, load, plugin_settings, unknown_variables
+from lightphon_core.settings.loading import (
+    default_config,
+    load,
+    plugin_settings,
+    read,
+    unknown_plugins,
+    unknown_variables,
+)
 from lightphon_core.settings.payments import DepositSettings, PayoutSettings, RateSettings
 from lightphon_core.settings.reference import markdown, settings_file
 from lightphon_core.settings.requests import LimitSettings, RoutingSettings
@@ -49,6 +56,8 @@ __all__ = [
     "load",
     "markdown",
     "plugin_settings",
+    "read",
     "settings_file",
+    "unknown_plugins",
     "unknown_variables",
 ]

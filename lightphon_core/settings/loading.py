@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from attrs import evolve, fields, fields_dict
 
-from lightphon_core.errors import SettingsError
+from lightphon_core.errors import SettingsError, said_by
 from lightphon_core.settings.environment import PREFIX, overlay, plugin_prefix, variables
 from lightphon_core.settings.sections import DEFAULT_DATA_DIR, PluginsSettings, Settings
-from lightphon_core.settings.structuring import expanded, plain_prefix, structure, unknown_key
+from lightphon_core.settings.structuring import expanded, meant, plain_prefix, structure, unknown_key
 
 T = TypeVar("T")
 
@@ -22,8 +23,8 @@ CONFIG_NAME = "lightphon.toml"
 
 def default_config(environ: Mapping[str, str], *, data_dir: Path | None = None) -> Path:
     """The settings file that is read where none is named: it lies in the data directory, and need not exist."""
-    directory = data_dir or environ.get(f"{PREFIX}_DATA_DIR") or DEFAULT_DATA_DIR
-    return expanded(directory).absolute() / CONFIG_NAME
+    given = data_dir or environ.get(f"{PREFIX}_DATA_DIR")
+    return (expanded(given).absolute() if given else _home()) / CONFIG_NAME
 
 
 def load(config: Path | None, environ: Mapping[str, str], *, data_dir: Path | None = None) -> Settings:
@@ -32,7 +33,7 @@ def load(config: Path | None, environ: Mapping[str, str], *, data_dir: Path | No
     Raises:
         SettingsError: the file cannot be read, or something in it or in the environment is unknown or wrong.
     """
-    values = {} if config is None else _read(config)
+    values = {} if config is None else read(config)
     tables: dict[str, Mapping[str, Any]] = {}
     if isinstance(plugins := values.get("plugins"), dict):
         own = {name: table for name, table in plugins.items() if name not in fields_dict(PluginsSettings)}
@@ -42,7 +43,8 @@ def load(config: Path | None, environ: Mapping[str, str], *, data_dir: Path | No
     if data_dir is not None:
         merged["data_dir"] = expanded(data_dir).absolute()
         origins["data_dir",] = "--data-dir"
-    merged.setdefault("data_dir", expanded(DEFAULT_DATA_DIR))
+    if "data_dir" not in merged:
+        merged["data_dir"] = _home()
     settings = structure(
         merged, Settings, environ=environ, directory=_directory(config), where=_where(config, (), origins)
     )
@@ -82,11 +84,32 @@ def unknown_variables(environ: Mapping[str, str], plugins: Mapping[str, type[Any
     return [f"{name} {unknown_key(name, sorted(known)).partition('; there are')[0]}" for name in strange]
 
 
-def _read(config: Path) -> dict[str, Any]:
+def _home() -> Path:
+    """The data directory of this user, where none is named. Raises `SettingsError` for one who has no home."""
+    found = expanded(DEFAULT_DATA_DIR)
+    if not found.is_absolute() or os.environ.get("HOME") == "":
+        raise SettingsError(
+            "This user has no home directory to keep data in. Name another with --data-dir or LIGHTPHON_DATA_DIR."
+        )
+    return found
+
+
+def unknown_plugins(settings: Settings, installed: Collection[str]) -> list[str]:
+    """Names in the settings that no plugin has, left over or misspelt, each with a word on why: for a warning, since a
+    plugin may be away for a while."""
+    chosen = settings.plugins
+    strange = [(f"[plugins.{name}] is for a plugin that is not installed", name) for name in chosen.tables]
+    for setting, names in (("allow", chosen.allow or ()), ("block", chosen.block), ("order", chosen.order)):
+        strange += [(f"`{setting}` of [plugins] names {name!r}, which is no plugin", name) for name in names]
+    return [said + meant(name, installed) for said, name in sorted(strange) if name not in installed]
+
+
+def read(config: Path) -> dict[str, Any]:
+    """What a settings file says, as it stands there. Raises `SettingsError` where it cannot be read."""
     try:
-        return tomllib.loads(config.read_text("utf-8"))
+        return tomllib.loads(config.read_text("utf-8-sig"))  # editors on Windows begin a file with a mark
     except OSError as error:
-        raise SettingsError(f"{config}: the settings file cannot be read: {error.strerror}.") from error
+        raise SettingsError(f"{config}: the settings file cannot be read: {said_by(error)}") from error
     except UnicodeDecodeError:
         raise SettingsError(f"{config}: the settings file is not UTF-8 text.") from None
     except tomllib.TOMLDecodeError as error:

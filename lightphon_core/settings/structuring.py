@@ -11,11 +11,11 @@ import hmac
 import math
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from types import GenericAlias
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import attrs
 from cattrs import ClassValidationError, Converter, IterableValidationError, StructureHandlerNotFoundError
@@ -241,6 +241,8 @@ def _first_problem(error: BaseException, path: tuple[str, ...]) -> tuple[tuple[s
         for cause in bare:  # a misspelt key first: it also explains why another one is missing
             if isinstance(cause, ForbiddenExtraKeysError):
                 key = min(cause.extra_fields)
+                if tables := _tables_with(key, cause.cl):
+                    return (*path, key), f"is not a setting here, but in {' and '.join(tables)}"
                 known = [a.name for a in attrs.fields(cause.cl) if not is_internal(a) and not plain_prefix(a)]
                 return (*path, key), unknown_key(key, known)
         for cause, note in attributes:
@@ -258,6 +260,12 @@ def _first_problem(error: BaseException, path: tuple[str, ...]) -> tuple[tuple[s
     return path, str(error) if isinstance(error, _Refusal) else f"is wrong ({type(error).__name__})"
 
 
+def _tables_with(key: str, cls: type[Any]) -> list[str]:
+    """The tables of a class that have a setting of this name: "[server]"."""
+    kinds = {name: kind for name, kind in get_type_hints(cls).items() if attrs.has(kind)}
+    return [f"[{name}]" for name, kind in kinds.items() if key in attrs.fields_dict(kind)]
+
+
 def _validator_problem(error: Exception, cls: type[Any], path: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
     """attrs' own validators name the field first ("'port' must be >= 0: -1"), and only their words say which it was."""
     found = re.fullmatch(r"(?:Length of )?'(\w+)' (.*)", str(error), re.DOTALL)
@@ -266,10 +274,16 @@ def _validator_problem(error: Exception, cls: type[Any], path: tuple[str, ...]) 
     return path, f"is wrong: {error}"
 
 
+def meant(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence on a name that is not among the `known` ones: the likeliest of them, where one is close."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else "."
+
+
 def unknown_key(key: str, known: Sequence[str]) -> str:
     """What is wrong with a key that nobody asked for, with the likeliest of the `known` ones."""
-    if close := difflib.get_close_matches(key, known, n=1):
-        return f"is not a setting; did you mean {close[0]}?"
+    if (likeliest := meant(key, known)) != ".":
+        return f"is not a setting{likeliest}"
     return (
         f"is not a setting; there are {', '.join(sorted(known))}" if known else "is not a setting; there are none here"
     )

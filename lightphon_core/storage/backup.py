@@ -17,7 +17,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-from lightphon_core.errors import StorageError
+from lightphon_core.errors import StorageError, said_by
 from lightphon_core.storage.revisions import check_known
 from lightphon_core.storage.sqlite_file import Progress, companions, copy, damage, open_existing, schema_of
 
@@ -256,4 +256,6 @@ def _sync(path: Path) -> None:
 
 
 def _reason(error: sqlite3.Error | OSError) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    if isinstance(error, OSError):
+        return said_by(error).removesuffix(".")
+    return str(error) or type(error).__name__

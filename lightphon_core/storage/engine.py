@@ -75,7 +75,9 @@ class Database:
                 inspect(connection).get_table_names()
         except DBAPIError as error:
             self._dispose()
-            raise StorageError(f"The database {self.name} cannot be opened: {reason(error)}.") from error
+            raise StorageError(
+                f"The database {self.name} cannot be opened: {reason(error)}.{_advice(error)}"
+            ) from error
         self._thread = threading.Thread(target=self._run, name="lightphon-write", daemon=True)
         self._thread.start()
 
@@ -196,6 +198,13 @@ def reason(error: BaseException) -> str:
     """What the database said, without a full stop."""
     said = str(error.orig if isinstance(error, DBAPIError) else error)
     return said.removesuffix(".") or type(error).__name__
+
+
+def _advice(error: DBAPIError) -> str:
+    """What to do where SQLite's own words say too little: a disk that is full is an "I/O error" to it."""
+    name = getattr(error.orig, "sqlite_errorname", "")
+    failing = name.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN"))
+    return " Is its disk full, or its directory not to be written to? See `lightphon doctor`." if failing else ""
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
 
-from lightphon_core.errors import StorageError
+from lightphon_core.errors import StorageError, said_by
 from lightphon_core.storage.connections import Connections
 from lightphon_core.storage.location import Location
 
@@ -35,11 +35,12 @@ def connections(location: Location) -> Connections:
 
 def _make_file(path: Path) -> None:
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.parent.is_dir():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # SQLite gives its write-ahead log the same mode.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
-        raise StorageError(f"The database {path} cannot be opened for writing: {error.strerror}.") from error
+        raise StorageError(f"The database {path} cannot be opened for writing: {said_by(error)}") from error
 
 
 def _engine(path: Path, *, begin: str, read_only: bool) -> Engine:

@@ -23,6 +23,12 @@ UNFINISHED_S = 2
 """How long uvicorn may take to end what is left after the grace."""
 
 
+_ADVICE = {
+    errno.EACCES: "Ports below 1024 are root's: choose one above with --port, and have a proxy listen on that one.",
+    errno.EADDRNOTAVAIL: "It is no address of this machine: 127.0.0.1 is always one, and 0.0.0.0 stands for all.",
+}
+
+
 class AddressError(ConfigurationError):
     """The address to listen on cannot be had."""
 
@@ -43,7 +49,8 @@ def bind(host: str, port: int) -> socket.socket:
             raise AddressError(
                 f"Port {port} on {host} is in use by another program. Stop it, or choose another with --port."
             ) from None
-        raise AddressError(f"Cannot listen on {host} port {port}: {error.strerror}.") from None
+        advice = _ADVICE.get(error.errno or 0, "Choose another address with --host, or another port with --port.")
+        raise AddressError(f"Cannot listen on {host} port {port}: {error.strerror}. {advice}") from None
     return listener
 
 

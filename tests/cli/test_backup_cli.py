@@ -17,7 +17,7 @@ from lightphon_core.cli.serve import _stop_on_hangup
 from lightphon_core.settings import markdown
 from lightphon_core.storage import backup as backup_module
 from lightphon_core.storage.engine import Database
-from lightphon_core.storage.revisions import scripts
+from lightphon_core.storage.migrations import scripts
 
 PATIENCE_S = 60
 
@@ -26,6 +26,8 @@ PATIENCE_S = 60
 def serve(run, data_dir):
     """A real `lightphon serve` on a free port; the lines that it logs."""
     run("init")
+    with (data_dir / "lightphon.toml").open("a") as config:
+        config.write("\n[plugins.scorer]\nx = 1\n")
     environ = {**os.environ, "LIGHTPHON_SERVER_PORT": "0", "LIGHTPHON_LOG_FORMAT": "json"}
     command = [sys.executable, "-m", "lightphon_core", "serve", "--data-dir", str(data_dir)]
     # Tests that run under nohup would hand down that it is ignored.
@@ -45,6 +47,9 @@ def accounts(run):
 def test_beside_a_server(run, serve, data_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(backup_module, "LOCK_TIMEOUT_S", 0.01)
     process, lines = serve
+    strange = next(lines)
+    assert (strange["level"], strange["event"]) == ("warning", "setting sets nothing")
+    assert strange["problem"] == "[plugins.scorer] is for a plugin that is not installed; did you mean scorers?"
     listening = next(line for line in lines if line["event"] == "listening")
     port = int(listening["url"].rpartition(":")[2])
     file = tmp_path / "copy.db"
@@ -57,7 +62,8 @@ def test_beside_a_server(run, serve, data_dir, tmp_path, monkeypatch):
     monkeypatch.setenv("LIGHTPHON_SERVER_PORT", str(port))
     found = {each["check"]: each for each in json.loads(run("doctor", "--json").stdout)["findings"]}
     assert found["port"]["what"] == f"LightPhon answers on 127.0.0.1 port {port}."
-    assert {each["level"] for each in found.values()} == {"ok"}
+    assert {each["level"] for name, each in found.items() if name != "settings"} == {"ok"}
+    assert found["settings"]["what"] == strange["problem"]
 
     process.send_signal(signal.SIGHUP)
     assert "stopped" in [line["event"] for line in lines]

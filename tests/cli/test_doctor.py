@@ -5,7 +5,7 @@ import json
 import os
 import socket
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -13,15 +13,19 @@ from alembic import command
 from sqlalchemy import text, update
 
 from lightphon_core.cli.checks import machine
+from lightphon_core.cli.checks.backups import check_backups
 from lightphon_core.cli.checks.database import check_database
 from lightphon_core.cli.checks.finding import Level, ok
 from lightphon_core.cli.checks.machine import check_clock, check_disk, check_files
 from lightphon_core.cli.checks.network import check_addresses, check_port
+from lightphon_core.cli.checks.plugins import strange_to_auto
 from lightphon_core.cli.doctor import _readable
 from lightphon_core.settings import AccountSettings, ServerSettings
 from lightphon_core.storage import room
+from lightphon_core.storage.backup_note import NOTE
 from lightphon_core.storage.engine import Database
-from lightphon_core.storage.revisions import scripts
+from lightphon_core.storage.location import locate
+from lightphon_core.storage.migrations import scripts
 from lightphon_core.storage.schema import balances
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC).timestamp()
@@ -64,7 +68,7 @@ def test_a_new_server_is_well(run, doctor, data_dir):
     lines = run("doctor").stdout.splitlines()
     assert {line.split()[0] for line in lines[:-2]} == {"ok"}
     assert {line.split()[1] for line in lines[:-2]} == {
-        *("settings", "plugins", "database", "ledger", "disk", "clock", "files", "address", "port")
+        *("settings", "plugins", "database", "ledger", "backup", "disk", "clock", "files", "address", "port")
     }
     assert lines[-1] == "Found no problems and no warnings."
 
@@ -90,13 +94,13 @@ def test_settings_that_cannot_be_read(run, doctor, data_dir, monkeypatch):
 def test_names_that_mean_nothing(run, doctor, data_dir, monkeypatch):
     run("init")
     config = data_dir / "lightphon.toml"
-    config.write_text('[plugins]\nblock = ["guff"]\n[plugins.gufg]\nx = 1\n')
+    config.write_text('[plugins]\nblock = ["zeal"]\n[plugins.scorer]\nx = 1\n')
     monkeypatch.setenv("LIGHTPHON_SERVER_PRT", "1")
     found = doctor()
     assert {each["level"] for each in found} == {"warning"}
     assert [each["what"] for each in found] == [
-        "[plugins.gufg] is for a plugin that is not installed.",
-        "`block` of [plugins] names 'guff', which is no plugin.",
+        "[plugins.scorer] is for a plugin that is not installed; did you mean scorers?",
+        "`block` of [plugins] names 'zeal', which is no plugin.",
         "The environment variable LIGHTPHON_SERVER_PRT is not a setting; did you mean LIGHTPHON_SERVER_PORT?",
     ]
 
@@ -147,7 +151,7 @@ def test_databases_of_each_kind(empty_database_url):
                 connection.execute(statement)
 
         def found(now=None):
-            return list(check_database(empty_database_url, NOW if now is None else now))
+            return list(check_database(empty_database_url, lambda: NOW if now is None else now))
 
         assert said(found()) == [("warning", f"The database {database.name} is empty.")]
         execute(text("CREATE TABLE strange (x INTEGER)"))
@@ -182,7 +186,7 @@ def test_databases_of_each_kind(empty_database_url):
 
 @pytest.mark.parametrize("url", ["nonsense", "mysql://x/y", "sqlite://", "postgresql://me:hush@127.0.0.1:9/books"])
 def test_urls_that_lead_nowhere(url):
-    (found,) = check_database(url, NOW)
+    (found,) = check_database(url, lambda: NOW)
     assert found.level is Level.PROBLEM
     assert found.advice
     assert "hush" not in found.what
@@ -230,6 +234,122 @@ def test_files_that_others_may_read(tmp_path):
     file = data_dir / "file"
     file.touch(mode=0o600)
     assert said(check_files(file, None, [])) == [("problem", f"{file} is no directory.")]
+
+
+def test_secrets_that_others_may_read(tmp_path):
+    data_dir, config, secret = tmp_path / "data", tmp_path / "c.toml", tmp_path / "token"
+    data_dir.mkdir(mode=0o700)
+    for path in (config, secret):
+        path.touch(mode=0o600)
+
+    def found():
+        return list(check_files(data_dir, config, [], secrets=["server.metrics_token"], secret_files=[secret]))
+
+    assert said(found()) == []
+    for path in (config, secret):
+        path.chmod(0o644)
+    assert said(found()) == [
+        ("problem", f"Others may read {config} (644), which holds server.metrics_token."),
+        ("problem", f"Others may read {secret} (644), which holds a secret."),
+    ]
+    assert [each.advice for each in found()] == [f"Run: chmod 600 {path}" for path in (config, secret)]
+
+
+def test_files_of_root_for_the_servers_group(tmp_path, monkeypatch):
+    """As docs/deployment.md installs them: nobody but root may change them, and the server reads them by its group."""
+    data_dir, config = tmp_path / "data", tmp_path / "c.toml"
+    stats = {data_dir: SimpleNamespace(st_uid=7, st_gid=7, st_mode=0o40700)}
+    monkeypatch.setattr(machine, "_unusable", lambda _: iter(()))
+    data_dir.mkdir()
+    config.touch()
+    real = type(config).stat
+    monkeypatch.setattr(type(config), "stat", lambda path, **options: stats.get(path) or real(path, **options))
+    for uid, gid, mode, close in [
+        (0, 7, 0o640, None),
+        (0, 8, 0o640, "600"),
+        (7, 7, 0o640, "600"),
+        (0, 7, 0o644, "640"),
+    ]:
+        stats[config] = SimpleNamespace(st_uid=uid, st_gid=gid, st_mode=0o100000 | mode)
+        found = [each for each in check_files(data_dir, config, [], secrets=["x"]) if each.level is not Level.OK]
+        assert [each.advice for each in found] == ([f"Run: chmod {close} {config}"] if close else [])
+
+
+def test_secrets_of_every_kind_are_found(run, doctor, data_dir):
+    run("init")
+    config, token = data_dir / "lightphon.toml", data_dir / "token"
+    config.write_text('[server]\nmetrics_token = { file = "token" }\n')
+    token.write_text("0123456789abcdef")
+    config.chmod(0o600)
+    token.chmod(0o604)
+    assert [each["what"] for each in doctor()] == [f"Others may read {token} (604), which holds a secret."]
+    token.chmod(0o600)
+    config.write_text('[server]\nmetrics_token = "0123456789abcdef"\n')
+    assert doctor() == []
+    config.chmod(0o644)
+    assert [each["what"] for each in doctor()] == [f"Others may read {config} (644), which holds server.metrics_token."]
+
+
+def test_what_auto_leaves_out():
+    def found(*names):
+        return list(strange_to_auto(names, ["gguf", "http"], ["accounts", "gguf", "openclaw"]))
+
+    assert found("gguf", "HTTP") == []
+    (slip,) = found("ggfu")
+    assert (slip.level, slip.what) == (
+        Level.WARNING,
+        "`not_in_auto` of [routing] names 'ggfu', which is no backend now; did you mean gguf?",
+    )
+    assert "The backends are gguf, http." in slip.advice
+    (absent,) = found("OpenClaw")  # which has nobody to ask
+    assert (absent.level, "'OpenClaw', which is no backend now." in absent.what) == (Level.WARNING, True)
+    (nodes,) = found("my-4090", "gguf", "attic")
+    assert (nodes.level, nodes.what.endswith(": my-4090, attic.")) == (Level.OK, True)
+
+
+def test_what_auto_leaves_out_is_looked_at(run, doctor, data_dir):
+    run("init")
+    (data_dir / "lightphon.toml").write_text('[routing]\nnot_in_auto = ["scorers"]\n')
+    assert ["'scorers', which is no backend" in each["what"] for each in doctor()] == [True]
+
+
+def test_strangers_without_limits(run, doctor, data_dir, monkeypatch):
+    run("init")
+    (data_dir / "lightphon.toml").write_text(
+        '[accounts]\nregistration = "open"\n[server]\npublic_url = "http://localhost"\n'
+    )
+    (found,) = doctor()
+    assert (found["check"], found["level"]) == ("accounts", "warning")
+    assert "[limits]" in found["advice"]
+    monkeypatch.setenv("LIGHTPHON_LIMITS_CONCURRENT_REQUESTS", "4")
+    assert doctor() == []
+
+
+def test_backups_of_each_age(run, data_dir, tmp_path):
+    run("account", "create", "alice")
+    location, now = locate(f"sqlite:///{data_dir}/lightphon.db"), datetime.now(UTC)
+
+    def found(days):
+        (finding,) = check_backups(location, data_dir, now + timedelta(days=days))
+        return finding
+
+    assert (found(0).level, found(7).level) == (Level.OK, Level.OK)
+    assert found(9).level is Level.WARNING
+    assert f"there are accounts since {now:%Y-%m-%d}" in found(9).what
+    assert "lightphon backup FILE" in found(9).advice
+    file = tmp_path / "copy.db"
+    run("backup", str(file))
+    assert (data_dir / NOTE).stat().st_mode & 0o777 == 0o600
+    assert (found(7).level, found(9).level) == (Level.OK, Level.WARNING)
+    assert str(file) in found(9).what
+    for broken in ("", "[]", '{"file": 1}', '{"file": "x", "at": 5}', '{"file": "x", "at": "no"}'):
+        (data_dir / NOTE).write_text(broken)
+        assert "No `lightphon backup` was made" in found(9).what
+    assert list(check_backups(locate(f"sqlite:///{tmp_path}/none.db"), data_dir, now)) == []
+    assert list(check_backups(locate("postgresql://me@127.0.0.1:9/x"), data_dir, now)) == []
+    garbage(data_dir / "lightphon.db")
+    (data_dir / NOTE).unlink()
+    assert found(9).level is Level.OK  # what is wrong with the database is said elsewhere
 
 
 def test_what_may_not_even_be_looked_at():

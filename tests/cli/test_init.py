@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import re
+import resource
 import select
 import subprocess
 import sys
@@ -112,6 +113,37 @@ def test_places_that_cannot_be_used(run, data_dir, tmp_path):
     (tmp_path / "file").touch()
     config = str(tmp_path / "file" / "x.toml")
     assert "x.toml" in run("init", "--config", config, status=2).stderr
+
+
+def test_half_of_a_settings_file_is_none(run, data_dir):
+    """It would stay, and be taken for the operator's own."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, before[1]))  # a disk that is full, as far as this process goes
+    try:
+        failed = run("init", status=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "lightphon.toml cannot be written: File too large." in failed.stderr
+    assert list(data_dir.iterdir()) == []
+    assert "settings file" in json.loads(run("init", "--json").stdout)["made"]
+
+
+@pytest.mark.parametrize("home", ["", "~nobody-of-this-name", None])
+def test_a_user_without_a_home_is_told_to_name_a_directory(home, data_dir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if home is None:  # nor one in the user database
+        monkeypatch.delenv("HOME")
+        monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    else:
+        monkeypatch.setenv("HOME", home)
+    for name in [name for name in os.environ if name.startswith("LIGHTPHON_")]:
+        monkeypatch.delenv(name)
+    for arguments in (["init"], ["key", "list"], ["doctor", "--json"]):
+        refused = CliRunner().invoke(build(), arguments)
+        assert "no home directory" in refused.output, refused.output
+        assert "--data-dir or LIGHTPHON_DATA_DIR" in refused.output
+    assert list(tmp_path.iterdir()) == []
+    assert CliRunner().invoke(build(), ["init", "--data-dir", str(data_dir)]).exit_code == 0
 
 
 def test_a_settings_file_elsewhere(run, data_dir, tmp_path, monkeypatch):

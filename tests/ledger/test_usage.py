@@ -16,7 +16,8 @@ from lightphon_core.ledger.usage import UsageSum, prune_usage, usage_of, usual_c
 from lightphon_core.serving.keeper import Keeper
 from lightphon_core.settings import LedgerSettings, UsageSettings
 from lightphon_core.storage.engine import Database
-from lightphon_core.storage.migrate import migrate, scripts
+from lightphon_core.storage.migrate import migrate
+from lightphon_core.storage.migrations import scripts
 from lightphon_core.storage.schema import usage, usage_days
 
 FIRST, SECOND = date(2027, 1, 15), date(2027, 1, 16)

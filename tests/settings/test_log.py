@@ -2,9 +2,12 @@
 
 import asyncio
 import errno
+import gc
 import io
 import json
 import logging
+import sys
+import threading
 
 import pytest
 import structlog
@@ -14,7 +17,9 @@ from lightphon_core import PluginError
 from lightphon_core import log as log_setup
 from lightphon_core.accounts.secrets import Kind, new_secret
 from lightphon_core.errors import StorageUnavailable
-from lightphon_core.log import configure, redact
+from lightphon_core.log import configure
+from lightphon_core.log.redaction import redact
+from lightphon_core.log.strays import log_strays
 from lightphon_core.settings import LogSettings
 from lightphon_core.storage.engine import Database
 
@@ -30,6 +35,16 @@ def logged():
 
     yield start
     configure(LogSettings(level="debug"))
+
+
+class Dropped:
+    """Fails when nobody needs it any more."""
+
+    def __init__(self, fail, text):
+        self.fail, self.text = fail, text
+
+    def __del__(self):
+        self.fail(self.text)
 
 
 class Opaque:
@@ -104,6 +119,84 @@ def test_tracebacks_hold_neither_local_variables_nor_texts(logged):
         assert read().count(f"builtins.{kind}\n") == 2, kind
     assert "in serve" in read()
     assert "my private prompt" not in read()
+
+
+SPOOFS = ("\n", "\r", "\x1b[2J", "\x9b2J", "\x07", "\x7f", "\u202e", "\u2066", "\u2028", "\ud800")
+"""What ends a line, moves a cursor, rings, or turns what follows around; and what is no text at all."""
+
+
+@pytest.mark.parametrize("format_", ["console", "json"])
+def test_what_others_say_stays_in_its_line(logged, format_):
+    read = logged(format=format_)
+    log, said = structlog.stdlib.get_logger("lightphon.test"), "node" + "".join(f"{each}2026-11-23" for each in SPOOFS)
+    log.warning(said)
+    log.warning("a node", name=said, node=said.replace(" ", ""), nested={said: [said, said.encode("utf-8", "replace")]})
+    logging.getLogger("uvicorn.error").warning("%s", said)
+    try:
+        raise PluginError("gguf", said)
+    except PluginError:
+        log.exception(said)
+    assert all(line.isprintable() for line in read().split("\n"))
+    trace = read().split("\n")[4:-1]
+    if format_ == "json":
+        assert not trace
+        assert json.loads(read().splitlines()[0])["event"] == said
+    else:
+        assert [line for line in trace if "2026-11-23" in line] == trace[-1:]  # the operator's error, on its own line
+
+
+@pytest.mark.parametrize("format_", ["console", "json"])
+def test_what_nobody_catches_is_told_without_what_it_was_about(logged, format_, monkeypatch, capfd):
+    """asyncio, finalizers and threads write a repr or the exception's text, each in a way of its own."""
+    for hook in ("excepthook", "unraisablehook"):
+        monkeypatch.setattr(sys, hook, getattr(sys, hook))
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    read = logged(format=format_)
+    log_strays()
+    private = "my private " + "prompt"
+
+    def fail(text):
+        raise ValueError(text)
+
+    async def fails(text):
+        fail(text)
+
+    async def drops(text):
+        try:
+            yield 1
+        finally:
+            fail(text)
+
+    async def strays():
+        loop = asyncio.get_running_loop()
+        task = asyncio.create_task(fails(private))
+        loop.call_soon(fail, private)
+        dropped = drops(private)
+        await anext(dropped)
+        await asyncio.wait({task})
+        del task, dropped
+        gc.collect()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        gc.collect()
+
+    asyncio.run(strays())
+    thread = threading.Thread(target=fail, args=(private,))
+    thread.start()
+    thread.join()
+    Dropped(fail, private)
+    gc.collect()
+    sys.excepthook(ValueError, ValueError(private), None)
+    for expected, times in (
+        ("Task exception was never retrieved", 2),
+        ("Exception in callback", 1),
+        ("a thread ended by a fault", 1),
+        ("an exception had nowhere to go", 1),
+        ("the server ended by a fault of ours", 1),
+        ("builtins.ValueError", 6),
+    ):
+        assert read().count(expected) == times, (expected, read())
+    assert private not in read() + "".join(capfd.readouterr())
 
 
 def test_what_is_meant_for_the_operator_is_shown(logged):

@@ -114,6 +114,8 @@ def test_variables_of_every_type():
         ("[server]\npublic_url = 'your.host'", "[server] public_url must be a URL such as https://your.host"),
         ("[accounts]\nregistration = 'all'", "[accounts] registration must be one of 'closed', 'invite', 'open'."),
         ("[sever]\nport = 1", "sever is not a setting; did you mean server?"),
+        ("port = 1", "port is not a setting here, but in [server]."),
+        ("url = 'x'", "url is not a setting here, but in [storage]."),
         ("server = 1", "server must be a table, not a whole number."),
         ("config = 'x'", "config is not a setting; there are accounts, data_dir, deposits, ledger, limits,"),
         ("[limits]\nattempts = 0", "[limits] attempts must be > 0: 0."),
@@ -165,6 +167,12 @@ def test_refusals_name_the_variable(write, name, text, message):
     assert refusal(write("[server]\nport = 1"), {name: text}) == f"{name} {message}"
 
 
+def test_files_as_editors_on_windows_write_them(tmp_path):
+    file = tmp_path / "lightphon.toml"
+    file.write_bytes(b'\xef\xbb\xbfdata_dir = "x"\r\n[server]\r\nport = 9\r\n')
+    assert load(file, {}).server.port == 9
+
+
 def test_missing_file_and_strange_bytes(tmp_path):
     assert refusal(tmp_path / "none.toml").endswith(
         "none.toml: the settings file cannot be read: No such file or directory."
@@ -195,7 +203,7 @@ def test_no_text_makes_a_variable_crash(variable, text):
 )
 def test_no_document_makes_loading_crash(document):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lightphon_core.settings.loading._read", lambda _: document)
+        patch.setattr("lightphon_core.settings.loading.read", lambda _: document)
         message = message_of(Path("x.toml"), {})
     assert message is None or message.startswith("x.toml: ")
 

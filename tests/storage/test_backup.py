@@ -22,7 +22,8 @@ from lightphon_core.storage import sqlite_file
 from lightphon_core.storage.backup import back_up, restore
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.migrate import BACKUPS_KEPT, migrate
-from lightphon_core.storage.revisions import newest, scripts
+from lightphon_core.storage.migrations import scripts
+from lightphon_core.storage.revisions import newest
 
 AT = datetime(2026, 11, 22, 13, 50, tzinfo=UTC)
 INSERT = "INSERT INTO accounts (id, name, created_at) VALUES (:name, :name, 1)"

@@ -14,7 +14,8 @@ from lightphon_core.errors import StorageError
 from lightphon_core.money import MAX_MSAT
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.migrate import migrate
-from lightphon_core.storage.revisions import scripts
+from lightphon_core.storage.migrations import scripts
+from lightphon_core.storage.revisions import known, newest
 from lightphon_core.storage.schema import APPEND_ONLY, balances, entries, metadata, postings
 
 
@@ -57,6 +58,13 @@ def test_migrations_lead_to_the_schema(empty, database):
         "ck_balances_bounds",
         "ck_balances_held",
     ]
+
+
+def test_their_order_is_that_of_their_names():
+    # The names are read where Alembic would take too long to load.
+    _, directory = scripts()
+    assert known() == [script.revision for script in reversed(list(directory.walk_revisions()))]
+    assert newest() == directory.get_current_head()
 
 
 def test_migrating_again_changes_nothing(empty):

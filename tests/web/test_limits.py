@@ -355,7 +355,7 @@ class TestAtOnce:
         settled(running)
         assert taken(running) == 0
 
-    def test_one_that_is_abandoned_before_its_first_step(self, start):
+    def test_one_that_is_abandoned_before_its_first_step(self, start, caplog):
         running = start(ScriptedBackend(says("Hi")), limits={"concurrent_requests": 1})
         gateway = running.server.gateway
         principal = Principal("acc_test", "cred_test", frozenset({Scope.INFERENCE}))
@@ -370,6 +370,8 @@ class TestAtOnce:
         assert running.server.call(give_up()) is None
         settled(running)
         assert taken(running) == 0
+        lines = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+        assert [line["outcome"] for line in lines if line.get("request_id") == "req_test"] == ["client gone"]
 
 
 class TestModels:

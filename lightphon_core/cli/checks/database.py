@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from lightphon_core.cli.checks.finding import Finding, ok, problem, warning
 from lightphon_core.errors import StorageError
@@ -17,8 +17,8 @@ CLOCKS_APART_S = 5
 SHOWN = 3
 
 
-def check_database(url: str, now: float) -> Iterator[Finding]:
-    """Look at the database without changing it. `now` is this machine's time, in seconds since 1970."""
+def check_database(url: str, clock: Callable[[], float]) -> Iterator[Finding]:
+    """Look at the database without changing it. `clock` is this machine's, in seconds since 1970."""
     try:
         location = locate(url)
     except StorageError as error:
@@ -28,7 +28,7 @@ def check_database(url: str, now: float) -> Iterator[Finding]:
         yield warning(CHECK, f"There is no database {location.name} yet.", "Run `lightphon init`.")
         return
     try:
-        yield from _look(location, now)
+        yield from _look(location, clock)
     except StorageError as error:
         yield problem(
             CHECK, error.message, _RESTORE if location.path else "Is the server up, and `url` of [storage] right?"
@@ -38,7 +38,7 @@ def check_database(url: str, now: float) -> Iterator[Finding]:
 _RESTORE = "If it is damaged, stop the server and restore a backup: lightphon restore FILE."
 
 
-def _look(location: Location, now: float) -> Iterator[Finding]:
+def _look(location: Location, clock: Callable[[], float]) -> Iterator[Finding]:
     with looking_at(location) as connection:
         schema = current(connection)
         if schema is None and is_empty(connection):
@@ -71,7 +71,7 @@ def _look(location: Location, now: float) -> Iterator[Finding]:
             )
         if not faults:
             yield ok("ledger", "The books are right.")
-        apart = abs(database_now(connection) / 1_000_000 - now)
+        apart = abs(database_now(connection) / 1_000_000 - clock())
         if apart > CLOCKS_APART_S:
             yield warning(
                 "clock",

@@ -41,8 +41,16 @@ def check_disk(directory: Path, database: Path | None) -> Iterator[Finding]:
         yield ok("disk", f"{what}.")
 
 
-def check_files(data_dir: Path, config: Path | None, private: Iterable[Path]) -> Iterator[Finding]:
-    """Who may read and write them. `private` are the database and copies of it; those that are missing do not count."""
+def check_files(
+    data_dir: Path,
+    config: Path | None,
+    private: Iterable[Path],
+    *,
+    secrets: Sequence[str] = (),
+    secret_files: Sequence[Path] = (),
+) -> Iterator[Finding]:
+    """Who may read and write them. `private` are the database and copies of it; those that are missing do not count.
+    `secrets` are the settings whose secrets stand in `config`, `secret_files` what it refers to for others."""
     try:
         owner = _owner(data_dir)
     except FileNotFoundError:
@@ -55,7 +63,11 @@ def check_files(data_dir: Path, config: Path | None, private: Iterable[Path]) ->
         yield from found
         return
     private = list(private)
-    found = [*_open_to_others(data_dir, config, private), *_foreign(data_dir, owner, private)]
+    found = [
+        *_open_to_others(data_dir, private),
+        *_told(data_dir, config, secrets, secret_files),
+        *_foreign(data_dir, owner, private),
+    ]
     yield from found
     if not found:
         yield ok("files", f"{data_dir} and the files in it are their owner's alone.")
@@ -70,7 +82,7 @@ def _unusable(data_dir: Path) -> Iterator[Finding]:
         )
 
 
-def _open_to_others(data_dir: Path, config: Path | None, private: Sequence[Path]) -> Iterator[Finding]:
+def _open_to_others(data_dir: Path, private: Sequence[Path]) -> Iterator[Finding]:
     if (mode := _mode(data_dir)) & OTHERS_WRITE:
         yield problem("files", f"Others may write to {data_dir} ({mode:03o}).", f"Run: chmod 700 {data_dir}")
     elif mode & 0o077:
@@ -78,15 +90,39 @@ def _open_to_others(data_dir: Path, config: Path | None, private: Sequence[Path]
     for path in private:
         if path.exists() and (mode := _mode(path)) & 0o077:
             yield problem("files", f"Others may read {path} ({mode:03o}).", f"Run: chmod 600 {path}")
+
+
+def _told(
+    data_dir: Path, config: Path | None, secrets: Sequence[str], secret_files: Sequence[Path]
+) -> Iterator[Finding]:
+    """The settings file and what it refers to. They may be root's, and readable for the server's group alone."""
     if config is not None and config.exists():
-        if (mode := _mode(config)) & OTHERS_WRITE:
-            yield problem("files", f"Others may write to {config} ({mode:03o}).", f"Run: chmod 600 {config}")
-        elif mode & OTHERS_READ:
-            yield warning(
-                "files",
-                f"Others may read {config} ({mode:03o}), where secrets may stand.",
-                f"Run: chmod 600 {config}, or keep secrets in files of their own.",
-            )
+        mode, close = _mode(config), _to_close(config, data_dir)
+        if mode & OTHERS_WRITE:
+            yield problem("files", f"Others may write to {config} ({mode:03o}).", close)
+        elif _others_read(config, data_dir) and secrets:
+            yield problem("files", f"Others may read {config} ({mode:03o}), which holds {', '.join(secrets)}.", close)
+        elif _others_read(config, data_dir):
+            advice = f"{close}, or keep secrets in files of their own."
+            yield warning("files", f"Others may read {config} ({mode:03o}), where secrets may stand.", advice)
+    for path in secret_files:
+        if path.exists() and _others_read(path, data_dir):
+            what = f"Others may read {path} ({_mode(path):03o}), which holds a secret."
+            yield problem("files", what, _to_close(path, data_dir))
+
+
+def _others_read(path: Path, data_dir: Path) -> bool:
+    return bool(_mode(path) & (stat.S_IROTH if _is_roots_for_the_server(path, data_dir) else OTHERS_READ))
+
+
+def _to_close(path: Path, data_dir: Path) -> str:
+    return f"Run: chmod {'640' if _is_roots_for_the_server(path, data_dir) else '600'} {path}"
+
+
+def _is_roots_for_the_server(path: Path, data_dir: Path) -> bool:
+    """Whether the server reads it by its group alone: `install -m 640 -g lightphon`."""
+    file, server = path.stat(), data_dir.stat()
+    return file.st_uid == 0 != server.st_uid and file.st_gid == server.st_gid
 
 
 def _foreign(data_dir: Path, owner: int, private: Sequence[Path]) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
 from lightphon_core.cli.checks.finding import Finding, ok, problem, warning
-from lightphon_core.settings import AccountSettings, ServerSettings
+from lightphon_core.settings import AccountSettings, LimitSettings, ServerSettings
 
 CHECK = "address"
 PROBE_S = 3.0
@@ -65,6 +65,17 @@ def check_addresses(server: ServerSettings, accounts: AccountSettings) -> Iterat
     yield from found
     if not found:
         yield ok(CHECK, f"People reach it as {server.public_url or f'http://{server.host}:{server.port}'}.")
+
+
+def check_registration(accounts: AccountSettings, limits: LimitSettings) -> Iterator[Finding]:
+    """Whether strangers may make accounts that may then ask without end."""
+    set_ = (limits.requests_per_minute, limits.tokens_per_minute, limits.concurrent_requests)
+    if accounts.registration == "open" and not any(set_):
+        yield warning(
+            "accounts",
+            "Everybody may register, and no account is limited: one person can keep all nodes busy.",
+            "Set requests_per_minute, tokens_per_minute or concurrent_requests of [limits], or invite people instead.",
+        )
 
 
 def check_port(host: str, port: int) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from litestar import get
 
-from lightphon_core.log import redact
+from lightphon_core.log.redaction import redact
 from lightphon_core.plugins import Plugin, Plugins
 from lightphon_core.routing.scoring import weight_of
 from lightphon_core.serving.gateway import Gateway

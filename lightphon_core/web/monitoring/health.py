@@ -44,10 +44,11 @@ class Readiness:
         if self._probe is None or self._probe.done():
             self._probe = asyncio.create_task(self._write(), name="readiness")
             self._probe.add_done_callback(_heard)
-        await asyncio.wait({self._probe}, timeout=TIMEOUT_S)
-        if not self._probe.done():
+        probe = self._probe  # while we wait, another prober may begin the next one
+        await asyncio.wait({probe}, timeout=TIMEOUT_S)
+        if not probe.done():
             raise NotReady(f"The database did not take a write within {TIMEOUT_S:g} seconds.", retry_after=1)
-        if (error := self._probe.exception()) is not None:
+        if (error := probe.exception()) is not None:
             problem = error.message if isinstance(error, LightPhonError) else "The database refused a write."
             raise NotReady(problem, retry_after=1)
 

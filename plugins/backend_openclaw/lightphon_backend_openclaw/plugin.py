@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 
-from lightphon_backend_openclaw.backend import HttpBackend
-from lightphon_backend_openclaw.instances import instances_of
 from lightphon_backend_openclaw.settings import Kind, OpenClawSettings
 from lightphon_core import Backend, Host, hookimpl
 
@@ -19,6 +17,10 @@ class OpenClaw:
 
     @hookimpl
     def register_backends(self) -> Iterable[Backend]:
+        # In here, since aiohttp takes long to load: `lightphon --help` does without.
+        from lightphon_backend_openclaw.backend import HttpBackend
+        from lightphon_backend_openclaw.instances import instances_of
+
         instances = instances_of(self._host.settings)
         by_kind = {kind: [each for each in instances if each.kind is kind] for kind in Kind}
         return [HttpBackend(kind.value, found, self._host) for kind, found in by_kind.items() if found]

@@ -10,7 +10,7 @@ import click
 import httpx
 
 from lightphon_core import LightPhonError
-from lightphon_payment_lightning.demo_routes import MAX_SATS, ROOT
+from lightphon_payment_lightning.wallets.demo import MAX_SATS, ROOT
 
 TIMEOUT_S = 30.0
 

@@ -9,11 +9,9 @@ from litestar import Request, Response, post
 from litestar.handlers import HTTPRouteHandler
 
 from lightphon_core import Host, InvalidRequest
-from lightphon_payment_lightning.wallets.demo import PAY_PATH, Demo
+from lightphon_payment_lightning.wallets.demo import MAX_SATS, PAY_PATH, ROOT, Demo
 
-ROOT = PAY_PATH.rpartition("/")[0]
 MAX_BODY_BYTES = 16_384
-MAX_SATS = 100_000_000
 
 
 def demo_routes(host: Host[Any], wallet: Demo) -> list[HTTPRouteHandler]:

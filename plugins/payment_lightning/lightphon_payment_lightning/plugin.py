@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import click
-from litestar.types import ControllerRouterHandler
 
 from lightphon_core import Host, PaymentProvider, PayoutProvider, hookimpl
 from lightphon_payment_lightning.chosen import wallet_of
 from lightphon_payment_lightning.demo_command import add_to
-from lightphon_payment_lightning.demo_routes import demo_routes
 from lightphon_payment_lightning.deposits import LightningDeposits
 from lightphon_payment_lightning.payouts import LightningPayouts
 from lightphon_payment_lightning.settings import LightningSettings
 from lightphon_payment_lightning.wallets.demo import Demo
+
+if TYPE_CHECKING:
+    from litestar.types import ControllerRouterHandler
 
 
 class Lightning:
@@ -37,6 +39,9 @@ class Lightning:
     @hookimpl
     def register_routes(self) -> Sequence[ControllerRouterHandler]:
         if self._chosen and isinstance(self._chosen.wallet, Demo):
+            # In here, since Litestar takes long to load: `lightphon --help` does without.
+            from lightphon_payment_lightning.demo_routes import demo_routes
+
             return demo_routes(self._host, self._chosen.wallet)
         return []
 

@@ -4,6 +4,8 @@ import contextlib
 import io
 import json
 import re
+import time
+from collections import Counter
 from itertools import count
 
 import httpx
@@ -13,7 +15,8 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
 from lightphon_core import log
-from lightphon_core.accounts.sessions import COOKIE
+from lightphon_core.accounts.people import create_account
+from lightphon_core.accounts.sessions import COOKIE, open_session
 from lightphon_core.plugins import installed
 from lightphon_core.settings import LogSettings, Secret, ServerSettings
 from lightphon_core.testing import ScriptedBackend, plugin_of
@@ -114,6 +117,68 @@ def test_canaries(start_server, routes, wire, format_, tmp_path, capfd):
     assert canaries.found("".join(capfd.readouterr())) == []
     for secret in (running.api_key, running.agent_token, running.node_token):
         assert secret not in logged + stored
+
+
+def test_what_people_write_in_every_field(start_server, capfd):
+    """By the schema, so that most of it is taken: the books have it then, where it belongs, and no log does."""
+    canaries, written = Canaries(), io.StringIO()
+    backend = ScriptedBackend(faulty)
+    running = start_server(plugin_of(backend), *installed())
+    with running.server.database.transaction() as connection:
+        made = create_account(connection, "root", now=time.time(), admin=True)
+        token = open_session(connection, made.id, now=time.time(), lifetime_s=600, recent_s=600)
+    log.configure(LogSettings(level="debug"), written)
+    answers = Counter()
+    try:
+        with httpx.Client(base_url=running.url, headers={"origin": running.url}, timeout=PATIENCE_S) as client:
+            schema = client.get("/schema").json()
+            for path, methods in schema["paths"].items():
+                for method, operation in methods.items():
+                    form = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+                    if form is None or path.endswith(("/logout", "/delete")):
+                        continue
+                    named = schema["components"]["schemas"]
+                    for needed in (False, True):
+                        content = filled(form, named, canaries, needed=needed)
+                        if needed and "model" in content:
+                            content |= {"model": "test-model"}
+                        where = path.replace("{token}", running.agent_token)
+                        where = re.sub(r"\{[^}]*\}", made.id if needed else canaries.plain(), where)
+                        session = {"cookie": f"{COOKIE}={token}"}
+                        key = {"authorization": f"Bearer {running.api_key}"}
+                        headers = session if path.startswith("/api/") else key
+                        answers[client.request(method, where, json=content, headers=headers).status_code] += 1
+    finally:
+        log.configure(LogSettings(level="debug"))
+    assert answers[200] + answers[201] > 5, answers  # a good part of it was taken
+    assert canaries.found(written.getvalue()) == []
+    assert canaries.found("".join(capfd.readouterr())) == []
+
+
+def filled(form, named, canaries, *, needed):
+    """A value of a JSON schema with a canary wherever text may be; `needed`: only where text has to be."""
+    if "$ref" in form:
+        form = named[form["$ref"].rpartition("/")[2]]
+    for several in ("anyOf", "oneOf"):
+        if several in form:
+            return filled(
+                next(each for each in form[several] if each.get("type") != "null"), named, canaries, needed=needed
+            )
+    match form:
+        case {"enum": [first, *_]}:
+            return first
+        case {"properties": dict(properties)}:
+            names = form.get("required", ()) if needed else properties
+            return {name: filled(properties[name], named, canaries, needed=needed) for name in names}
+        case {"type": "object"}:
+            return {canaries.plain(): canaries.plain()}
+        case {"type": "array"}:
+            return [filled(form.get("items", {"type": "string"}), named, canaries, needed=needed)]
+        case {"type": "boolean"}:
+            return False
+        case {"type": "integer" | "number"}:
+            return form.get("minimum", form.get("exclusiveMinimum", 0) + 1)
+    return canaries.plain()
 
 
 def attack_routes(running, canaries, paths):

@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 import threading
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -230,6 +231,29 @@ class TestReadiness:
         monkeypatch.setattr(health, "TIMEOUT_S", PATIENCE_S)
         assert httpx.get(f"{running.url}/readyz").status_code == 200
         assert len(writes) <= 2  # the one that all three waited for, and perhaps one more
+
+    async def test_a_prober_that_comes_back_at_once_takes_nobodys_answer_away(self):
+        taken = asyncio.Event()
+
+        class OneIsTaken:
+            async def write(self, function):
+                del function
+                await taken.wait()
+                taken.clear()  # the next one has to wait
+
+        readiness = health.Readiness(SimpleNamespace(closing=False), OneIsTaken())
+
+        async def again():
+            await readiness.check()
+            await readiness.check()
+
+        eager, other = asyncio.create_task(again()), asyncio.create_task(readiness.check())
+        await asyncio.sleep(0)
+        taken.set()
+        async with asyncio.timeout(PATIENCE_S):
+            await other
+            taken.set()
+            await eager
 
     def test_a_server_that_stops_is_not_ready(self, start_server):
         running = start_server()

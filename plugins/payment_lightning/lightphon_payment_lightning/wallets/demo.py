@@ -34,8 +34,10 @@ from lightphon_payment_lightning.invoices import InvoiceError, decode, sign
 from lightphon_payment_lightning.network import Network
 from lightphon_payment_lightning.wallets.wallet import Wallet
 
-PAY_PATH = "/api/demo-wallet/pay"
+ROOT = "/api/demo-wallet"
+PAY_PATH = f"{ROOT}/pay"
 """Where an invoice is paid by whoever has a credential of the server."""
+MAX_SATS = 100_000_000
 
 
 @frozen

@@ -1,0 +1,47 @@
+"""Places that cannot be used: one line that says what happened to what, and what to do about it."""
+
+import os
+
+import pytest
+
+from lightphon_core.web.server import AddressError, bind
+
+
+def test_a_place_that_may_not_be_read_is_our_own_business(run, data_dir, monkeypatch):
+    run("init")
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may read anything
+    assert "You may not write to" in run("doctor", status=1).stdout
+    run("key", "list")
+
+
+def test_plugins_are_listed_wherever_the_database_is(run, data_dir, monkeypatch):
+    assert "accounts" in run("plugins").stdout
+    assert not data_dir.exists()
+    monkeypatch.setenv("LIGHTPHON_STORAGE_URL", "postgresql://me@127.0.0.1:9/books")
+    assert "accounts" in run("plugins").stdout
+
+
+@pytest.mark.parametrize("command", [["key", "list"], ["serve", "--port", "0"]])
+def test_a_directory_that_is_a_file(run, data_dir, command):
+    data_dir.touch()
+    refused = run(*command, status=2)
+    assert f"The database {data_dir / 'lightphon.db'} cannot be opened for writing: " in refused.stderr
+    assert refused.stderr.endswith("Something that is no directory has its directory's name.\n")
+
+
+def test_a_database_that_may_not_be_opened(run, data_dir, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("lightphon_core.storage.sqlite.os.open", refuse)
+    assert run("key", "list", status=2).stderr.endswith(
+        "lightphon.db cannot be opened for writing: Permission denied. Run this as the user that LightPhon runs as.\n"
+    )
+
+
+def test_no_address_to_listen_on(run):
+    assert run("serve", "--host", "", status=2).stderr == (
+        "Error: --host is empty. Name an address to listen on, or leave it out.\n"
+    )
+    with pytest.raises(AddressError, match=r"It is no address of this machine: .* 0\.0\.0\.0 stands for all\."):
+        bind("192.0.2.1", 0)
