@@ -45,34 +45,34 @@ KNOWN_S = 1.0
 """Seconds after which it is asked again whom a request acts for, where its body took as long."""
 
 
-_inference = partial(post, status_code=200, security=KEY, responses=refusals(*INFERENCE))
+_inference = partial(post, status_code=200, tags=["inference"], security=KEY, responses=refusals(*INFERENCE))
 
 
 @_inference(with_prefixes("/chat/completions"), name="chat_completions", operation_class=ChatCompletions)
-async def chat_completions(request: Asked) -> ASGIApp:
+async def create_chat_completion(request: Asked) -> ASGIApp:
     """One chat completion, streamed or whole."""
     return await _answer(request, "/v1/chat/completions")
 
 
 @_inference(with_prefixes("/completions"), name="completions", operation_class=Completions)
-async def completions(request: Asked) -> ASGIApp:
+async def create_completion(request: Asked) -> ASGIApp:
     """One plain completion, streamed or whole; with a `suffix`, of the text that belongs before it."""
     return await _answer(request, "/v1/completions")
 
 
 @_inference(with_prefixes("/fim/completions"), name="fim_completions", operation_class=FimCompletions)
-async def fim_completions(request: Asked) -> ASGIApp:
+async def create_fim_completion(request: Asked) -> ASGIApp:
     """The text between a prompt and a suffix, as Mistral's API has it: answered as a chat."""
     return await _answer(request, "/v1/fim/completions")
 
 
 @_inference(with_prefixes("/embeddings"), name="embeddings", operation_class=Embeddings)
-async def embeddings(request: Asked) -> ASGIApp:
+async def create_embeddings(request: Asked) -> ASGIApp:
     """A vector for each text."""
     return await _answer(request, "/v1/embeddings")
 
 
-ROUTES = (chat_completions, completions, fim_completions, embeddings)
+ROUTES = (create_chat_completion, create_completion, create_fim_completion, create_embeddings)
 
 
 async def answer(request: AnyRequest, path: str, who: Who) -> ASGIApp:

@@ -67,7 +67,7 @@ class Adjustments(Controller):
         status_code=200,
         responses=refusals(*GUARDED, *TAKES_BODY, 404),
     )
-    async def credit(
+    async def credit_account(
         self,
         account_id: Id,
         data: JSONBody[Adjustment],
@@ -84,7 +84,7 @@ class Adjustments(Controller):
         status_code=200,
         responses=refusals(*GUARDED, *TAKES_BODY, 404),
     )
-    async def debit(
+    async def debit_account(
         self,
         account_id: Id,
         data: JSONBody[Adjustment],

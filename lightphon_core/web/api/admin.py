@@ -99,7 +99,7 @@ class Administration(Controller):
         return await database.read(partial(account_page, search=search, after=after, limit=limit))
 
     @get("/accounts/{account_id:str}", responses=refusals(*GUARDED, 404))
-    async def show_account(self, account_id: Id, database: Given[Database], gateway: Given[Gateway]) -> AccountFile:
+    async def get_account(self, account_id: Id, database: Given[Database], gateway: Given[Gateway]) -> AccountFile:
         """One account: its wallet, its keys without their secrets, its usage by day."""
         return await database.read(partial(account_file, account_id=account_id, now=gateway.clock.now()))
 
@@ -125,7 +125,7 @@ class Administration(Controller):
         guards=[Requires(Scope.MANAGE)],
         responses=refusals(*GUARDED, 404),
     )
-    async def block(
+    async def block_account(
         self,
         account_id: Id,
         database: Given[Database],
@@ -143,7 +143,7 @@ class Administration(Controller):
         guards=[Requires(Scope.MANAGE)],
         responses=refusals(*GUARDED, 404),
     )
-    async def unblock(self, account_id: Id, database: Given[Database]) -> AccountDetails:
+    async def unblock_account(self, account_id: Id, database: Given[Database]) -> AccountDetails:
         """Let the account in again."""
         return _details(await database.write(partial(unblock_account, account_id=account_id)))
 

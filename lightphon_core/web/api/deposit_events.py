@@ -34,7 +34,7 @@ class DepositEvent(msgspec.Struct, frozen=True):
 @get(
     "/deposits/{deposit_id:str}/events",
     name="deposit_events",
-    tags=["payments"],
+    tags=["deposits"],
     guards=GUARDS,
     security=SESSION_OR_KEY,
     responses={
@@ -47,7 +47,7 @@ class DepositEvent(msgspec.Struct, frozen=True):
         **refusals(*GUARDED, 404),
     },
 )
-async def deposit_events(
+async def follow_deposit(
     deposit_id: DepositId, principal: Given[Principal], deposits: Given[Deposits], settings: Given[Settings]
 ) -> ASGIApp:
     """One deposit as it changes, until it is settled or over. The first event is how it stands, so connect at will."""

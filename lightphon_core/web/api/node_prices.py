@@ -52,6 +52,7 @@ class ModelPrice(msgspec.Struct, frozen=True):
 @put(
     PATH,
     name="node-price",
+    tags=["nodes"],
     guards=[Requires(Scope.MANAGE)],
     security=SESSION_OR_KEY,
     responses=refusals(*GUARDED, *TAKES_BODY, 404),
@@ -71,6 +72,7 @@ async def set_node_price(
 @delete(
     PATH,
     name="no-node-price",
+    tags=["nodes"],
     status_code=200,
     guards=[Requires(Scope.MANAGE)],
     security=SESSION_OR_KEY,

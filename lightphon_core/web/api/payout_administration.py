@@ -121,7 +121,9 @@ class PayoutAdministrationRoutes(Controller):
         guards=[Requires(Scope.MANAGE)],
         responses=refusals(*GUARDED, 404),
     )
-    async def approve(self, payout_id: PayoutId, payout_administration: Given[PayoutAdministration]) -> AccountPayout:
+    async def approve_payout(
+        self, payout_id: PayoutId, payout_administration: Given[PayoutAdministration]
+    ) -> AccountPayout:
         """Let one be paid that awaits approval."""
         return account_payout(await payout_administration.approve(payout_id))
 
@@ -131,7 +133,7 @@ class PayoutAdministrationRoutes(Controller):
         guards=[Requires(Scope.MANAGE)],
         responses=refusals(*GUARDED, *TAKES_BODY, 404),
     )
-    async def reject(
+    async def reject_payout(
         self, payout_id: PayoutId, data: JSONBody[Rejection], payout_administration: Given[PayoutAdministration]
     ) -> AccountPayout:
         """Give the money of one back that was not sent yet."""
@@ -143,21 +145,23 @@ class PayoutAdministrationRoutes(Controller):
         guards=[Requires(Scope.MANAGE)],
         responses=refusals(*GUARDED, 404),
     )
-    async def declare_failed(
+    async def declare_payout_failed(
         self, payout_id: PayoutId, payout_administration: Given[PayoutAdministration]
     ) -> AccountPayout:
         """Give the money of one back that the wallet does not know, an hour after its invoice has expired."""
         return account_payout(await payout_administration.declare_failed(payout_id))
 
     @post("/freeze", status_code=200, guards=[Requires(Scope.MANAGE)], responses=refusals(*GUARDED, *TAKES_BODY))
-    async def freeze(self, data: JSONBody[NewFreeze], payout_administration: Given[PayoutAdministration]) -> FreezeInfo:
+    async def freeze_payouts(
+        self, data: JSONBody[NewFreeze], payout_administration: Given[PayoutAdministration]
+    ) -> FreezeInfo:
         """Pay nothing out until payouts are reconciled. They can be asked for, and wait."""
         return freeze_info(await payout_administration.freeze(data.provider, data.reason))
 
     @post(
         "/reconcile", status_code=200, guards=[Requires(Scope.MANAGE)], responses=refusals(*GUARDED, *TAKES_BODY, 404)
     )
-    async def reconcile(
+    async def reconcile_payouts(
         self,
         data: JSONBody[Explanations],
         payout_administration: Given[PayoutAdministration],
