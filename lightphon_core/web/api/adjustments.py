@@ -24,7 +24,7 @@ from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.types import Principal, Scope
 from lightphon_core.web.api.admin import Id
 from lightphon_core.web.api.body import Body
-from lightphon_core.web.api.dependencies import Given
+from lightphon_core.web.api.dependencies import Given, Note
 from lightphon_core.web.api.guards import Requires
 from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, TAKES_BODY, refusals
 
@@ -74,9 +74,11 @@ class Adjustments(Controller):
         principal: Given[Principal],
         database: Given[Database],
         gateway: Given[Gateway],
+        note: Given[Note],
         idempotency_key: IdempotencyKey = None,
     ) -> Adjusted:
         """Give the account money to spend."""
+        note(account=account_id)
         return await _adjust(adjustment.credit, account_id, data, principal, idempotency_key, database, gateway)
 
     @post(
@@ -91,9 +93,11 @@ class Adjustments(Controller):
         principal: Given[Principal],
         database: Given[Database],
         gateway: Given[Gateway],
+        note: Given[Note],
         idempotency_key: IdempotencyKey = None,
     ) -> Adjusted:
         """Take money back that was given so."""
+        note(account=account_id)
         return await _adjust(adjustment.debit, account_id, data, principal, idempotency_key, database, gateway)
 
 

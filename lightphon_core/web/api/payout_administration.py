@@ -19,7 +19,7 @@ from lightphon_core.payments.payouts.service import Payouts
 from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.types import Outgoing, Scope
 from lightphon_core.web.api.body import Body
-from lightphon_core.web.api.dependencies import Given
+from lightphon_core.web.api.dependencies import Given, Note
 from lightphon_core.web.api.guards import Requires
 from lightphon_core.web.api.payouts import Before, Limit, PayoutId, PayoutInfo, payout_info
 from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, TAKES_BODY, refusals
@@ -122,9 +122,10 @@ class PayoutAdministrationRoutes(Controller):
         responses=refusals(*GUARDED, 404),
     )
     async def approve_payout(
-        self, payout_id: PayoutId, payout_administration: Given[PayoutAdministration]
+        self, payout_id: PayoutId, payout_administration: Given[PayoutAdministration], note: Given[Note]
     ) -> AccountPayout:
         """Let one be paid that awaits approval."""
+        note(payout=payout_id)
         return account_payout(await payout_administration.approve(payout_id))
 
     @post(
@@ -134,9 +135,14 @@ class PayoutAdministrationRoutes(Controller):
         responses=refusals(*GUARDED, *TAKES_BODY, 404),
     )
     async def reject_payout(
-        self, payout_id: PayoutId, data: JSONBody[Rejection], payout_administration: Given[PayoutAdministration]
+        self,
+        payout_id: PayoutId,
+        data: JSONBody[Rejection],
+        payout_administration: Given[PayoutAdministration],
+        note: Given[Note],
     ) -> AccountPayout:
         """Give the money of one back that was not sent yet."""
+        note(payout=payout_id)
         return account_payout(await payout_administration.reject(payout_id, data.reason))
 
     @post(
@@ -146,9 +152,10 @@ class PayoutAdministrationRoutes(Controller):
         responses=refusals(*GUARDED, 404),
     )
     async def declare_payout_failed(
-        self, payout_id: PayoutId, payout_administration: Given[PayoutAdministration]
+        self, payout_id: PayoutId, payout_administration: Given[PayoutAdministration], note: Given[Note]
     ) -> AccountPayout:
         """Give the money of one back that the wallet does not know, an hour after its invoice has expired."""
+        note(payout=payout_id)
         return account_payout(await payout_administration.declare_failed(payout_id))
 
     @post("/freeze", status_code=200, guards=[Requires(Scope.MANAGE)], responses=refusals(*GUARDED, *TAKES_BODY))

@@ -177,6 +177,30 @@ class TestAdjustments:
         assert root.post(f"/api/admin/accounts/acc_{'0' * 16}/credit", json=REASON).status_code == 404
 
 
+def test_every_act_has_a_line_that_says_who_did_it(people, caplog):
+    """Money has it in the journal besides."""
+    root, alice = people("root", admin=True), people("alice")
+    made = root.post("/api/admin/accounts", json={"name": f"by-{root.account.id}"}).json()
+    for verb, body in (("block", None), ("unblock", None), ("credit", REASON), ("debit", REASON)):
+        assert root.post(path_of(alice, f"/{verb}"), json=body).status_code == 200
+    root.post("/api/admin/invites", json={})
+    nothing = f"/api/admin/payouts/pay_{'0' * 32}"
+    for verb, body in (("approve", None), ("reject", {"reason": "no"}), ("declare-failed", None)):
+        assert root.post(f"{nothing}/{verb}", json=body).status_code == 404
+    root.get("/api/admin/accounts")
+    alice.post("/api/admin/invites", json={})  # she may not
+    acts = [record.msg for record in caplog.records if "by" in record.msg]
+    assert {(act["by"], act["credential"][:5]) for act in acts} == {(root.account.id, "sess_")}
+    accounts, payouts = "/api/admin/accounts", "/api/admin/payouts/{payout_id}"
+    assert [(act["path"], act.get("account") or act.get("payout")) for act in acts] == [
+        (accounts, made["id"]),
+        *((f"{accounts}/{{account_id}}/{verb}", alice.account.id) for verb in ("block", "unblock", "credit", "debit")),
+        ("/api/admin/invites", None),
+        *((f"{payouts}/{verb}", f"pay_{'0' * 32}") for verb in ("approve", "reject", "declare-failed")),
+    ]
+    assert "a gift" not in caplog.text
+
+
 def test_an_invitation_lets_somebody_in(people):
     root = people("root", admin=True)
     made = root.post("/api/admin/invites", json={"days": 1})
