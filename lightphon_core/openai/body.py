@@ -142,7 +142,9 @@ def explained(
         path = f"{path}.{unknown[1]}" if path else unknown[1]
         message = f"Unknown parameter: {path[:_SHOWN_PATH]!r}.{meant(kind, inside, unknown[1])}"
         return InvalidRequest(message, param=path[:_SHOWN_PATH])
-    if what.startswith("Expected"):
+    if what == "Invalid RFC3339 encoded date":
+        what = "Expected a day, such as 2026-01-31."
+    elif what.startswith("Expected"):
         what = re.sub(r"`([^`]+)`", lambda found: _in_words(found[1]), what) + "."
     else:  # msgspec would repeat the value, which is the client's own text
         allowed, name = allowed or {}, re.sub(r"\[[^]]*\]", "", path)

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from litestar import Request, Response
-from litestar.enums import ScopeType
+from litestar.enums import ParamType, ScopeType
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
@@ -113,7 +113,10 @@ def _on_litestar_error(request: Request[Any, Any, Any], error: HTTPException) ->
         return _on_fault(request, error)
     if isinstance(error, ValidationException) and isinstance(error.extra, list) and error.extra:
         problem = error.extra[0]  # its own `detail` has the whole URL, an agent's token too
-        return error_response(explained(problem["message"], problem.get("key", "")))
+        name = problem.get("key", "")
+        if problem.get("source") == ParamType.HEADER:
+            name = name.replace("_", "-")  # as it is sent, and not as the handler has it
+        return error_response(explained(problem["message"], name))
     return error_response(errors.InvalidRequest(error.detail), status=max(error.status_code, 400))
 
 

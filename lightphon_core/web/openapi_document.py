@@ -34,6 +34,8 @@ TAGS: Final[Sequence[Tag]] = [
     Tag("inference by agent token", "The same routes under a token in the path, which alone opens them."),
 ]
 
+_GOOD: Final = {"200": "OK", "201": "Created"}
+"""Litestar says of the latter that a URL follows, which does not."""
 _AGENT: Final = "/api/agent/{token}/"
 _OURS: Final = __name__.partition(".")[0]
 
@@ -62,18 +64,19 @@ def finished(document: dict[str, Any], kinds: Iterable[Any], extra: Mapping[str,
     """The document as it is served. The docstrings of `kinds`, which are msgspec's structs, become the descriptions of
     their schemas; `extra` are schemas besides, by name."""
     schemas: dict[str, Any] = document["components"]["schemas"]
-    for kind in kinds:
-        if (schema := schemas.get(kind.__name__)) is not None:
-            schema["description"] = described(kind)
-            if kind.__struct_config__.forbid_unknown_fields:  # Litestar does not say so
-                schema["additionalProperties"] = False
+    named = {kind.__name__: kind for kind in kinds if kind.__name__ in schemas}
+    # As msgspec reads and writes them: Litestar leaves bounds inside unions and lists out, and that others are refused.
+    _, exact = msgspec.json.schema_components(named.values(), ref_template="#/components/schemas/{name}")
+    schemas.update({name: schema for name, schema in exact.items() if "enum" not in schema or name not in schemas})
+    for name, kind in named.items():
+        schemas[name]["description"] = described(kind)
     schemas.update(extra)
     for path, item in document["paths"].items():
         for operation in item.values():
             operation.update(_of_place(path))
             for status, response in operation["responses"].items():
-                if status == "201":
-                    response["description"] = "Created"  # Litestar's "URL follows" is not so
+                if status in _GOOD:
+                    response["description"] = _GOOD[status]
     return document
 
 

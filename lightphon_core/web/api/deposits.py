@@ -33,7 +33,9 @@ class NewDeposit(Body):
     `provider` may be left out where the server has only one."""
 
     amount_sats: Annotated[int, msgspec.Meta(ge=1, le=MAX_MSAT // MSAT_PER_SAT)] | None = None
-    amount_eur: Decimal | None = None
+    amount_eur: Annotated[Decimal, msgspec.Meta(extra_json_schema={"pattern": "^[0-9]+([.][0-9]{1,2})?$"})] | None = (
+        None
+    )
     provider: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
 
 

@@ -130,7 +130,8 @@ class TestAdjustments:
         assert root.post(path_of(bob, "/credit"), json=REASON, headers=once).json()["repeated"] is False
         other = people("other", admin=True)
         assert other.post(path_of(bob, "/credit"), json=REASON, headers=once).json()["repeated"] is False
-        assert root.post(path_of(bob, "/credit"), json=REASON, headers={"idempotency-key": ""}).status_code == 400
+        refused = root.post(path_of(bob, "/credit"), json=REASON, headers={"idempotency-key": ""})
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "idempotency-key")
 
     def test_a_key_makes_it_happen_once_however_many_ask_at_once(self, people):
         root, alice = people("root", admin=True), people("alice")

@@ -267,10 +267,17 @@ def test_unknown_parameters_and_ids(people):
     for path, param in (
         ("keys?limit=1", "limit"),
         ("wallet?limt=1", "limt"),
+        ("wallet?cookies=1", "cookies"),
+        ("wallet?database=1", "database"),
+        (f"keys/cred_{'0' * 16}?credential_id=1", "credential_id"),
         ("wallet?limit=0", "limit"),
     ):
         answer = alice.get(f"/api/{path}")
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, param), path
+    message = alice.get("/api/wallet?limt=1").json()["error"]["message"]
+    assert message == "Unknown parameter: 'limt'. There are: before, limit."
+    twice = alice.get("/api/wallet?limit=1&limit=2").json()["error"]
+    assert (twice["message"], twice["param"]) == ("The parameter 'limit' is given twice.", "limit")
     for name in ("%00", "x", "cred_%2e", "lp_" + "x" * 42):
         answer = alice.get(f"/api/keys/{name}")
         assert answer.status_code == 400

@@ -58,6 +58,11 @@ def test_usage_is_summed_up(people, code):
     assert alice.get("/api/usage?last=2020-01-31").json()["data"] == []
     for query in ("by=", "by=week", "by=day;drop", "first=2026-02-30", "first=2026-02-02&last=2026-02-01", "last=x"):
         assert code(alice.get(f"/api/usage?{query}"))[0] == 400, query
+    when = alice.get("/api/usage?first=2026-01-01T00:00:00Z").json()["error"]
+    assert (when["message"], when["param"]) == (
+        "Invalid value for 'first'. Expected a day, such as 2026-01-31.",
+        "first",
+    )
 
 
 def test_the_days_that_are_asked_for():

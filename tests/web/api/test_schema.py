@@ -111,6 +111,8 @@ def test_every_type_is_described(document):
     assert "`received_msat` is what came" in schemas["DepositShown"]["description"]
     assert "`created_at` is in seconds since 1970" in schemas["AccountDetails"]["description"]  # as in `AccountInfo`
     assert schemas["NewCredential"]["additionalProperties"] is False
+    assert schemas["Budgets"]["properties"]["day"]["anyOf"][0]["minimum"] == 0  # inside a union
+    assert schemas["Scope"]["type"] == "string"
     created = document["paths"]["/api/keys"]["post"]["responses"]["201"]
     assert created["description"] == "Created"  # and no URL follows
 
