@@ -114,9 +114,11 @@ def _on_litestar_error(request: Request[Any, Any, Any], error: HTTPException) ->
     if isinstance(error, ValidationException) and isinstance(error.extra, list) and error.extra:
         problem = error.extra[0]  # its own `detail` has the whole URL, an agent's token too
         name = problem.get("key", "")
+        parameters = request.route_handler.parsed_fn_signature.parameters
+        kind = parameters[name].annotation if name in parameters else None
         if problem.get("source") == ParamType.HEADER:
             name = name.replace("_", "-")  # as it is sent, and not as the handler has it
-        return error_response(explained(problem["message"], name))
+        return error_response(explained(problem["message"], name, kind=kind))
     return error_response(errors.InvalidRequest(error.detail), status=max(error.status_code, 400))
 
 

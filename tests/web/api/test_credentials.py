@@ -262,6 +262,24 @@ def test_bodies_that_are_none(people):
     assert alice.get("/api/keys").json() == {"data": []}
 
 
+def test_what_is_refused_is_told_what_there_is(people):
+    root = people("root", admin=True)
+    for path, body, expected in (
+        ("keys", {"scopes": ["inference", "root"]}, "It must be one of: inference, node, account, manage, admin."),
+        ("keys", {"limits": {"rpm": 1}}, "There are: requests_per_minute, tokens_per_minute, concurrent_requests."),
+        ("keys", {"route": {"max_price": "cheap"}}, "Expected a decimal number, such as 12.5."),
+        ("deposits", {"amount_eur": True}, "Expected a decimal number or null, got a boolean."),
+        (
+            "admin/payouts?status=lost",
+            None,
+            "It must be one of: awaiting_approval, held, submitted, unknown, paid, failed.",
+        ),
+    ):
+        answer = root.get(f"/api/{path}") if body is None else root.post(f"/api/{path}", json=body)
+        assert answer.status_code == 400
+        assert answer.json()["error"]["message"].endswith(expected), (path, body)
+
+
 def test_unknown_parameters_and_ids(people):
     alice = people("alice")
     for path, param in (
