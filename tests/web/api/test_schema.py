@@ -1,8 +1,10 @@
 """/schema: it names every route, what its types mean and how each may fail, and shows no page."""
 
+import json
 import re
 
 import httpx
+import msgspec
 import pytest
 from litestar import Litestar, get
 from litestar.openapi import OpenAPIConfig
@@ -102,6 +104,29 @@ def test_a_plugins_operation_is_named_by_its_path():
     app = Litestar([list_keys], openapi_config=OpenAPIConfig("x", "1", operation_id_creator=operation_id))
     (operation,) = (operation for _, operation in operations(app.openapi_schema.to_schema()))
     assert operation["operationId"] == "getBoxBoxIdLidState"
+
+
+class Limits(msgspec.Struct):
+    """A plugin's, by a name that the core has too."""
+
+    per_hour: int
+
+
+@get("/api/box")
+async def box() -> Limits:
+    return Limits(1)
+
+
+def test_a_plugins_types_may_have_any_name(start_server, routes):
+    document = httpx.get(start_server(routes(box)).url + "/schema").json()
+    schemas = document["components"]["schemas"]
+    used = set(re.findall('"#/components/schemas/([^"]*)"', json.dumps(document)))
+    assert used <= schemas.keys()
+    theirs = document["paths"]["/api/box"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert "per_hour" in schemas[theirs["$ref"].rpartition("/")[2]]["properties"]
+    limits = schemas["NewCredential"]["properties"]["limits"]["$ref"].rpartition("/")[2]
+    assert "requests_per_minute" in schemas[limits]["properties"]
+    assert schemas[limits]["additionalProperties"] is False
 
 
 def test_every_type_is_described(document):
