@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from litestar import Request, Response
@@ -41,6 +42,10 @@ STATUS: dict[type[errors.LightPhonError], int] = {
     errors.LightPhonError: 500,
 }
 """The status of each class; a class that is not named takes that of its nearest base."""
+
+
+_MISSING = re.compile(r"Missing required \w+ parameter '([^']+)'")
+"""How Litestar says so; the path that follows is known to whoever asked."""
 
 
 class RouteNotFound(errors.RequestError):
@@ -119,6 +124,8 @@ def _on_litestar_error(request: Request[Any, Any, Any], error: HTTPException) ->
         if problem.get("source") == ParamType.HEADER:
             name = name.replace("_", "-")  # as it is sent, and not as the handler has it
         return error_response(explained(problem["message"], name, kind=kind))
+    if missing := _MISSING.match(error.detail):
+        return error_response(errors.InvalidRequest(f"Missing required parameter: '{missing[1]}'.", param=missing[1]))
     return error_response(errors.InvalidRequest(error.detail), status=max(error.status_code, 400))
 
 

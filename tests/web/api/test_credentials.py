@@ -278,6 +278,8 @@ def test_what_is_refused_is_told_what_there_is(people):
         answer = root.get(f"/api/{path}") if body is None else root.post(f"/api/{path}", json=body)
         assert answer.status_code == 400
         assert answer.json()["error"]["message"].endswith(expected), (path, body)
+    missing = root.delete("/api/admin/prices").json()["error"]
+    assert (missing["message"], missing["param"]) == ("Missing required parameter: 'model'.", "model")
 
 
 def test_unknown_parameters_and_ids(people):
