@@ -10,7 +10,7 @@ from typing import Any
 from litestar import Request, post
 from litestar.datastructures import State
 from litestar.response.base import ASGIResponse
-from litestar.types import ASGIApp, Receive
+from litestar.types import ASGIApp
 
 from lightphon_core.errors import BodyTooLarge
 from lightphon_core.openai import request as wire
@@ -30,7 +30,7 @@ from lightphon_core.web.inference_operations import (
 from lightphon_core.web.openapi import KEY, refusals
 from lightphon_core.web.paths import with_prefixes
 from lightphon_core.web.routing_headers import routing_headers
-from lightphon_core.web.stream import EventStream
+from lightphon_core.web.stream import EventStream, until_gone
 
 Asked = Request[None, None, State]
 AnyRequest = Request[Any, Any, State]
@@ -95,7 +95,7 @@ async def answer(request: AnyRequest, path: str, who: Who) -> ASGIApp:
     exchange = await begin(gateway, asked, principal, request_id(request.scope), still=who)
     request.scope["state"][LOGGED] = True
     limits = rate_limit_headers(exchange.standings)
-    gone = asyncio.create_task(_until_gone(request.receive))
+    gone = asyncio.create_task(until_gone(request.receive))
     gone.add_done_callback(lambda _: exchange.abandon())
     try:
         if exchange.outlet is not None:
@@ -144,9 +144,3 @@ async def read_body(request: AnyRequest, limit: int) -> bytes | None:
     if read > limit:
         raise BodyTooLarge(f"The body is over the limit of {limit} bytes. Send less, or smaller images.")
     return b"".join(parts)
-
-
-async def _until_gone(receive: Receive) -> None:
-    """Wait for the client to hang up. The body has been read, so nothing else can come."""
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -13,13 +13,15 @@ from litestar.types import ASGIApp
 from lightphon_core.errors import LightPhonError
 from lightphon_core.openai.errors import error_body
 from lightphon_core.payments.deposits.service import Deposits
+from lightphon_core.serving.gateway import Gateway
 from lightphon_core.serving.outlet import Outlet
 from lightphon_core.settings import Settings
 from lightphon_core.types import Principal
 from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.api.deposits import GUARDS, DepositId, shown
+from lightphon_core.web.api.json_request import JsonRequest
 from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, refusals
-from lightphon_core.web.stream import EventStream
+from lightphon_core.web.stream import EventStream, until_gone
 
 _UNREAD_BYTES = 65_536
 
@@ -48,18 +50,24 @@ class DepositEvent(msgspec.Struct, frozen=True):
     },
 )
 async def follow_deposit(
-    deposit_id: DepositId, principal: Given[Principal], deposits: Given[Deposits], settings: Given[Settings]
+    request: JsonRequest,
+    deposit_id: DepositId,
+    principal: Given[Principal],
+    deposits: Given[Deposits],
+    settings: Given[Settings],
+    gateway: Given[Gateway],
 ) -> ASGIApp:
     """One deposit as it changes, until it is settled or over. The first event is how it stands, so connect at will."""
 
-    def abandon() -> None:
+    def stop(error: LightPhonError | None = None) -> None:
         following.cancel()
+        outlet.end(error)
 
     outlet = Outlet(
         limit=_UNREAD_BYTES,
         keep_alive_s=settings.limits.keep_alive_s,
         render=lambda error: b"event: error\ndata: " + error_body(error) + b"\n\n",
-        abandon=abandon,
+        abandon=stop,
     )
 
     async def follow() -> None:
@@ -73,9 +81,18 @@ async def follow_deposit(
             outlet.end()
 
     following = asyncio.create_task(follow(), name="follow a deposit")
+    gone = asyncio.create_task(until_gone(request.receive), name="whether who follows a deposit is there")
+    gone.add_done_callback(lambda _: stop())
+    forget = gateway.revocation.watch(principal.account_id, principal.credential_id, request.known_again, stop)
+
+    def over() -> None:
+        forget()
+        following.cancel()
+        gone.cancel()
+
     try:
         await outlet.opened()
     except BaseException:
-        following.cancel()
+        over()
         raise
-    return EventStream(outlet, {}, done=following.cancel)
+    return EventStream(outlet, {}, done=over)
