@@ -26,7 +26,7 @@ from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, TAKES_BODY, refu
 
 _Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_REASON)]
 _Ref = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-_Whose = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+_Whose = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern="^[!-~]+$")]
 
 
 class Rejection(Body):
