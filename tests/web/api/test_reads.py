@@ -33,6 +33,23 @@ def test_a_wallet_is_read_page_by_page(people, code):
     assert code(alice.get("/api/wallet", params={"before": "'"})) == (400, None)
 
 
+def test_what_is_added_meanwhile_moves_no_page(people):
+    alice = people("alice")
+
+    def give(*amounts):
+        with people.running.server.database.transaction() as connection:
+            carry_out(connection, [adjustment.credit(alice.account.id, each, f"gift {each}") for each in amounts])
+
+    give(1, 2, 3, 4, 5)
+    seen, page = [], {"limit": 2}
+    for later in (6, 7, 8):
+        answer = alice.get("/api/wallet", params=page).json()
+        seen += [line["amount_msat"] for line in answer["statement"]]
+        page["before"] = answer["next"]
+        give(later)
+    assert (seen, answer["next"]) == ([5, 4, 3, 2, 1], None)
+
+
 def test_usage_is_summed_up(people, code):
     alice, bob = people("alice"), people("bob")
     keys = [alice.post("/api/keys", json={"name": name}).json() for name in ("a", "b")]
