@@ -63,6 +63,11 @@ async def follow_deposit(
         following.cancel()
         outlet.end(error)
 
+    def left(task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            task.exception()  # of a body that was announced, and did not come
+        stop()
+
     outlet = Outlet(
         limit=_UNREAD_BYTES,
         keep_alive_s=settings.limits.keep_alive_s,
@@ -82,7 +87,7 @@ async def follow_deposit(
 
     following = asyncio.create_task(follow(), name="follow a deposit")
     gone = asyncio.create_task(until_gone(request.receive), name="whether who follows a deposit is there")
-    gone.add_done_callback(lambda _: stop())
+    gone.add_done_callback(left)
     forget = gateway.revocation.watch(principal.account_id, principal.credential_id, request.known_again, stop)
 
     def over() -> None:
