@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from lightphon_core.errors import InvalidRequest
-from lightphon_core.openai.suggestions import meant
+from lightphon_core.openai.suggestions import accepted, meant
 
 T = TypeVar("T")
 
@@ -29,6 +29,11 @@ _WORDS = {
     "array": "an array",
     "object": "an object",
     "null": "null",
+    "decimal": "a decimal number",
+}
+_EXPECTED = {
+    "Invalid RFC3339 encoded date": "Expected a day, such as 2026-01-31.",
+    "Invalid decimal string": "Expected a decimal number, such as 12.5.",
 }
 
 
@@ -142,11 +147,13 @@ def explained(
         path = f"{path}.{unknown[1]}" if path else unknown[1]
         message = f"Unknown parameter: {path[:_SHOWN_PATH]!r}.{meant(kind, inside, unknown[1])}"
         return InvalidRequest(message, param=path[:_SHOWN_PATH])
-    if what.startswith("Expected"):
+    if what in _EXPECTED:
+        what = _EXPECTED[what]
+    elif what.startswith("Expected"):
         what = re.sub(r"`([^`]+)`", lambda found: _in_words(found[1]), what) + "."
     else:  # msgspec would repeat the value, which is the client's own text
         allowed, name = allowed or {}, re.sub(r"\[[^]]*\]", "", path)
-        expected = allowed.get(name) or allowed.get(name.rpartition(".")[2])
+        expected = allowed.get(name) or allowed.get(name.rpartition(".")[2]) or accepted(kind, inside)
         what = f"It must be one of: {expected}." if expected else "The value is not one that is accepted here."
     return InvalidRequest(f"Invalid value for '{path}'. {what}" if path else what, param=path or None)
 

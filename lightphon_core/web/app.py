@@ -42,6 +42,7 @@ from lightphon_core.storage.engine import Database
 from lightphon_core.web import inference, models
 from lightphon_core.web.api.routes import api
 from lightphon_core.web.assembly import assemble
+from lightphon_core.web.inference_operations import SCHEMAS
 from lightphon_core.web.model_list import ModelList
 from lightphon_core.web.monitoring import health, metrics
 from lightphon_core.web.monitoring.recent import Recent
@@ -52,7 +53,7 @@ from lightphon_core.web.pages.frame.plugin_pages import plugin_templates
 from lightphon_core.web.pages.frame.rendering import Pages
 from lightphon_core.web.pages.routes import complete, pages
 from lightphon_core.web.payments import assemble_payments
-from lightphon_core.web.webhooks import webhook
+from lightphon_core.web.webhooks import receive_webhook
 
 log = structlog.stdlib.get_logger("lightphon")
 
@@ -165,7 +166,7 @@ def create_app(
             models.get_model,
             *inference.ROUTES,
             api(),
-            webhook,
+            receive_webhook,
             pages(),
             *routes,
         ],
@@ -197,7 +198,7 @@ def create_app(
                 "prover": Prover(database),
             }
         ),
-        openapi_config=openapi_config(lightphon_core.__version__),
+        openapi_config=openapi_config(lightphon_core.__version__, settings.server, SCHEMAS),
         request_max_body_size=None,  # web/inference.py counts, and answers in OpenAI's shape
         logging_config=None,
     )

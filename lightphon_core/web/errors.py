@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from litestar import Request, Response
-from litestar.enums import ScopeType
+from litestar.enums import ParamType, ScopeType
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
@@ -45,6 +46,10 @@ STATUS: dict[type[errors.LightPhonError], int] = {
     errors.LightPhonError: 500,
 }
 """The status of each class; a class that is not named takes that of its nearest base."""
+
+
+_MISSING = re.compile(r"Missing required \w+ parameter '([^']+)'")
+"""How Litestar says so; the path that follows is known to whoever asked."""
 
 
 class RouteNotFound(errors.RequestError):
@@ -117,7 +122,14 @@ def _on_litestar_error(request: Request[Any, Any, Any], error: HTTPException) ->
         return _on_fault(request, error)
     if isinstance(error, ValidationException) and isinstance(error.extra, list) and error.extra:
         problem = error.extra[0]  # its own `detail` has the whole URL, an agent's token too
-        return error_response(explained(problem["message"], problem.get("key", "")))
+        name = problem.get("key", "")
+        parameters = request.route_handler.parsed_fn_signature.parameters
+        kind = parameters[name].annotation if name in parameters else None
+        if problem.get("source") == ParamType.HEADER:
+            name = name.replace("_", "-")  # as it is sent, and not as the handler has it
+        return error_response(explained(problem["message"], name, kind=kind))
+    if missing := _MISSING.match(error.detail):
+        return error_response(errors.InvalidRequest(f"Missing required parameter: '{missing[1]}'.", param=missing[1]))
     return error_response(errors.InvalidRequest(error.detail), status=max(error.status_code, 400))
 
 

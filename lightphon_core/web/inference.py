@@ -10,7 +10,7 @@ from typing import Any
 from litestar import Request, post
 from litestar.datastructures import State
 from litestar.response.base import ASGIResponse
-from litestar.types import ASGIApp, Receive
+from litestar.types import ASGIApp
 
 from lightphon_core.errors import BodyTooLarge
 from lightphon_core.openai import request as wire
@@ -32,7 +32,7 @@ from lightphon_core.web.inference_operations import (
 from lightphon_core.web.openapi import KEY, refusals
 from lightphon_core.web.paths import with_prefixes
 from lightphon_core.web.routing_headers import routing_headers
-from lightphon_core.web.stream import EventStream
+from lightphon_core.web.stream import EventStream, until_gone
 
 Asked = Request[None, None, State]
 AnyRequest = Request[Any, Any, State]
@@ -47,34 +47,34 @@ KNOWN_S = 1.0
 """Seconds after which it is asked again whom a request acts for, where its body took as long."""
 
 
-_inference = partial(post, status_code=200, security=KEY, responses=refusals(*INFERENCE))
+_inference = partial(post, status_code=200, tags=["inference"], security=KEY, responses=refusals(*INFERENCE))
 
 
 @_inference(with_prefixes("/chat/completions"), name="chat_completions", operation_class=ChatCompletions)
-async def chat_completions(request: Asked) -> ASGIApp:
+async def create_chat_completion(request: Asked) -> ASGIApp:
     """One chat completion, streamed or whole."""
     return await _answer(request, "/v1/chat/completions")
 
 
 @_inference(with_prefixes("/completions"), name="completions", operation_class=Completions)
-async def completions(request: Asked) -> ASGIApp:
+async def create_completion(request: Asked) -> ASGIApp:
     """One plain completion, streamed or whole; with a `suffix`, of the text that belongs before it."""
     return await _answer(request, "/v1/completions")
 
 
 @_inference(with_prefixes("/fim/completions"), name="fim_completions", operation_class=FimCompletions)
-async def fim_completions(request: Asked) -> ASGIApp:
+async def create_fim_completion(request: Asked) -> ASGIApp:
     """The text between a prompt and a suffix, as Mistral's API has it: answered as a chat."""
     return await _answer(request, "/v1/fim/completions")
 
 
 @_inference(with_prefixes("/embeddings"), name="embeddings", operation_class=Embeddings)
-async def embeddings(request: Asked) -> ASGIApp:
+async def create_embeddings(request: Asked) -> ASGIApp:
     """A vector for each text."""
     return await _answer(request, "/v1/embeddings")
 
 
-ROUTES = (chat_completions, completions, fim_completions, embeddings)
+ROUTES = (create_chat_completion, create_completion, create_fim_completion, create_embeddings)
 
 
 async def answer(request: AnyRequest, path: str, who: Who) -> ASGIApp:
@@ -98,7 +98,7 @@ async def answer(request: AnyRequest, path: str, who: Who) -> ASGIApp:
     limits = request.scope["state"][LIMITS] = rate_limit_headers(admission.standings)
     exchange = begin(gateway, asked, principal, request_id(request.scope), admission, still=who)
     request.scope["state"][LOGGED] = True
-    gone = asyncio.create_task(_until_gone(request.receive))
+    gone = asyncio.create_task(until_gone(request.receive))
     gone.add_done_callback(lambda _: exchange.abandon())
     try:
         if exchange.outlet is not None:
@@ -147,9 +147,3 @@ async def read_body(request: AnyRequest, limit: int) -> bytes | None:
     if read > limit:
         raise BodyTooLarge(f"The body is over the limit of {limit} bytes. Send less, or smaller images.")
     return b"".join(parts)
-
-
-async def _until_gone(receive: Receive) -> None:
-    """Wait for the client to hang up. The body has been read, so nothing else can come."""
-    while (await receive())["type"] != "http.disconnect":
-        pass

@@ -3,6 +3,7 @@ OpenAI's have."""
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -36,7 +37,7 @@ def _whole(minimum: int | None = None, maximum: int | None = None) -> Schema:
     return Schema(type=OpenAPIType.INTEGER, minimum=minimum, maximum=maximum)
 
 
-def _list(items: Schema, **more: int) -> Schema:
+def _list(items: Schema | Reference, **more: int) -> Schema:
     return Schema(type=OpenAPIType.ARRAY, items=items, **more)  # type: ignore[arg-type]
 
 
@@ -48,11 +49,17 @@ _SERVED = (
     "Who served, percent-encoded where it is no visible ASCII. Left out of a stream that began before anybody answered,"
     " and where it is long."
 )
+
+
+def _named(name: str) -> Reference:
+    return Reference(f"#/components/schemas/{name}")
+
+
 _EVENT = _object({"data": _text(description="A chunk as OpenAI's, as JSON; `[DONE]` ends the stream.")}, ["data"])
 _SELECTING: dict[str, Schema | Reference] = {
     "model": _text(description="A model's id, `auto`, or `auto:` and fast, cheap, code, reasoning or free."),
     "models": _list(_text(min_length=1), max_items=MAX_MODELS),
-    "route": Reference("#/components/schemas/Route"),
+    "route": _named("Route"),
     "session_id": _text(description="The same for requests that go on from one another.", max_length=MAX_SESSION),
 }
 _GENERATING: dict[str, Schema | Reference] = {
@@ -68,7 +75,7 @@ _MESSAGE = _object(
     },
     ["role"],
 )
-_CHAT = _object({**_GENERATING, "messages": _list(_MESSAGE, min_items=1)}, ["model", "messages"])
+_CHAT = _object({**_GENERATING, "messages": _list(_named("ChatMessage"), min_items=1)}, ["model", "messages"])
 _PROMPTS = _list(_text(min_length=1), min_items=1, max_items=MAX_PROMPTS)
 _COMPLETION = _object(
     {
@@ -127,17 +134,42 @@ _VECTOR = _object(
     ["object", "index", "embedding"],
 )
 _VECTORS = _object(
-    {**_SERVED_BY, "object": Schema(const="list"), "data": _list(_VECTOR), "usage": _object(_COUNTED, [*_COUNTED])},
+    {
+        **_SERVED_BY,
+        "object": Schema(const="list"),
+        "data": _list(_named("Embedding")),
+        "usage": _object(_COUNTED, [*_COUNTED]),
+    },
     ["object", "data", "model", "usage", "routing_info"],
 )
+
+SCHEMAS = {
+    name: dataclasses.replace(schema, title=name, description=description)
+    for name, schema, description in (
+        (
+            "ChatCompletionRequest",
+            _CHAT,
+            "As OpenAI's, with whatever else it has; these are what the gateway looks at.",
+        ),
+        ("ChatMessage", _MESSAGE, "As OpenAI's."),
+        ("CompletionRequest", _COMPLETION, "As OpenAI's; with a `suffix`, what belongs before it."),
+        ("EmbeddingsRequest", _EMBEDDINGS, "As OpenAI's."),
+        ("ChatCompletion", _answer("chat.completion"), "As OpenAI's, and what it cost and who served it."),
+        ("Completion", _answer("text_completion"), "As OpenAI's, and what it cost and who served it."),
+        ("Embeddings", _VECTORS, "As OpenAI's, and what it cost and who served it."),
+        ("Embedding", _VECTOR, "The vector of one text."),
+        ("StreamEvent", _EVENT, "A server-sent event."),
+    )
+}
+"""By name, as the operations refer to them."""
 
 
 @dataclass
 class Inference(Operation):
     """`asks` and `answer` are the bodies; an answer that may be `streamed` has events instead then."""
 
-    asks: ClassVar[Schema]
-    answer: ClassVar[Schema]
+    asks: ClassVar[Reference]
+    answer: ClassVar[Reference]
     streamed: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -147,7 +179,7 @@ class Inference(Operation):
         content = {"application/json": OpenAPIMediaType(self.answer)}
         description = "The answer."
         if self.streamed:
-            content["text/event-stream"] = OpenAPIMediaType(_EVENT)
+            content["text/event-stream"] = OpenAPIMediaType(_named("StreamEvent"))
             description = "The answer; with `stream`, chunks of it as server-sent events, the last of them `[DONE]`."
         assert self.responses is not None
         self.responses["200"] = OpenAPIResponse(
@@ -160,22 +192,22 @@ class Inference(Operation):
 class ChatCompletions(Inference):
     """A chat."""
 
-    asks, answer = _CHAT, _answer("chat.completion")
+    asks, answer = _named("ChatCompletionRequest"), _named("ChatCompletion")
 
 
 class Completions(Inference):
     """A plain completion."""
 
-    asks, answer = _COMPLETION, _answer("text_completion")
+    asks, answer = _named("CompletionRequest"), _named("Completion")
 
 
 class FimCompletions(Inference):
     """Asked as the one, and answered as the other."""
 
-    asks, answer = _COMPLETION, _answer("chat.completion")
+    asks, answer = _named("CompletionRequest"), _named("ChatCompletion")
 
 
 class Embeddings(Inference):
     """Vectors, never streamed."""
 
-    asks, answer, streamed = _EMBEDDINGS, _VECTORS, False
+    asks, answer, streamed = _named("EmbeddingsRequest"), _named("Embeddings"), False

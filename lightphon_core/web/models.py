@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from litestar import Request, route
+from litestar import Request, get
 from litestar.datastructures import State
 from litestar.response.base import ASGIResponse
 from litestar.types import ASGIApp
@@ -20,10 +20,10 @@ from lightphon_core.web.paths import with_prefixes
 Asked = Request[None, None, State]
 
 
-@route(
+@get(
     with_prefixes("/models"),
-    http_method=["GET", "HEAD"],
     name="list_models",
+    tags=["models"],
     security=KEY_OR_NONE,
     responses=answers(ModelObjects, *GUARDED),
 )
@@ -33,10 +33,10 @@ async def list_models(request: Asked) -> ASGIApp:
     return _json(_models(request).all_of(allowed, via))
 
 
-@route(
+@get(
     with_prefixes("/models/{model_id:path}"),
-    http_method=["GET", "HEAD"],
     name="get_model",
+    tags=["models"],
     operation_class=OneModel,
     security=KEY,
     responses=answers(ModelObject, *GUARDED, 404),
@@ -80,5 +80,4 @@ def _models(request: Asked) -> ModelList:
 
 
 def _json(body: bytes) -> ASGIResponse:
-    """To HEAD too: the server leaves the body out."""
     return ASGIResponse(body=body, media_type="application/json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -11,11 +12,12 @@ from litestar.datastructures import State
 from litestar.exceptions import NotFoundException
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, SecurityRequirement, SecurityScheme
+from litestar.openapi.spec import Components, Schema, SecurityRequirement, SecurityScheme, Server
 
-from lightphon_core.accounts.sessions import COOKIE
+from lightphon_core.accounts.sessions import COOKIE, SECURE_COOKIE
 from lightphon_core.openai.route import Route, RouteQuery
-from lightphon_core.web.api.body import Body
+from lightphon_core.settings import ServerSettings
+from lightphon_core.web.openapi_document import TAGS, finished, operation_id, structs_of
 
 PATHS = ("/schema", "/schema/openapi.json")
 
@@ -56,35 +58,39 @@ def refusals(*statuses: int) -> dict[int, ResponseSpec]:
 class _Document(JsonRenderPlugin):
     """The document as JSON alone, at /schema too: no page that would load its scripts from elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, schemas: Mapping[str, Schema]) -> None:
         super().__init__(media_type=MediaType.JSON)
+        self._extra = {name: schema.to_schema() for name, schema in schemas.items()}
+        self._rendered: bytes | None = None
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
-        """Litestar does not say that unknown fields are refused."""
-        schemas = openapi_schema["components"]["schemas"]
-        strict: list[type[msgspec.Struct]] = [*Body.__subclasses__(), Route, RouteQuery]
-        for body in strict:
-            schemas[body.__name__]["additionalProperties"] = False
-        return super().render(request, openapi_schema)
+        """Made once: no route is added to a server that runs."""
+        if self._rendered is None:
+            kinds = [*structs_of("lightphon_core.web."), Route, RouteQuery]
+            self._rendered = super().render(request, finished(openapi_schema, kinds, self._extra))
+        return self._rendered
 
 
-def openapi_config(version: str) -> OpenAPIConfig:
-    """The document at /schema."""
+def openapi_config(version: str, server: ServerSettings, schemas: Mapping[str, Schema]) -> OpenAPIConfig:
+    """The document at /schema. `schemas` are those that handlers refer to by name alone."""
     return OpenAPIConfig(
         title="LightPhon",
         version=version,
         description="A self-hosted, OpenAI-compatible AI gateway with a prepaid wallet. Amounts are whole millisatoshi"
         " (msat), times are seconds since 1970, UTC.",
+        servers=[Server(server.public_url or "/")],
+        tags=list(TAGS),
         use_handler_docstrings=True,
-        render_plugins=[_Document()],
+        operation_id_creator=operation_id,
+        render_plugins=[_Document(schemas)],
         openapi_router=Router("/schema", route_handlers=[], include_in_schema=False, before_request=_known_path),
         components=Components(
             security_schemes={
                 "session": SecurityScheme(
                     type="apiKey",
                     security_scheme_in="cookie",
-                    name=COOKIE,
-                    description="Set by POST /api/account/login; with https its name begins with __Host-.",
+                    name=SECURE_COOKIE if server.behind_https else COOKIE,
+                    description="Set by POST /api/account/login. What changes something needs our own Origin besides.",
                 ),
                 "key": SecurityScheme(type="http", scheme="bearer", description="An API key: lp_..."),
                 "metrics": SecurityScheme(type="http", scheme="bearer", description="`metrics_token` of [server]."),

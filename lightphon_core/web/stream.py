@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from litestar.types import Receive, Scope, Send
 
 
+async def until_gone(receive: Receive) -> None:
+    """Wait for the client to hang up, which sending does not tell. Its body has been read, or there is none to read."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 class EventStream:
     """`text/event-stream` from an outlet, with status 200. `done` is called when it is over, however it ended."""
 

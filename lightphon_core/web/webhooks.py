@@ -24,9 +24,9 @@ class Received(msgspec.Struct, frozen=True):
 
 
 @post(
-    "/webhooks/{provider:str}", name="webhook", status_code=200, tags=["payments"], responses=refusals(404, *TAKES_BODY)
+    "/webhooks/{provider:str}", name="webhook", status_code=200, tags=["deposits"], responses=refusals(404, *TAKES_BODY)
 )
-async def webhook(
+async def receive_webhook(
     request: Request[None, None, State],
     provider: Annotated[str, PathParameter(description="The provider's name.", min_length=1, max_length=64)],
 ) -> Received:

@@ -1,5 +1,6 @@
 """docs/api.md: its examples run, as they are but for the curl itself, and its tables name every route of /api."""
 
+import json
 import re
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.sessions import open_session
 from lightphon_core.accounts.terms import Terms
 from lightphon_core.ledger import chart
-from lightphon_core.ledger.commands import Post, Posting
+from lightphon_core.ledger.commands import Count, Post, Posting
 from lightphon_core.ledger.store import carry_out
 from lightphon_core.money import Amount, Cents
 from lightphon_core.payments.payouts.payout import Payout, PayoutState, taken
@@ -29,13 +30,18 @@ from lightphon_core.testing.payments.scripted import ScriptedPayments
 from lightphon_core.testing.payouts.scripted import ScriptedPayouts
 from lightphon_core.testing.scripted import says
 from lightphon_core.types import Origin, Scope
+from lightphon_core.web.pages.wallet import explanations
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
 EXAMPLES = [
     line for block in re.findall(r"^```sh\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE) for line in block.splitlines()
 ]
+ANSWERS = re.findall(r"^`(\w+) (/api/[^`]*)` answers[^\n]*:\n\n```json\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+OPEN_ENDED = {"by_origin_msat", "pending_earnings_msat", "facts"}
+"""Whose names are what there happens to be."""
 ROUTES = set(re.findall(r"^\| `([A-Z]+) (/api/[^`]*)` \|", PAGE, re.MULTILINE))
 PAYOUTS = ("PAYOUT_ID", "OTHER_PAYOUT_ID", "LOST_PAYOUT_ID")
+IN_JANUARY_US = 1_768_000_000_000_000
 PASSWORD = "correct horse battery"
 OWN = frozenset({Scope.INFERENCE, Scope.ACCOUNT, Scope.MANAGE})
 
@@ -67,6 +73,9 @@ def values(start_server, monkeypatch):
         made = key(alice)
         posting = Posting("clearing:scripted", chart.wallet(alice.id, chart.Origin.LIGHTNING), 1_000_000)
         carry_out(connection, [Post("deposit", "test", "for payouts", (posting,))])
+        answered = dict.fromkeys(("prompt_tokens", "completion_tokens", "ms"), 9)
+        about = {"id": "x", "account_id": alice.id, "credential_id": made[0].id, "model": "m", "node_id": "n"}
+        carry_out(connection, [Count({**about, **answered})], clock=lambda _: IN_JANUARY_US)
         lost = Payout(
             *(
                 f"pay_{'0' * 32}",
@@ -108,7 +117,7 @@ def values(start_server, monkeypatch):
 
 def test_the_examples_work(values, request_of):
     assert len(EXAMPLES) > 20
-    done = set()
+    done = {}
     for line in EXAMPLES:
         method, url, headers, body = request_of(line, values)
         answer = httpx.request(method, url, headers=headers, content=body, timeout=30)
@@ -116,9 +125,24 @@ def test_the_examples_work(values, request_of):
         path = httpx.URL(url).path
         for name in ("KEY_ID", "ACCOUNT_ID", "NODE_ID", "DEPOSIT_ID", *PAYOUTS):
             path = path.replace(values[name], "{id}")
-        done.add((method, path))
-    assert done >= ROUTES
+        done[method, path] = answer
+    assert done.keys() >= ROUTES
     assert ROUTES
+    assert len(ANSWERS) > 6
+    for method, path, shown in ANSWERS:
+        assert shape(json.loads(shown)) == shape(done[method, path].json()), path
+
+
+def shape(value, name=""):
+    """What there is, without what it is worth: its fields in their order, of a list the first element."""
+    if isinstance(value, dict) and name not in OPEN_ENDED:
+        return [(field, shape(each, field)) for field, each in value.items()]
+    return [shape(each) for each in value[:1]] if isinstance(value, list) else None
+
+
+def test_every_kind_of_entry_is_in_its_table():
+    rows = PAGE.partition("| `kind` |")[2].partition("\n\n")[0].splitlines()[2:]
+    assert {kind for row in rows for kind in re.findall("`([a-z_]+)`", row)} == explanations._SAYINGS.keys()
 
 
 def test_the_tables_have_every_route(start_server):

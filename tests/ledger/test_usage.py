@@ -1,17 +1,22 @@
 """Usage: summed up by day as it is written, looked at in any grouping, and its old rows removed."""
 
 import asyncio
-from datetime import date
+from collections import Counter
+from datetime import UTC, date, datetime
+from itertools import chain, combinations
 
 import pytest
 import structlog
 from alembic import command
+from attrs import astuple
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import func, select, text
 
 from lightphon_core.errors import StorageUnavailable
 from lightphon_core.ledger.commands import Capture, Count
 from lightphon_core.ledger.ledger import Ledger
-from lightphon_core.ledger.periods import DAY_US
+from lightphon_core.ledger.periods import DAY_US, day_of
 from lightphon_core.ledger.usage import UsageSum, prune_usage, usage_of, usual_cost
 from lightphon_core.serving.keeper import Keeper
 from lightphon_core.settings import LedgerSettings, UsageSettings
@@ -138,6 +143,60 @@ def test_what_was_used_before_days_were_summed_up_is_counted_too(empty_database_
                 (1, 3, 6, 12),
             ]
             assert connection.scalar(select(func.count()).select_from(usage)) == 4
+
+
+# Microseconds around which days, months, a leap day and a year turn; and the hours of summer time, which UTC has not.
+TURNS = [
+    int(datetime(*when, tzinfo=UTC).timestamp()) * 1_000_000
+    for when in (
+        (2028, 2, 29),
+        (2028, 3, 1),
+        (2027, 3, 1),
+        (2027, 12, 31),
+        (2028, 1, 1),
+        (2027, 3, 28, 1),
+        (2027, 8, 15),
+    )
+]
+MOMENTS = st.builds(int.__add__, st.sampled_from(TURNS), st.sampled_from([-DAY_US, -1, 0, 1, DAY_US - 1]))
+ANSWERS = st.tuples(
+    MOMENTS, st.sampled_from("kl"), st.sampled_from(["m", "=m"]), st.integers(0, 300), st.integers(0, 99)
+)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(history=st.lists(ANSWERS, max_size=12), pruned=MOMENTS)
+def test_sums_are_those_of_the_answers_and_of_the_journal(books, take, history, pruned):
+    """In every grouping, whatever was removed since; and what they cost is what left the wallet."""
+    account = f"u{next(books._ids)}"
+    books.fund(account, 10_000)
+    for number, (at, key, model, cost, tokens) in enumerate(history):
+        books.now, hold = at, f"{account}-{number}"
+        row = used(hold, key=key, model=model, tokens=tokens, account=account)
+        if cost:
+            books.do(take(hold, 300, account=account), Capture(hold, cost, row))
+        else:
+            books.do(Count(row))
+    with books.database.transaction() as connection:
+        prune_usage(connection, before=pruned, limit=100)
+        left = connection.scalars(select(usage.c.at).where(usage.c.account_id == account)).all()
+    assert sorted(left) == sorted(at for at, *_ in history if at >= pruned)
+
+    days = [datetime.fromtimestamp(at / 1_000_000, UTC).date() for at, *_ in history]
+    assert [day_of(at) for at, *_ in history] == [(day - date(1970, 1, 1)).days for day in days]
+    for by in chain.from_iterable(combinations(("day", "model", "key"), size) for size in range(4)):
+        expected = Counter()
+        for day, (_, key, model, cost, tokens) in zip(days, history, strict=True):
+            about = {"day": day, "model": model, "key": key}
+            group = tuple(about[name] if name in by else None for name in ("day", "model", "key"))
+            for place, number in enumerate((1, 1, tokens, 5, cost)):
+                expected[group, place] += number
+        found = asked(books, *by, account=account, first=date.min, last=date.max)
+        assert {
+            (astuple(each)[:3], place): astuple(each)[3 + place] for each in found for place in range(5)
+        } == expected
+    (spent,) = [each.cost_msat for each in asked(books, account=account, first=date.min, last=date.max)] or [0]
+    assert spent == 10_000 - books.balances()[f"wallet:{account}:lightning"]
 
 
 def test_usage_of_some_models_alone(two_days):

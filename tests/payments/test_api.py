@@ -1,17 +1,22 @@
 """Deposits over HTTP: /api/deposits, its stream of events, webhooks, the command line, and what a 402 says."""
 
+import asyncio
 import json
 import threading
+import time
 from types import SimpleNamespace
 
 import httpx
 import pytest
 from click.testing import CliRunner
 
+from lightphon_core.accounts.credentials import list_credentials, revoke_credential
+from lightphon_core.accounts.people import get_account
 from lightphon_core.cli import build
 from lightphon_core.cli import client as client_module
 from lightphon_core.errors import SettingsError
 from lightphon_core.money import Cents
+from lightphon_core.payments.deposits.followers import FOLLOWED_AT_ONCE
 from lightphon_core.settings import DepositSettings, PricingSettings, RateSettings, ServerSettings
 from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.payments.scripted import ScriptedPayments
@@ -80,6 +85,45 @@ def test_from_nothing_to_an_answer(client, provider):
     assert client.get("/api/wallet").json()["available_msat"] == 1_000
     (listed,) = client.get("/api/deposits").json()["data"]
     assert listed == settled
+
+
+def test_who_has_gone_follows_nothing(client, running):
+    """A page that is opened again and again leaves nothing behind: an account follows so many at once, and no more."""
+    deposit = client.post("/api/deposits", json={"amount_sats": 3}).json()
+    followers = running.server._app.state.deposits.followers
+    for _ in range(FOLLOWED_AT_ONCE):
+        with client.stream("GET", f"/api/deposits/{deposit['id']}/events") as stream:
+            assert stream.status_code == 200
+            next(stream.iter_lines())
+    running.server.call(until(lambda: not followers.is_followed(deposit["id"])))
+    assert next(events(client, deposit["id"]))["status"] == "open"
+
+
+async def until(condition):
+    """Wait for the server, on its own loop, to make it true."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+def test_a_key_that_is_revoked_follows_nothing_more(client, running):
+    deposit = client.post("/api/deposits", json={"amount_sats": 3}).json()
+    database, changes = running.server.database, running.server._app.state.account_changes
+    with client.stream("GET", f"/api/deposits/{deposit['id']}/events", timeout=10) as stream:  # less than it is silent
+        lines = stream.iter_lines()
+        assert next(lines) == "event: deposit"
+        with database.transaction() as connection:
+            account = get_account(connection, "test")
+            for each in list_credentials(connection, account_id=account.id):
+                revoke_credential(connection, each.kind, each.id, now=time.time())
+        running.server.call(publish(changes, account.id))
+        *_, said, shown, _ = lines
+    assert said == "event: error"
+    assert json.loads(shown.removeprefix("data: "))["error"]["code"] == "invalid_api_key"
+
+
+async def publish(changes, account):
+    changes.publish(account)
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,8 @@ def test_a_wrong_method_says_the_right_one(running):
         ("GET", "/v1/chat/completions", "OPTIONS, POST", "Send POST."),
         ("PUT", "/models", "GET, HEAD, OPTIONS", "Send GET."),
         ("DELETE", "/api/agent/at_secret/v1/models/owner/name", "GET, HEAD, OPTIONS", "Send GET."),
-        ("POST", "/api/wallet", "GET, OPTIONS", "Send GET."),
-        ("PUT", "/api/keys", "GET, OPTIONS, POST", "Send GET or POST."),
+        ("POST", "/api/wallet", "GET, HEAD, OPTIONS", "Send GET."),
+        ("PUT", "/api/keys", "GET, HEAD, OPTIONS, POST", "Send GET or POST."),
     ):
         answer, message = refused(running, method, path)
         assert (answer.status_code, answer.headers["allow"]) == (405, allow)

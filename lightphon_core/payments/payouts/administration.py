@@ -54,9 +54,7 @@ class PayoutAdministration:
 
     async def reject(self, payout_id: str, reason: str) -> Payout:
         """Give the money of one back that was not sent yet. Raises `InvalidRequest`, `NotFound`."""
-        reason = reason.strip()
-        if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
-            raise InvalidRequest(f"A reason has 1 to {LONGEST_REASON} printable characters.", param="reason")
+        reason = _checked(reason)
 
         def rejected(connection: Connection) -> Payout:
             payout = store.get_payout(connection, payout_id)
@@ -109,7 +107,7 @@ class PayoutAdministration:
 
     async def freeze(self, provider: str | None, reason: str) -> Freeze:
         """Pay nothing out through a provider until it is reconciled. Raises `InvalidRequest`."""
-        name = self._payouts.provider(provider).name
+        name, reason = self._payouts.provider(provider).name, _checked(reason)
 
         def frozen_now(connection: Connection) -> Freeze:
             freeze(connection, name, reason, self._payouts.now)
@@ -151,3 +149,10 @@ def _not_now(payout: Payout, what: str) -> InvalidRequest:
     return InvalidRequest(
         f"A payout that is {payout.state.replace('_', ' ')} cannot be {what}.", code="payout_in_other_state"
     )
+
+
+def _checked(reason: str) -> str:
+    reason = reason.strip()
+    if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
+        raise InvalidRequest(f"A reason has 1 to {LONGEST_REASON} printable characters.", param="reason")
+    return reason

@@ -42,7 +42,8 @@ class Payouts:
         if name is None and len(self.providers) == 1:
             return next(iter(self.providers.values()))
         if name is None or name not in self.providers:
-            raise InvalidRequest(f"Name a provider; there are: {', '.join(sorted(self.providers))}.", param="provider")
+            asked = "Name a provider" if name is None else f"There is no provider {name[:64]!r}"
+            raise InvalidRequest(f"{asked}; there are: {', '.join(sorted(self.providers))}.", param="provider")
         return self.providers[name]
 
     def read(self, destination: str) -> tuple[PayoutProvider, Destination]:

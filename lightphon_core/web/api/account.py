@@ -72,6 +72,7 @@ class Deleted(msgspec.Struct, frozen=True):
 @post(
     "/account/register",
     name="register",
+    tags=["account"],
     status_code=200,
     guards=[same_origin],
     responses=refusals(401, 403, 429, *TAKES_BODY),
@@ -90,7 +91,14 @@ async def register(
     return _entered(entered, settings, account_changes)
 
 
-@post("/account/login", name="login", status_code=200, guards=[same_origin], responses=refusals(*GUARDED, *TAKES_BODY))
+@post(
+    "/account/login",
+    name="login",
+    tags=["account"],
+    status_code=200,
+    guards=[same_origin],
+    responses=refusals(*GUARDED, *TAKES_BODY),
+)
 async def login(
     request: JsonRequest,
     data: JSONBody[Login],
@@ -103,7 +111,14 @@ async def login(
     return _entered(entered, settings, account_changes)
 
 
-@post("/account/logout", name="logout", status_code=200, guards=[same_origin], responses=refusals(403))
+@post(
+    "/account/logout",
+    name="logout",
+    tags=["account"],
+    status_code=200,
+    guards=[same_origin],
+    responses=refusals(403),
+)
 async def logout(
     request: JsonRequest,
     membership: Given[Membership],
@@ -120,11 +135,12 @@ async def logout(
 @get(
     "/account",
     name="account",
+    tags=["account"],
     guards=[Requires(Scope.ACCOUNT)],
     security=SESSION_OR_KEY,
     responses=refusals(*GUARDED),
 )
-async def show(principal: Given[Principal], membership: Given[Membership]) -> OwnAccount:
+async def get_account(principal: Given[Principal], membership: Given[Membership]) -> OwnAccount:
     """Whose session or key this is."""
     account = await membership.account(principal.account_id)
     info = account_info(account)
@@ -134,6 +150,7 @@ async def show(principal: Given[Principal], membership: Given[Membership]) -> Ow
 @post(
     "/account/password",
     name="change_password",
+    tags=["account"],
     status_code=200,
     guards=[Requires(Scope.ACCOUNT)],
     security=SESSION_OR_KEY,
@@ -154,6 +171,7 @@ async def change_password(
 @delete(
     "/account",
     name="delete_account",
+    tags=["account"],
     status_code=200,
     guards=[Requires(Scope.MANAGE)],
     security=SESSION_OR_KEY,
@@ -171,7 +189,7 @@ async def delete_account(
     return Response(Deleted(), headers=_cookie("", settings, max_age_s=0))
 
 
-ROUTES = [register, login, logout, show, change_password, delete_account]
+ROUTES = [register, login, logout, get_account, change_password, delete_account]
 
 
 def account_info(account: Account) -> AccountInfo:

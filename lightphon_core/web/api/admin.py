@@ -23,7 +23,7 @@ from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.types import Scope
 from lightphon_core.web.api.account import AccountInfo, account_info
 from lightphon_core.web.api.body import Body
-from lightphon_core.web.api.dependencies import Given
+from lightphon_core.web.api.dependencies import Given, Note
 from lightphon_core.web.api.guards import Requires
 from lightphon_core.web.api.terms import CredentialInfo, credential_info
 from lightphon_core.web.api.usage import Usage, span, used_by
@@ -99,7 +99,7 @@ class Administration(Controller):
         return await database.read(partial(account_page, search=search, after=after, limit=limit))
 
     @get("/accounts/{account_id:str}", responses=refusals(*GUARDED, 404))
-    async def show_account(self, account_id: Id, database: Given[Database], gateway: Given[Gateway]) -> AccountFile:
+    async def get_account(self, account_id: Id, database: Given[Database], gateway: Given[Gateway]) -> AccountFile:
         """One account: its wallet, its keys without their secrets, its usage by day."""
         return await database.read(partial(account_file, account_id=account_id, now=gateway.clock.now()))
 
@@ -110,6 +110,7 @@ class Administration(Controller):
         database: Given[Database],
         gateway: Given[Gateway],
         passwords: Given[Passwords],
+        note: Given[Note],
     ) -> AccountDetails:
         """A new account."""
         hashed = None
@@ -117,7 +118,9 @@ class Administration(Controller):
             check_password(data.password)
             hashed = await passwords.hash(data.password)
         create = partial(create_account, name=data.name, now=gateway.clock.now(), password_hash=hashed)
-        return _details(await database.write(create))
+        created = await database.write(create)
+        note(account=created.id)
+        return _details(created)
 
     @post(
         "/accounts/{account_id:str}/block",
@@ -125,14 +128,16 @@ class Administration(Controller):
         guards=[Requires(Scope.MANAGE)],
         responses=refusals(*GUARDED, 404),
     )
-    async def block(
+    async def block_account(
         self,
         account_id: Id,
         database: Given[Database],
         gateway: Given[Gateway],
         account_changes: Given[AccountChanges],
+        note: Given[Note],
     ) -> AccountDetails:
         """No log-in, and none of its keys and tokens work. The last administrator cannot be blocked."""
+        note(account=account_id)
         blocked = await database.write(partial(block_account, account_id=account_id, now=gateway.clock.now()))
         account_changes.publish(account_id)
         return _details(blocked)
@@ -143,8 +148,9 @@ class Administration(Controller):
         guards=[Requires(Scope.MANAGE)],
         responses=refusals(*GUARDED, 404),
     )
-    async def unblock(self, account_id: Id, database: Given[Database]) -> AccountDetails:
+    async def unblock_account(self, account_id: Id, database: Given[Database], note: Given[Note]) -> AccountDetails:
         """Let the account in again."""
+        note(account=account_id)
         return _details(await database.write(partial(unblock_account, account_id=account_id)))
 
     @post("/invites", guards=[Requires(Scope.MANAGE)], responses=refusals(*GUARDED, *TAKES_BODY))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from litestar import Controller, delete, get, patch, post
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import JSONBody, PathParameter
 
 from lightphon_core.accounts.credentials import (
@@ -41,8 +42,19 @@ from lightphon_core.web.api.terms import (
     new_terms,
 )
 from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, TAKES_BODY, refusals
+from lightphon_core.web.openapi_document import camel_case
 
 Id = Annotated[str, PathParameter(pattern="^cred_[A-Za-z0-9]{16}$", description="As it was made: cred_...")]
+
+
+def _named(verb: str) -> Any:
+    """The id of an operation, for whichever kind it is: of one credential, or of all where `verb` is "list"."""
+
+    def name(handler: HTTPRouteHandler, *_: object) -> str:
+        (many,) = handler.resolve_tags()
+        return camel_case([verb, *(many if verb == "list" else many.removesuffix("s")).split()])
+
+    return name
 
 
 class _Credentials(Controller):
@@ -51,7 +63,7 @@ class _Credentials(Controller):
     kind: ClassVar[Kind]
     security = SESSION_OR_KEY
 
-    @get(guards=[Requires(Scope.ACCOUNT)], responses=refusals(*GUARDED))
+    @get(operation_id=_named("list"), guards=[Requires(Scope.ACCOUNT)], responses=refusals(*GUARDED))
     async def list_(self, principal: Given[Principal], database: Given[Database]) -> CredentialList:
         """Those that are not revoked."""
 
@@ -62,7 +74,12 @@ class _Credentials(Controller):
 
         return await database.read(look)
 
-    @get("/{credential_id:str}", guards=[Requires(Scope.ACCOUNT)], responses=refusals(*GUARDED, 404))
+    @get(
+        "/{credential_id:str}",
+        operation_id=_named("get"),
+        guards=[Requires(Scope.ACCOUNT)],
+        responses=refusals(*GUARDED, 404),
+    )
     async def show(self, credential_id: Id, principal: Given[Principal], database: Given[Database]) -> CredentialInfo:
         """One of them, revoked or not."""
 
@@ -72,7 +89,7 @@ class _Credentials(Controller):
 
         return await database.read(look)
 
-    @post(guards=[Requires(Scope.MANAGE)], responses=refusals(*GUARDED, *TAKES_BODY))
+    @post(operation_id=_named("create"), guards=[Requires(Scope.MANAGE)], responses=refusals(*GUARDED, *TAKES_BODY))
     async def create(
         self,
         data: JSONBody[NewCredential],
@@ -97,7 +114,12 @@ class _Credentials(Controller):
 
         return await database.write(make)
 
-    @patch("/{credential_id:str}", guards=[Requires(Scope.MANAGE)], responses=refusals(*GUARDED, *TAKES_BODY, 404))
+    @patch(
+        "/{credential_id:str}",
+        operation_id=_named("change"),
+        guards=[Requires(Scope.MANAGE)],
+        responses=refusals(*GUARDED, *TAKES_BODY, 404),
+    )
     async def change(
         self,
         credential_id: Id,
@@ -127,7 +149,13 @@ class _Credentials(Controller):
         account_changes.publish(principal.account_id)
         return changed
 
-    @delete("/{credential_id:str}", status_code=200, guards=[Requires(Scope.MANAGE)], responses=refusals(*GUARDED, 404))
+    @delete(
+        "/{credential_id:str}",
+        operation_id=_named("revoke"),
+        status_code=200,
+        guards=[Requires(Scope.MANAGE)],
+        responses=refusals(*GUARDED, 404),
+    )
     async def revoke(
         self,
         credential_id: Id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from litestar import Request
 from litestar.datastructures import State
@@ -24,10 +24,19 @@ from lightphon_core.settings import Settings
 from lightphon_core.storage.engine import Database
 from lightphon_core.types import Principal
 from lightphon_core.web.authentication import came_via
+from lightphon_core.web.edge.access_log import NOTED
 from lightphon_core.web.monitoring.health import Readiness
 from lightphon_core.web.monitoring.recent import Recent
 
 T = TypeVar("T")
+
+
+class Note(Protocol):
+    """Adds to the request's line in the log what an administrator's act is about."""
+
+    def __call__(self, **ids: str) -> None:
+        """By name: ids, and never what people wrote."""
+
 
 Given: TypeAlias = NamedDependency[SkipValidation[T]]
 """The type of a handler's parameter that is provided here, under the parameter's name."""
@@ -35,6 +44,13 @@ Given: TypeAlias = NamedDependency[SkipValidation[T]]
 
 def _principal(request: Request[Principal, None, State]) -> Principal:
     return request.user  # set by `guards.Requires`
+
+
+def _note(request: Request[Principal, None, State]) -> Note:
+    def note(**ids: str) -> None:
+        request.scope["state"].setdefault(NOTED, {}).update(ids)
+
+    return note
 
 
 def _via(request: Request[Principal, None, State]) -> frozenset[str]:
@@ -121,6 +137,7 @@ DEPENDENCIES = {
     for name, provide in (
         ("principal", _principal),
         ("via", _via),
+        ("note", _note),
         ("database", _database),
         ("gateway", _gateway),
         ("earnings", _earnings),

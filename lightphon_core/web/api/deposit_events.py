@@ -13,13 +13,15 @@ from litestar.types import ASGIApp
 from lightphon_core.errors import LightPhonError
 from lightphon_core.openai.errors import error_body
 from lightphon_core.payments.deposits.service import Deposits
+from lightphon_core.serving.gateway import Gateway
 from lightphon_core.serving.outlet import Outlet
 from lightphon_core.settings import Settings
 from lightphon_core.types import Principal
 from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.api.deposits import GUARDS, DepositId, shown
+from lightphon_core.web.api.json_request import JsonRequest
 from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, refusals
-from lightphon_core.web.stream import EventStream
+from lightphon_core.web.stream import EventStream, until_gone
 
 _UNREAD_BYTES = 65_536
 
@@ -34,7 +36,7 @@ class DepositEvent(msgspec.Struct, frozen=True):
 @get(
     "/deposits/{deposit_id:str}/events",
     name="deposit_events",
-    tags=["payments"],
+    tags=["deposits"],
     guards=GUARDS,
     security=SESSION_OR_KEY,
     responses={
@@ -47,19 +49,30 @@ class DepositEvent(msgspec.Struct, frozen=True):
         **refusals(*GUARDED, 404),
     },
 )
-async def deposit_events(
-    deposit_id: DepositId, principal: Given[Principal], deposits: Given[Deposits], settings: Given[Settings]
+async def follow_deposit(
+    request: JsonRequest,
+    deposit_id: DepositId,
+    principal: Given[Principal],
+    deposits: Given[Deposits],
+    settings: Given[Settings],
+    gateway: Given[Gateway],
 ) -> ASGIApp:
     """One deposit as it changes, until it is settled or over. The first event is how it stands, so connect at will."""
 
-    def abandon() -> None:
+    def stop(error: LightPhonError | None = None) -> None:
         following.cancel()
+        outlet.end(error)
+
+    def left(task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            task.exception()  # of a body that was announced, and did not come
+        stop()
 
     outlet = Outlet(
         limit=_UNREAD_BYTES,
         keep_alive_s=settings.limits.keep_alive_s,
         render=lambda error: b"event: error\ndata: " + error_body(error) + b"\n\n",
-        abandon=abandon,
+        abandon=stop,
     )
 
     async def follow() -> None:
@@ -73,9 +86,18 @@ async def deposit_events(
             outlet.end()
 
     following = asyncio.create_task(follow(), name="follow a deposit")
+    gone = asyncio.create_task(until_gone(request.receive), name="whether who follows a deposit is there")
+    gone.add_done_callback(left)
+    forget = gateway.revocation.watch(principal.account_id, principal.credential_id, request.known_again, stop)
+
+    def over() -> None:
+        forget()
+        following.cancel()
+        gone.cancel()
+
     try:
         await outlet.opened()
     except BaseException:
-        following.cancel()
+        over()
         raise
-    return EventStream(outlet, {}, done=following.cancel)
+    return EventStream(outlet, {}, done=over)

@@ -33,7 +33,9 @@ class NewDeposit(Body):
     `provider` may be left out where the server has only one."""
 
     amount_sats: Annotated[int, msgspec.Meta(ge=1, le=MAX_MSAT // MSAT_PER_SAT)] | None = None
-    amount_eur: Decimal | None = None
+    amount_eur: Annotated[Decimal, msgspec.Meta(extra_json_schema={"pattern": "^[0-9]+([.][0-9]{1,2})?$"})] | None = (
+        None
+    )
     provider: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
 
 
@@ -93,12 +95,12 @@ class ProviderList(msgspec.Struct, frozen=True):
 @get(
     "/deposits/providers",
     name="deposit_providers",
-    tags=["payments"],
+    tags=["deposits"],
     guards=GUARDS,
     security=SESSION_OR_KEY,
     responses=refusals(*GUARDED),
 )
-async def deposit_providers(deposits: Given[Deposits], settings: Given[Settings]) -> ProviderList:
+async def list_deposit_providers(deposits: Given[Deposits], settings: Given[Settings]) -> ProviderList:
     """The ways to pay in."""
     return ProviderList(ways(deposits, settings.deposits))
 
@@ -106,7 +108,7 @@ async def deposit_providers(deposits: Given[Deposits], settings: Given[Settings]
 @post(
     "/deposits",
     name="open_deposit",
-    tags=["payments"],
+    tags=["deposits"],
     guards=GUARDS,
     security=SESSION_OR_KEY,
     responses=refusals(*GUARDED, *TAKES_BODY),
@@ -123,7 +125,7 @@ async def open_deposit(
 @get(
     "/deposits",
     name="deposits",
-    tags=["payments"],
+    tags=["deposits"],
     guards=GUARDS,
     security=SESSION_OR_KEY,
     responses=refusals(*GUARDED, 404),
@@ -145,7 +147,7 @@ async def list_deposits(
 @get(
     "/deposits/{deposit_id:str}",
     name="deposit",
-    tags=["payments"],
+    tags=["deposits"],
     guards=GUARDS,
     security=SESSION_OR_KEY,
     responses=refusals(*GUARDED, 404),
@@ -213,4 +215,4 @@ def shown(deposit: Deposit, deposits: Deposits) -> DepositShown:
     )
 
 
-ROUTES = (deposit_providers, open_deposit, list_deposits, get_deposit)
+ROUTES = (list_deposit_providers, open_deposit, list_deposits, get_deposit)

@@ -14,6 +14,7 @@ from lightphon_core.settings import Settings
 from lightphon_core.types import Principal, Scope
 from lightphon_core.web.api.origin import check_origin, origin_of
 from lightphon_core.web.authentication import authenticate, credentials_of, require
+from lightphon_core.web.edge.access_log import NOTED
 from lightphon_core.web.paths import is_open
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -61,6 +62,9 @@ class Requires:
             if self.any_of == (Scope.MANAGE,) and Scope.ACCOUNT in principal.scopes and is_session(principal):
                 raise PermissionDenied("Log in again first: this needs your password anew.", code="password_required")
             require(principal, self.any_of[0])
+        if Scope.ADMIN in self.any_of and connection.scope.get("method") not in SAFE_METHODS:
+            # Who did it, for the line in the log. What it was done to is added by the route.
+            connection.scope["state"][NOTED] = {"by": principal.account_id, "credential": principal.credential_id}
 
 
 async def _who(connection: Connection, *, cookies: bool) -> Principal:

@@ -85,7 +85,7 @@ class InstanceHealth(msgspec.Struct, frozen=True):
     security=SESSION_OR_KEY,
     responses=refusals(*GUARDED),
 )
-async def show_health(
+async def get_health(
     gateway: Given[Gateway],
     database: Given[Database],
     settings: Given[Settings],

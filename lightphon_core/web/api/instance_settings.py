@@ -40,7 +40,7 @@ class InstanceSettings(msgspec.Struct, frozen=True):
     security=SESSION_OR_KEY,
     responses=refusals(*GUARDED),
 )
-async def show_settings(settings: Given[Settings]) -> InstanceSettings:
+async def get_settings(settings: Given[Settings]) -> InstanceSettings:
     """The settings in force. A restart applies a change of the file."""
     return instance_settings(settings)
 

@@ -52,6 +52,7 @@ class ModelPrice(msgspec.Struct, frozen=True):
 @put(
     PATH,
     name="node-price",
+    tags=["nodes"],
     guards=[Requires(Scope.MANAGE)],
     security=SESSION_OR_KEY,
     responses=refusals(*GUARDED, *TAKES_BODY, 404),
@@ -71,6 +72,7 @@ async def set_node_price(
 @delete(
     PATH,
     name="no-node-price",
+    tags=["nodes"],
     status_code=200,
     guards=[Requires(Scope.MANAGE)],
     security=SESSION_OR_KEY,
@@ -83,7 +85,9 @@ async def remove_node_price(
     gateway: Given[Gateway],
 ) -> ModelPrice:
     """Leave the price of a model to the node again. The node need not be online."""
-    if not await gateway.agreed.remove(Priced(principal.account_id, node_id, model)):
+    # Not every text can be asked a database for.
+    known = (node_id + model).isprintable()
+    if not known or not await gateway.agreed.remove(Priced(principal.account_id, node_id, model)):
         raise NotFound("You have set no price for this model on this node.", param="model")
     return _in_force(gateway, principal, node_id, model)
 

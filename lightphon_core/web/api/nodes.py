@@ -65,8 +65,15 @@ class Nodes(msgspec.Struct, frozen=True):
     data: list[OwnNode]
 
 
-@get("/nodes", name="nodes", guards=[Requires(Scope.ACCOUNT)], security=SESSION_OR_KEY, responses=refusals(*GUARDED))
-async def nodes(principal: Given[Principal], gateway: Given[Gateway]) -> Nodes:
+@get(
+    "/nodes",
+    name="nodes",
+    tags=["nodes"],
+    guards=[Requires(Scope.ACCOUNT)],
+    security=SESSION_OR_KEY,
+    responses=refusals(*GUARDED),
+)
+async def list_nodes(principal: Given[Principal], gateway: Given[Gateway]) -> Nodes:
     """The account's own nodes that are connected, and what they offer."""
     return Nodes(nodes_of(principal.account_id, gateway))
 

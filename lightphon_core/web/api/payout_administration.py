@@ -19,14 +19,14 @@ from lightphon_core.payments.payouts.service import Payouts
 from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.types import Outgoing, Scope
 from lightphon_core.web.api.body import Body
-from lightphon_core.web.api.dependencies import Given
+from lightphon_core.web.api.dependencies import Given, Note
 from lightphon_core.web.api.guards import Requires
 from lightphon_core.web.api.payouts import Before, Limit, PayoutId, PayoutInfo, payout_info
 from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, TAKES_BODY, refusals
 
 _Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_REASON)]
 _Ref = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-_Whose = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+_Whose = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern="^[!-~]+$")]
 
 
 class Rejection(Body):
@@ -121,8 +121,11 @@ class PayoutAdministrationRoutes(Controller):
         guards=[Requires(Scope.MANAGE)],
         responses=refusals(*GUARDED, 404),
     )
-    async def approve(self, payout_id: PayoutId, payout_administration: Given[PayoutAdministration]) -> AccountPayout:
+    async def approve_payout(
+        self, payout_id: PayoutId, payout_administration: Given[PayoutAdministration], note: Given[Note]
+    ) -> AccountPayout:
         """Let one be paid that awaits approval."""
+        note(payout=payout_id)
         return account_payout(await payout_administration.approve(payout_id))
 
     @post(
@@ -131,10 +134,15 @@ class PayoutAdministrationRoutes(Controller):
         guards=[Requires(Scope.MANAGE)],
         responses=refusals(*GUARDED, *TAKES_BODY, 404),
     )
-    async def reject(
-        self, payout_id: PayoutId, data: JSONBody[Rejection], payout_administration: Given[PayoutAdministration]
+    async def reject_payout(
+        self,
+        payout_id: PayoutId,
+        data: JSONBody[Rejection],
+        payout_administration: Given[PayoutAdministration],
+        note: Given[Note],
     ) -> AccountPayout:
         """Give the money of one back that was not sent yet."""
+        note(payout=payout_id)
         return account_payout(await payout_administration.reject(payout_id, data.reason))
 
     @post(
@@ -143,21 +151,24 @@ class PayoutAdministrationRoutes(Controller):
         guards=[Requires(Scope.MANAGE)],
         responses=refusals(*GUARDED, 404),
     )
-    async def declare_failed(
-        self, payout_id: PayoutId, payout_administration: Given[PayoutAdministration]
+    async def declare_payout_failed(
+        self, payout_id: PayoutId, payout_administration: Given[PayoutAdministration], note: Given[Note]
     ) -> AccountPayout:
         """Give the money of one back that the wallet does not know, an hour after its invoice has expired."""
+        note(payout=payout_id)
         return account_payout(await payout_administration.declare_failed(payout_id))
 
     @post("/freeze", status_code=200, guards=[Requires(Scope.MANAGE)], responses=refusals(*GUARDED, *TAKES_BODY))
-    async def freeze(self, data: JSONBody[NewFreeze], payout_administration: Given[PayoutAdministration]) -> FreezeInfo:
+    async def freeze_payouts(
+        self, data: JSONBody[NewFreeze], payout_administration: Given[PayoutAdministration]
+    ) -> FreezeInfo:
         """Pay nothing out until payouts are reconciled. They can be asked for, and wait."""
         return freeze_info(await payout_administration.freeze(data.provider, data.reason))
 
     @post(
         "/reconcile", status_code=200, guards=[Requires(Scope.MANAGE)], responses=refusals(*GUARDED, *TAKES_BODY, 404)
     )
-    async def reconcile(
+    async def reconcile_payouts(
         self,
         data: JSONBody[Explanations],
         payout_administration: Given[PayoutAdministration],

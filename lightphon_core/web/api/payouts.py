@@ -93,7 +93,7 @@ class PayoutRoutes(Controller):
     security = SESSION_OR_KEY
 
     @post(guards=[Requires(Scope.MANAGE)], responses=refusals(*GUARDED, *TAKES_BODY, 402))
-    async def create(
+    async def create_payout(
         self,
         data: JSONBody[NewPayout],
         principal: Given[Principal],
@@ -108,24 +108,24 @@ class PayoutRoutes(Controller):
         return payout_info(made)
 
     @get(guards=[Requires(Scope.ACCOUNT)], responses=refusals(*GUARDED, 404))
-    async def list_(
+    async def list_payouts(
         self, principal: Given[Principal], payouts: Given[Payouts], limit: Limit = 50, before: Before = None
     ) -> PayoutPage:
         """One's payouts."""
         return page_of(await payouts.list(account=principal.account_id, limit=limit + 1, before=before), limit)
 
     @get("/{payout_id:str}", guards=[Requires(Scope.ACCOUNT)], responses=refusals(*GUARDED, 404))
-    async def show(self, payout_id: PayoutId, principal: Given[Principal], payouts: Given[Payouts]) -> PayoutInfo:
+    async def get_payout(self, payout_id: PayoutId, principal: Given[Principal], payouts: Given[Payouts]) -> PayoutInfo:
         """One of them."""
         return payout_info(await payouts.get(payout_id, account=principal.account_id))
 
     @get("/automatic", guards=[Requires(Scope.ACCOUNT)], responses=refusals(*GUARDED, 404))
-    async def show_automatic(self, principal: Given[Principal], payouts: Given[Payouts]) -> AutomaticPayout:
+    async def get_automatic_payout(self, principal: Given[Principal], payouts: Given[Payouts]) -> AutomaticPayout:
         """What is paid by itself."""
         return _automatic(await payouts.automatic(principal.account_id))
 
     @put("/automatic", guards=[Requires(Scope.MANAGE)], responses=refusals(*GUARDED, *TAKES_BODY))
-    async def set_automatic(
+    async def set_automatic_payout(
         self,
         data: JSONBody[NewAutomaticPayout],
         principal: Given[Principal],
@@ -138,7 +138,7 @@ class PayoutRoutes(Controller):
         return _automatic(await payouts.set_automatic(principal.account_id, data.destination.strip(), threshold))
 
     @delete("/automatic", guards=[Requires(Scope.MANAGE)], status_code=200, responses=refusals(*GUARDED, 404))
-    async def remove_automatic(self, principal: Given[Principal], payouts: Given[Payouts]) -> AutomaticPayout:
+    async def remove_automatic_payout(self, principal: Given[Principal], payouts: Given[Payouts]) -> AutomaticPayout:
         """Have nothing paid by itself any more."""
         return _automatic(await payouts.remove_automatic(principal.account_id))
 

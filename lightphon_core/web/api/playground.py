@@ -23,13 +23,14 @@ from lightphon_core.web.openapi import SESSION, refusals
 @post(
     "/playground/chat",
     name="playground_chat",
+    tags=["inference"],
     status_code=200,
     guards=[Requires(Scope.ACCOUNT)],
     operation_class=ChatCompletions,
     security=SESSION,
     responses=refusals(*INFERENCE),
 )
-async def chat(request: JsonRequest) -> ASGIApp:
+async def chat_in_playground(request: JsonRequest) -> ASGIApp:
     """One chat completion, streamed or whole, as `/v1/chat/completions`, for a session."""
 
     async def who() -> Principal:

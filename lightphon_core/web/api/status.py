@@ -44,8 +44,8 @@ class Status(msgspec.Struct, frozen=True):
     latency: LatencyNow
 
 
-@get("/status", name="status", responses=refusals())
-async def status(gateway: Given[Gateway], recent: Given[Recent]) -> Status:
+@get("/status", name="status", tags=["server"], responses=refusals())
+async def get_status(gateway: Given[Gateway], recent: Given[Recent]) -> Status:
     """What anybody may know."""
     return status_of(gateway, recent)
 

@@ -54,11 +54,12 @@ class Usage(msgspec.Struct, frozen=True):
 @get(
     "/usage",
     name="usage",
+    tags=["wallet"],
     guards=[Requires(Scope.ACCOUNT)],
     security=SESSION_OR_KEY,
     responses=refusals(*GUARDED),
 )
-async def usage(
+async def get_usage(
     principal: Given[Principal],
     database: Given[Database],
     gateway: Given[Gateway],

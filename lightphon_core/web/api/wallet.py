@@ -59,11 +59,12 @@ class Statement(Balance, frozen=True):
 @get(
     "/wallet",
     name="wallet",
+    tags=["wallet"],
     guards=[Requires(Scope.INFERENCE, Scope.ACCOUNT)],
     security=SESSION_OR_KEY,
     responses=refusals(*GUARDED, 404),
 )
-async def wallet(
+async def get_wallet(
     principal: Given[Principal],
     database: Given[Database],
     deposits: Given[Deposits],

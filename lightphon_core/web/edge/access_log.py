@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 LOGGED = "lightphon_logged"
 """Set in the scope's state by a route that writes the line itself, because it knows more."""
 REQUEST_ID = "lightphon_request_id"
+NOTED = "lightphon_noted"
+"""What a route adds to the line, in the scope's state: ids, and nothing that people wrote."""
 UNMATCHED = "unmatched"
 """Stands for the route of a request that has none."""
 
@@ -108,4 +110,5 @@ class AccessLog:
                     path=template or logged_path(path, self._words),
                     status=status,
                     ms=round((self._clock.monotonic() - began) * 1000, 1),
+                    **state.get(NOTED, {}),
                 )

@@ -62,13 +62,13 @@ def _heard(probe: asyncio.Task[None]) -> None:
         probe.exception()
 
 
-@get("/healthz", name="healthz", responses=answers(Health))
+@get("/healthz", name="healthz", tags=["server"], responses=answers(Health))
 async def healthz() -> ASGIApp:
     """The process answers. Says nothing about nodes or the database."""
     return ASGIResponse(body=b'{"status":"ok"}', media_type="application/json")
 
 
-@get("/readyz", name="readyz", responses=answers(Health))
+@get("/readyz", name="readyz", tags=["server"], responses=answers(Health))
 async def readyz(request: Request[None, None, State]) -> ASGIApp:
     """The server can take requests; otherwise 503, and what is wrong."""
     readiness: Readiness = request.app.state.readiness

@@ -133,6 +133,7 @@ class Metrics:
 @get(
     "/metrics",
     name="metrics",
+    tags=["server"],
     security=[{"metrics": []}],
     responses=answers(str, 401, 404, media_type=CONTENT_TYPE),
 )

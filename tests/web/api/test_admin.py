@@ -8,7 +8,9 @@ from argon2 import PasswordHasher
 from sqlalchemy import select
 
 from lightphon_core.accounts import passwords
+from lightphon_core.accounts.people import account_of_id, delete_account
 from lightphon_core.ledger.audit import verify
+from lightphon_core.ledger.statement import wallet_of
 from lightphon_core.storage.schema import entries
 
 REASON = {"amount_msat": 5_000, "reason": "a gift"}
@@ -130,7 +132,8 @@ class TestAdjustments:
         assert root.post(path_of(bob, "/credit"), json=REASON, headers=once).json()["repeated"] is False
         other = people("other", admin=True)
         assert other.post(path_of(bob, "/credit"), json=REASON, headers=once).json()["repeated"] is False
-        assert root.post(path_of(bob, "/credit"), json=REASON, headers={"idempotency-key": ""}).status_code == 400
+        refused = root.post(path_of(bob, "/credit"), json=REASON, headers={"idempotency-key": ""})
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "idempotency-key")
 
     def test_a_key_makes_it_happen_once_however_many_ask_at_once(self, people):
         root, alice = people("root", admin=True), people("alice")
@@ -150,6 +153,27 @@ class TestAdjustments:
         assert sorted(each["repeated"] for each in answers) == [False] + [True] * 9
         assert len({each["entry"] for each in answers}) == 1
         assert alice.get("/api/wallet").json()["available_msat"] == 5_000
+
+    @pytest.mark.parametrize("reads", range(1, 6))
+    def test_nobody_is_credited_who_leaves_meanwhile(self, people, monkeypatch, reads):
+        """Their account goes after so many reads of the request."""
+        root, alice = people("root", admin=True), people("alice")
+        database = people.running.server.database
+        read, account, left = type(database).read, alice.account.id, iter(range(reads - 1, -1, -1))
+
+        async def leaving(self, function):
+            found = await read(self, function)
+            if next(left, 1) == 0:
+                with database.transaction() as connection:
+                    delete_account(connection, account)
+            return found
+
+        monkeypatch.setattr(type(database), "read", leaving)
+        answer = root.post(path_of(alice, "/credit"), json=REASON)
+        with database.snapshot() as connection:
+            there = account_of_id(connection, account) is not None
+            assert (answer.status_code == 200) is there
+            assert wallet_of(connection, account).available == (REASON["amount_msat"] if there else 0)
 
     def test_what_is_no_adjustment(self, people):
         root, alice = people("root", admin=True), people("alice")
@@ -175,6 +199,30 @@ class TestAdjustments:
         more_than_there_is = {**REASON, "amount_msat": 10**17}
         assert root.post(path_of(alice, "/credit"), json=more_than_there_is).status_code == 400
         assert root.post(f"/api/admin/accounts/acc_{'0' * 16}/credit", json=REASON).status_code == 404
+
+
+def test_every_act_has_a_line_that_says_who_did_it(people, caplog):
+    """Money has it in the journal besides."""
+    root, alice = people("root", admin=True), people("alice")
+    made = root.post("/api/admin/accounts", json={"name": f"by-{root.account.id}"}).json()
+    for verb, body in (("block", None), ("unblock", None), ("credit", REASON), ("debit", REASON)):
+        assert root.post(path_of(alice, f"/{verb}"), json=body).status_code == 200
+    root.post("/api/admin/invites", json={})
+    nothing = f"/api/admin/payouts/pay_{'0' * 32}"
+    for verb, body in (("approve", None), ("reject", {"reason": "no"}), ("declare-failed", None)):
+        assert root.post(f"{nothing}/{verb}", json=body).status_code == 404
+    root.get("/api/admin/accounts")
+    alice.post("/api/admin/invites", json={})  # she may not
+    acts = [record.msg for record in caplog.records if "by" in record.msg]
+    assert {(act["by"], act["credential"][:5]) for act in acts} == {(root.account.id, "sess_")}
+    accounts, payouts = "/api/admin/accounts", "/api/admin/payouts/{payout_id}"
+    assert [(act["path"], act.get("account") or act.get("payout")) for act in acts] == [
+        (accounts, made["id"]),
+        *((f"{accounts}/{{account_id}}/{verb}", alice.account.id) for verb in ("block", "unblock", "credit", "debit")),
+        ("/api/admin/invites", None),
+        *((f"{payouts}/{verb}", f"pay_{'0' * 32}") for verb in ("approve", "reject", "declare-failed")),
+    ]
+    assert "a gift" not in caplog.text
 
 
 def test_an_invitation_lets_somebody_in(people):

@@ -280,15 +280,42 @@ def test_bodies_that_are_none(people):
     assert alice.get("/api/keys").json() == {"data": []}
 
 
+def test_what_is_refused_is_told_what_there_is(people):
+    root = people("root", admin=True)
+    for path, body, expected in (
+        ("keys", {"scopes": ["inference", "root"]}, "It must be one of: inference, node, account, manage, admin."),
+        ("keys", {"limits": {"rpm": 1}}, "There are: requests_per_minute, tokens_per_minute, concurrent_requests."),
+        ("keys", {"route": {"max_price": "cheap"}}, "Expected a decimal number, such as 12.5."),
+        ("deposits", {"amount_eur": True}, "Expected a decimal number or null, got a boolean."),
+        (
+            "admin/payouts?status=lost",
+            None,
+            "It must be one of: awaiting_approval, held, submitted, unknown, paid, failed.",
+        ),
+    ):
+        answer = root.get(f"/api/{path}") if body is None else root.post(f"/api/{path}", json=body)
+        assert answer.status_code == 400
+        assert answer.json()["error"]["message"].endswith(expected), (path, body)
+    missing = root.delete("/api/admin/prices").json()["error"]
+    assert (missing["message"], missing["param"]) == ("Missing required parameter: 'model'.", "model")
+
+
 def test_unknown_parameters_and_ids(people):
     alice = people("alice")
     for path, param in (
         ("keys?limit=1", "limit"),
         ("wallet?limt=1", "limt"),
+        ("wallet?cookies=1", "cookies"),
+        ("wallet?database=1", "database"),
+        (f"keys/cred_{'0' * 16}?credential_id=1", "credential_id"),
         ("wallet?limit=0", "limit"),
     ):
         answer = alice.get(f"/api/{path}")
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, param), path
+    message = alice.get("/api/wallet?limt=1").json()["error"]["message"]
+    assert message == "Unknown parameter: 'limt'. There are: before, limit."
+    twice = alice.get("/api/wallet?limit=1&limit=2").json()["error"]
+    assert (twice["message"], twice["param"]) == ("The parameter 'limit' is given twice.", "limit")
     for name in ("%00", "x", "cred_%2e", "lp_" + "x" * 42):
         answer = alice.get(f"/api/keys/{name}")
         assert answer.status_code == 400

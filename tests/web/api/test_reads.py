@@ -33,6 +33,23 @@ def test_a_wallet_is_read_page_by_page(people, code):
     assert code(alice.get("/api/wallet", params={"before": "'"})) == (400, None)
 
 
+def test_what_is_added_meanwhile_moves_no_page(people):
+    alice = people("alice")
+
+    def give(*amounts):
+        with people.running.server.database.transaction() as connection:
+            carry_out(connection, [adjustment.credit(alice.account.id, each, f"gift {each}") for each in amounts])
+
+    give(1, 2, 3, 4, 5)
+    seen, page = [], {"limit": 2}
+    for later in (6, 7, 8):
+        answer = alice.get("/api/wallet", params=page).json()
+        seen += [line["amount_msat"] for line in answer["statement"]]
+        page["before"] = answer["next"]
+        give(later)
+    assert (seen, answer["next"]) == ([5, 4, 3, 2, 1], None)
+
+
 def test_usage_is_summed_up(people, code):
     alice, bob = people("alice"), people("bob")
     keys = [alice.post("/api/keys", json={"name": name}).json() for name in ("a", "b")]
@@ -58,6 +75,11 @@ def test_usage_is_summed_up(people, code):
     assert alice.get("/api/usage?last=2020-01-31").json()["data"] == []
     for query in ("by=", "by=week", "by=day;drop", "first=2026-02-30", "first=2026-02-02&last=2026-02-01", "last=x"):
         assert code(alice.get(f"/api/usage?{query}"))[0] == 400, query
+    when = alice.get("/api/usage?first=2026-01-01T00:00:00Z").json()["error"]
+    assert (when["message"], when["param"]) == (
+        "Invalid value for 'first'. Expected a day, such as 2026-01-31.",
+        "first",
+    )
 
 
 def test_the_days_that_are_asked_for():

@@ -124,6 +124,35 @@ def test_the_page_and_the_file_are_of_the_same_days(people, write):
     assert '<p class="figure">1</p>' in own
 
 
+def test_the_file_has_what_the_api_has(people, running, write):
+    client = people("thorough")
+    account = account_of(client)
+    with running.server.database.transaction() as connection:
+        owner = account_of_id(connection, account)
+        names = ('=HYPERLINK("http://evil.example")', "a,b", 'say "hi"', "@sum", " -1", "é\u2028")
+        keys = [
+            create_credential(connection, owner, Kind.API_KEY, now=time.time(), terms=Terms(name=name))[0].id
+            for name in names
+            if name.isprintable()
+        ]
+    rows = [(key, model, days) for key in [*keys, PLAYGROUND] for model in ("m", "+1") for days in (0, 3)]
+    write(*(used(account, n, key=key, model=model, days_ago=days) for n, (key, model, days) in enumerate(rows)))
+    whole = client.get("/api/usage?by=day,model,key").json()["data"]
+    head, *lines = csv.reader(io.StringIO(client.get("/usage.csv?days=30").text, newline=""))
+    assert len(lines) == len(whole) == len(rows)
+    for line, each in zip(lines, whole, strict=True):
+        cells = dict(zip(head, line, strict=True))
+        assert not line[1].startswith(("=", "+", "-", "@"))
+        assert not line[3].lstrip().startswith(("=", "+", "-", "@"))
+        assert {name: cells[name].removeprefix("'") for name in ("day", "model", "key", "key_name")} == {
+            name: each[name] for name in ("day", "model", "key", "key_name")
+        }
+        tokens = [each["requests"], each["prompt_tokens"], each["completion_tokens"]]
+        assert [cells["answers"], cells["prompt_tokens"], cells["completion_tokens"]] == [str(n) for n in tokens]
+        assert float(cells["seconds"]) * 1_000 == pytest.approx(each["ms"])
+        assert float(cells["cost_sats"]) * 1_000 == each["cost_msat"]
+
+
 def test_a_file_that_is_cut_off_says_so(people, write, monkeypatch):
     client = people("endless")
     write(*(used(account_of(client), number, model=f"m{number}") for number in range(3)))
