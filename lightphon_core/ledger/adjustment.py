@@ -17,18 +17,18 @@ LONGEST_REASON = 200
 
 
 def credit(account: str, amount: int, reason: str) -> Post:
-    """Give the account of this id `amount` msat: it can be spent, as granted money.
+    """Give the account of this id `amount` msat: it can be spent, as granted money. Posting it raises `NoSuchAccount`.
 
     Raises:
         InvalidRequest: the reason is none.
         MoneyError: the amount is none.
     """
-    return _adjust(Posting(chart.ADJUSTMENTS, chart.wallet(account, Origin.GRANTED), amount), reason)
+    return _adjust(account, Posting(chart.ADJUSTMENTS, chart.wallet(account, Origin.GRANTED), amount), reason)
 
 
 def debit(account: str, amount: int, reason: str) -> Post:
-    """Take `amount` msat of granted money back. Raises as `credit` does; posting it raises `Overdrawn`."""
-    return _adjust(Posting(chart.wallet(account, Origin.GRANTED), chart.ADJUSTMENTS, amount), reason)
+    """Take `amount` msat of granted money back. Raises as `credit` does; posting it raises `Overdrawn` too."""
+    return _adjust(account, Posting(chart.wallet(account, Origin.GRANTED), chart.ADJUSTMENTS, amount), reason)
 
 
 def is_same(connection: Connection, entry: str, adjustment: Post) -> bool:
@@ -42,8 +42,8 @@ def is_same(connection: Connection, entry: str, adjustment: Post) -> bool:
     return written == [(adjustment.note, posting) for posting in adjustment.postings]
 
 
-def _adjust(posting: Posting, reason: str) -> Post:
+def _adjust(account: str, posting: Posting, reason: str) -> Post:
     reason = reason.strip()
     if not 0 < len(reason) <= LONGEST_REASON or not reason.isprintable():
         raise InvalidRequest(f"A reason has 1 to {LONGEST_REASON} printable characters.", param="reason")
-    return Post(ADJUSTMENT, "operator", f"adj_{secrets.token_hex(12)}", (posting,), note=reason)
+    return Post(ADJUSTMENT, "operator", f"adj_{secrets.token_hex(12)}", (posting,), note=reason, whose=account)

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, field, frozen
 
-from lightphon_core.errors import BalanceOnHold, BalanceOwed, BudgetExceeded, InsufficientBalance, StorageUnavailable
+from lightphon_core.errors import (
+    BalanceOnHold,
+    BalanceOwed,
+    BudgetExceeded,
+    InsufficientBalance,
+    StorageUnavailable,
+    Unavailable,
+)
 from lightphon_core.ledger.commands import (
     Capture,
     Count,
@@ -19,6 +26,7 @@ from lightphon_core.ledger.commands import (
     HoldLost,
     Indebted,
     InsufficientFunds,
+    NoSuchAccount,
     OverBudget,
     TakeHold,
 )
@@ -153,7 +161,8 @@ async def open_tab(
 
     `prompt_tokens` is the most the prompt can count. Raises `BalanceOwed` where the account owes money,
     `InsufficientBalance` where the wallet does not cover even the prompt and a token, `BudgetExceeded` where a budget
-    does not, and `BalanceOnHold` where they would but for what is set aside elsewhere.
+    does not, `BalanceOnHold` where they would but for what is set aside elsewhere, and `Unavailable` where the payee is
+    gone.
     """
     price = terms.price
     if price.is_free:
@@ -165,6 +174,8 @@ async def open_tab(
         taken = await ledger.do(
             TakeHold(hold, account, first, least, terms.payee, terms.house_bps, lease_us, note, credential)
         )
+    except NoSuchAccount:
+        raise Unavailable("The account that this node belongs to is gone.") from None
     except Indebted as error:
         raise BalanceOwed(sats(error.owed)) from None
     except InsufficientFunds as error:

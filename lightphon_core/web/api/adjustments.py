@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -12,11 +11,10 @@ from attrs import evolve
 from litestar import Controller, post
 from litestar.params import HeaderParameter, JSONBody
 
-from lightphon_core.accounts.directory import existing_account
-from lightphon_core.errors import InvalidRequest
+from lightphon_core.errors import InvalidRequest, NotFound
 from lightphon_core.ledger import adjustment
 from lightphon_core.ledger.adjustment import LONGEST_REASON
-from lightphon_core.ledger.commands import LedgerError, Overdrawn, Post
+from lightphon_core.ledger.commands import LedgerError, NoSuchAccount, Overdrawn, Post
 from lightphon_core.ledger.statement import wallet_of
 from lightphon_core.money import MAX_MSAT
 from lightphon_core.serving.gateway import Gateway
@@ -111,13 +109,14 @@ async def _adjust(
     database: Database,
     gateway: Gateway,
 ) -> Adjusted:
-    await database.read(partial(existing_account, account_id=account_id))
     # Whoever did it stands in the journal; and so one administrator's keys are never another's.
     post = evolve(make(account_id, data.amount_msat, data.reason), source=principal.account_id)
     if key is not None:
         post = evolve(post, external_id=external_id(account_id, key))
     try:
         posted = await gateway.ledger.do(post)
+    except NoSuchAccount:
+        raise NotFound("There is no account with this id.", param="id") from None
     except Overdrawn:
         raise InvalidRequest(
             "The account has less than that. Only what was granted by hand, and is not spent or on hold, can be taken "

@@ -8,7 +8,9 @@ from argon2 import PasswordHasher
 from sqlalchemy import select
 
 from lightphon_core.accounts import passwords
+from lightphon_core.ledger import chart
 from lightphon_core.ledger.audit import verify
+from lightphon_core.ledger.statement import balances_of
 from lightphon_core.storage.schema import entries
 
 REASON = {"amount_msat": 5_000, "reason": "a gift"}
@@ -150,6 +152,22 @@ class TestAdjustments:
         assert sorted(each["repeated"] for each in answers) == [False] + [True] * 9
         assert len({each["entry"] for each in answers}) == 1
         assert alice.get("/api/wallet").json()["available_msat"] == 5_000
+
+    def test_who_leaves_in_the_moment_of_a_credit_gets_none(self, people, code, monkeypatch):
+        root, alice = people("root", admin=True), people("alice")
+        ledger = people.running.server.gateway.ledger
+        do = ledger.do
+
+        async def overtaken(command):
+            left = await asyncio.to_thread(alice.delete, "/api/account")
+            assert left.status_code == 200, left.text
+            return await do(command)
+
+        monkeypatch.setattr(ledger, "do", overtaken)
+        assert code(root.post(path_of(alice, "/credit"), json=REASON)) == (404, "not_found")
+        with people.running.server.database.snapshot() as connection:
+            assert balances_of(connection, chart.wallets(alice.account.id)) == {}
+            assert verify(connection) == []
 
     def test_what_is_no_adjustment(self, people):
         root, alice = people("root", admin=True), people("alice")
