@@ -16,8 +16,8 @@ from lightphon_core.accounts.people import (
     account_of_id,
     create_account,
     delete_account,
-    find_account,
-    is_account_name,
+    password_of,
+    require_account_name,
 )
 from lightphon_core.accounts.rates import Draw, Rate
 from lightphon_core.accounts.sessions import end_session, end_sessions, open_session
@@ -79,7 +79,7 @@ class Membership:
     async def register(
         self, name: str, password: str, *, invite: str | None, client: str | None, old_token: str | None
     ) -> Entered:
-        """A new account, logged in. Letters of its name are small: nobody is to pass for another by a capital.
+        """A new account, logged in.
 
         Raises:
             PermissionDenied: registration is closed, or the invitation is missing, unknown, used or expired.
@@ -87,8 +87,9 @@ class Membership:
         """
         if self._settings.registration == "closed":
             raise PermissionDenied("Registration is closed here. Ask the operator.", code="registration_closed")
+        name, now = _typed(name), self._clock.now()
+        require_account_name(name)
         check_password(password)
-        name, now = name.lower(), self._clock.now()
         await self._limiter.admit([self._address(client)])
         if self._settings.registration == "invite":
             code = invite or ""
@@ -112,6 +113,7 @@ class Membership:
             PermissionDenied: both are right, and the account is blocked.
         """
         bounded_password(password)
+        name = _typed(name)
         by_name = self._name(name)
         await self._limiter.admit([by_name, self._address(client)])
         found = await self._database.read(lambda connection: _find_login(connection, name))
@@ -205,10 +207,9 @@ class Membership:
 
 
 def _find_login(connection: Connection, name: str) -> _Login | None:
-    """By the name as it was typed, else in small letters. Accounts that the operator made may have capitals."""
-    if not is_account_name(name):
-        return None
-    return _with_password(connection, find_account(connection, name) or find_account(connection, name.lower()))
+    # One query whoever it is, so that its time does not say whether there is such an account.
+    found = password_of(connection, name)
+    return None if found is None else _Login(*found)
 
 
 def _with_password(connection: Connection, account: Account | None) -> _Login | None:
@@ -222,6 +223,11 @@ def _require_unchanged(connection: Connection, found: _Login) -> None:
     """argon2 took its time: the password that it checked may be none any more, and the account gone or blocked."""
     if _with_password(connection, account_of_id(connection, found.account.id)) != found:
         raise _ended()
+
+
+def _typed(name: str) -> str:
+    """A name without the blanks that keyboards put behind it."""
+    return name.strip()
 
 
 def _ended() -> Unauthenticated:

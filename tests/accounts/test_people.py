@@ -5,6 +5,7 @@ import threading
 
 import pytest
 from argon2 import PasswordHasher
+from sqlalchemy import update
 
 from lightphon_core.accounts import passwords as passwords_module
 from lightphon_core.accounts.authenticators import ApiKeys, Sessions
@@ -13,7 +14,7 @@ from lightphon_core.accounts.invites import create_invite, is_invite, use_invite
 from lightphon_core.accounts.lookups import SecretLookups
 from lightphon_core.accounts.membership import Membership
 from lightphon_core.accounts.passwords import MAX_LENGTH, PARALLEL, Passwords, check_password
-from lightphon_core.accounts.people import create_account, find_account, get_account, set_blocked
+from lightphon_core.accounts.people import account_of_id, create_account, find_account, get_account, set_blocked
 from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.sessions import COOKIE, SECURE_COOKIE, end_session, find_session, open_session
 from lightphon_core.accounts.stored_limiter import StoredLimiter
@@ -24,7 +25,7 @@ from lightphon_core.ledger.obligations import obligations_of
 from lightphon_core.ledger.store import carry_out
 from lightphon_core.log import redact
 from lightphon_core.settings import AccountSettings
-from lightphon_core.storage.schema import microseconds
+from lightphon_core.storage.schema import accounts, microseconds
 from lightphon_core.types import Credentials, Scope
 
 NOW = 1_800_000_000.0
@@ -328,6 +329,42 @@ class TestRegistration:
         await register(membership, "Bob@Example.org")
         with database.snapshot() as connection:
             assert get_account(connection, "bob@example.org")
+
+    async def test_nor_for_one_that_the_operator_made(self, membership, database):
+        with database.transaction() as connection:
+            assert create_account(connection, "Admin", now=NOW).name == "admin"
+            older = create_account(connection, "root", now=NOW)  # and one of a version that kept capitals
+            connection.execute(update(accounts).where(accounts.c.id == older.id).values(name="Root"))
+        for taken in ("admin", "ADMIN", "Root", "root", "rOOT"):
+            with pytest.raises(InvalidRequest, match="already"):
+                await register(membership, taken)
+        with database.snapshot() as connection:
+            assert get_account(connection, "aDMIN").name == "admin"
+            assert get_account(connection, "Root").id == older.id
+
+    async def test_of_two_older_ones_each_is_who_is_typed(self, membership, database):
+        for registered, older in (("first", "Twin"), ("second", "twin")):
+            account = (await register(membership, registered)).account
+            with database.transaction() as connection:
+                connection.execute(update(accounts).where(accounts.c.id == account.id).values(name=older))
+        for name in ("Twin", "twin"):
+            assert (await log_in(membership, name)).account.name == name
+        assert (await log_in(membership, "TWIN")).account.name == "twin"
+
+    @pytest.mark.parametrize("odd", ["", " ", "\u212aate", "ali\u200bce", "\uff41lice", "alıce", "a b", "a" * 65, "\0"])
+    async def test_names_that_look_like_others_are_none(self, membership, database, argon2, odd):
+        with pytest.raises(InvalidRequest) as refused:
+            await register(membership, odd)
+        assert refused.value.param == "name"
+        assert argon2.spent == 0
+        with database.snapshot() as connection:
+            assert find_account(connection, odd) is None
+            assert account_of_id(connection, odd) is None
+
+    async def test_blanks_around_a_name_are_no_part_of_it(self, membership):
+        entered = await register(membership, " alice\t")
+        assert entered.account.name == "alice"
+        assert (await log_in(membership, "alice ")).account == entered.account
 
 
 def test_tokens_and_invitations_never_reach_a_log():
