@@ -1,6 +1,8 @@
 """Passwords, sessions, invitations and attempts, without HTTP, on each kind of database."""
 
 import asyncio
+import os
+import sys
 import threading
 
 import pytest
@@ -13,7 +15,7 @@ from lightphon_core.accounts.credentials import create_credential
 from lightphon_core.accounts.invites import create_invite, is_invite, use_invite
 from lightphon_core.accounts.lookups import SecretLookups
 from lightphon_core.accounts.membership import Membership
-from lightphon_core.accounts.passwords import MAX_LENGTH, PARALLEL, Passwords, check_password
+from lightphon_core.accounts.passwords import MAX_LENGTH, NICENESS, PARALLEL, Passwords, check_password
 from lightphon_core.accounts.people import account_of_id, create_account, find_account, get_account, set_blocked
 from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.sessions import COOKIE, SECURE_COOKIE, end_session, find_session, open_session
@@ -141,6 +143,19 @@ class TestPasswords:
         assert not any(await asyncio.gather(*tasks))
         assert most == PARALLEL
         assert await passwords.verify("p", None) is False
+
+
+    async def test_it_steps_back_for_everything_else(self, passwords, monkeypatch):
+        niceness = []
+
+        class Asking:
+            def hash(self, password):
+                niceness.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+        monkeypatch.setattr(passwords_module, "_hasher", Asking())
+        await passwords.verify("p", None)
+        own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        assert niceness == [max(NICENESS, own) if sys.platform == "linux" else own]
 
 
 class TestLogIn:
