@@ -9,12 +9,13 @@ import sqlite3
 import threading
 
 import httpx
+import psycopg
 import pytest
 from litestar import Request, WebSocket, post, websocket
 from websockets.sync.client import connect
 
 from lightphon_core.settings import ServerSettings, StorageSettings
-from lightphon_core.storage import sqlite
+from lightphon_core.storage import postgresql, sqlite
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.migrate import migrate
 from lightphon_core.testing import ScriptedBackend, plugin_of
@@ -208,6 +209,20 @@ class TestDatabase:
         assert unavailable(on_sqlite)
         path.with_name("original").replace(path)
         assert not unavailable(on_sqlite)
+
+    def test_a_postgresql_where_another_program_keeps_the_writers_turn(self, start_server, postgres, monkeypatch):
+        monkeypatch.setitem(postgresql._WRITER, "lock_timeout", 100)
+        url = postgres.create()
+        with Database(url) as database:
+            migrate(database)
+        running = start_server(plugin_of(ScriptedBackend(says("x"))), storage=StorageSettings(url=url))
+        assert not unavailable(running)
+        with psycopg.connect(url, autocommit=True) as other:
+            other.execute("SELECT pg_advisory_lock(%s)", [postgresql.WRITERS_TURN])
+            assert unavailable(running)
+        assert not unavailable(running)
+        running.server.stop()
+        postgres.drop(url)
 
     def test_a_postgresql_that_went_away(self, start_server, postgres):
         url = postgres.create()
