@@ -30,6 +30,9 @@ from lightphon_core.storage.schema import accounts
 Obligations = Callable[[Connection, str], Sequence[str]]
 """What still binds an account, one sentence each: the ledger's to say."""
 
+GiveUp = Callable[[Connection, str, int], object]
+"""Takes what is left in an account's wallet, if it is no more than so many msat: the ledger's to do."""
+
 
 @frozen
 class Entered:
@@ -67,6 +70,7 @@ class Membership:
         settings: AccountSettings,
         clock: Clock,
         obligations: Obligations,
+        give_up: GiveUp,
         limiter: Limiter,
     ) -> None:
         self._database = database
@@ -74,6 +78,7 @@ class Membership:
         self._settings = settings
         self._clock = clock
         self._obligations = obligations
+        self._give_up = give_up
         self._limiter = limiter
 
     async def register(
@@ -90,16 +95,16 @@ class Membership:
         name, now = _typed(name), self._clock.now()
         require_account_name(name)
         check_password(password)
+        code = (invite or "").strip()
         await self._limiter.admit([self._address(client)])
-        if self._settings.registration == "invite":
-            code = invite or ""
-            if not await self._database.read(lambda connection: is_invite(connection, code, now=now)):
-                raise _no_invite()
+        by_invite = self._settings.registration == "invite"
+        if by_invite and not await self._database.read(lambda connection: is_invite(connection, code, now=now)):
+            raise _no_invite()
         hashed = await self._passwords.hash(password)
 
         def enter(connection: Connection) -> Entered:
             account = create_account(connection, name, now=now, password_hash=hashed)
-            if self._settings.registration == "invite" and not use_invite(connection, invite or "", now=now):
+            if by_invite and not use_invite(connection, code, now=now):
                 raise _no_invite()
             return self._enter(connection, account, old_token)
 
@@ -161,8 +166,9 @@ class Membership:
 
         return await self._database.write(change)
 
-    async def delete(self, account_id: str) -> None:
-        """Remove the account with all its credentials and sessions.
+    async def delete(self, account_id: str, *, give_up_msat: int = 0) -> None:
+        """Remove the account with all its credentials and sessions. Up to `give_up_msat` that are left in its wallet
+        are the operator's then: few wallets end at 0.
 
         Raises:
             InvalidRequest: it has obligations; the message names them.
@@ -170,6 +176,7 @@ class Membership:
 
         def leave(connection: Connection) -> None:
             # In the writer's transaction, so that no hold is taken between the look and the removal.
+            self._give_up(connection, account_id, give_up_msat)
             if reasons := self._obligations(connection, account_id):
                 raise InvalidRequest(
                     f"The account cannot be deleted yet. {' '.join(reasons)}", code="account_has_obligations"

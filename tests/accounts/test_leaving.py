@@ -6,6 +6,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from attrs import evolve
 from sqlalchemy import select
 
 from lightphon_core.accounts.membership import Membership
@@ -15,10 +16,12 @@ from lightphon_core.accounts.stored_limiter import StoredLimiter
 from lightphon_core.errors import InvalidRequest, Unavailable
 from lightphon_core.host import SystemClock
 from lightphon_core.ledger import adjustment, audit, chart
-from lightphon_core.ledger.commands import NoSuchAccount, TakeHold
+from lightphon_core.ledger.chart import Origin
+from lightphon_core.ledger.commands import NoSuchAccount, Post, Posting, TakeHold
 from lightphon_core.ledger.ledger import Ledger
 from lightphon_core.ledger.obligations import obligations_of
 from lightphon_core.ledger.store import carry_out
+from lightphon_core.money import sats
 from lightphon_core.serving.tab import Terms, open_tab
 from lightphon_core.settings import AccountSettings
 from lightphon_core.storage.engine import Database
@@ -42,7 +45,7 @@ def membership():
     passwords = Passwords()
     limited = AccountSettings()
     yield lambda database: Membership(
-        database, passwords, limited, SystemClock(), obligations_of, StoredLimiter(database)
+        database, passwords, limited, SystemClock(), obligations_of, adjustment.give_up, StoredLimiter(database)
     )
     passwords.close()
 
@@ -157,3 +160,62 @@ class TestEarnings:
         with database.transaction() as connection:
             answers = carry_out(connection, [TakeHold("job_1", "acc_x", 0, 0, None, 0, 1)])
         assert not isinstance(answers[0], Exception)
+
+
+class TestTheRest:
+    """Few wallets end at 0, and less than an answer costs can be neither spent nor withdrawn."""
+
+    @pytest.fixture
+    def has(self, database, account):
+        """`has(amount, origin)`: the leaver's wallet has so much more."""
+
+        def fund(amount, origin):
+            posting = Posting("clearing:test", chart.wallet(account.id, origin), amount)
+            with database.transaction() as connection:
+                (answer,) = carry_out(connection, [Post("deposit", "test", f"{origin}", (posting,))])
+            assert not isinstance(answer, Exception)
+
+        return fund
+
+    async def test_is_given_up_if_one_says_so(self, database, account, membership, nobodys, has):
+        for amount, origin in ((300, Origin.LIGHTNING), (20, Origin.CARD), (1, Origin.EARNED)):
+            has(amount, origin)
+        members = membership(database)
+        for too_little in (0, 320):
+            with pytest.raises(InvalidRequest, match=f"{sats(321)} sats: spend or withdraw them, or give them up"):
+                await members.delete(account.id, give_up_msat=too_little)
+        await members.delete(account.id, give_up_msat=321)
+        assert nobodys() == {}
+        with database.snapshot() as connection:
+            assert connection.scalar(select(balances.c.amount).where(balances.c.account == chart.ADJUSTMENTS)) == 321
+            assert connection.scalar(select(accounts.c.id).where(accounts.c.id == account.id)) is None
+
+    @pytest.mark.parametrize(
+        ("bound", "words"),
+        [
+            (TakeHold("job_1", "{}", 100, 100, None, 0, 30_000_000), "under way"),
+            (Post("charge", "test", "1", (Posting("house", "earnings:{}:card", 5),)), "pending"),
+            (Post("reversal", "test", "1", (Posting("receivable:{}", "clearing:test", 5),)), "owed"),
+            (Post("payout", "test", "1", (Posting("wallet:{}:lightning", "payout:{}", 100),)), "paid out"),
+        ],
+    )
+    async def test_is_kept_while_there_is_more_to_it(self, database, account, membership, has, bound, words):
+        has(300, Origin.LIGHTNING)
+
+        def named(text):
+            return text.replace("{}", account.id)
+
+        if isinstance(bound, TakeHold):
+            command = evolve(bound, account=account.id)
+        else:
+            moves = tuple(Posting(named(each.debit), named(each.credit), each.amount) for each in bound.postings)
+            command = evolve(bound, postings=moves)
+        with database.transaction() as connection:
+            (answer,) = carry_out(connection, [command])
+            assert not isinstance(answer, Exception)
+            before = connection.execute(select(balances).order_by(balances.c.account)).all()
+        with pytest.raises(InvalidRequest, match=words):
+            await membership(database).delete(account.id, give_up_msat=10**9)
+        with database.snapshot() as connection:
+            assert connection.execute(select(balances).order_by(balances.c.account)).all() == before
+            assert audit.verify(connection) == []

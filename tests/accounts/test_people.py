@@ -22,6 +22,7 @@ from lightphon_core.accounts.sessions import COOKIE, SECURE_COOKIE, end_session,
 from lightphon_core.accounts.stored_limiter import StoredLimiter
 from lightphon_core.errors import InvalidRequest, PermissionDenied, RateLimited, Unauthenticated
 from lightphon_core.ledger import adjustment
+from lightphon_core.ledger.adjustment import give_up
 from lightphon_core.ledger.commands import Post, Posting, TakeHold
 from lightphon_core.ledger.obligations import obligations_of
 from lightphon_core.ledger.store import carry_out
@@ -86,7 +87,7 @@ def member_of(database, passwords, clock):
 
     def build(registration):
         settings = AccountSettings(registration=registration)
-        return Membership(database, passwords, settings, clock, obligations_of, limiter)
+        return Membership(database, passwords, settings, clock, obligations_of, give_up, limiter)
 
     return build
 
@@ -143,7 +144,6 @@ class TestPasswords:
         assert not any(await asyncio.gather(*tasks))
         assert most == PARALLEL
         assert await passwords.verify("p", None) is False
-
 
     async def test_it_steps_back_for_everything_else(self, passwords, monkeypatch):
         niceness = []
@@ -327,7 +327,13 @@ class TestRegistration:
             with pytest.raises(PermissionDenied, match="invitation"):
                 await register(by_invite, invite=wrong)
         assert argon2.spent == 0
-        asked = [register(by_invite, f"name-{number}", invite=code) for number in range(4)]
+        with database.transaction() as connection:
+            create_account(connection, "taken", now=NOW)
+        with pytest.raises(PermissionDenied, match="invitation"):  # whoever has none is told of no name
+            await register(by_invite, "taken")
+        with pytest.raises(InvalidRequest, match="already"):
+            await register(by_invite, "taken", invite=code)  # and the invitation is good still
+        asked = [register(by_invite, f"name-{number}", invite=f" {code}\n") for number in range(4)]
         came = await asyncio.gather(*asked, return_exceptions=True)
         assert sorted(type(each).__name__ for each in came) == ["Entered"] + ["PermissionDenied"] * 3
 
