@@ -145,6 +145,29 @@ class TestHeads:
         go.set()
         assert "late" in asked.answer()
 
+    @pytest.mark.parametrize(
+        "lines",
+        [
+            ["content-length: 4", "transfer-encoding: chunked"],
+            ["content-length: 4", "content-length: 30"],
+            ["content-length: +4"],
+            ["content-length: -1"],
+            ["content-length : 4"],
+            ["content-length: 99999999999999999999999"],
+            ["transfer-encoding: xchunked"],
+            ["x: folded", " content-length: 4"],
+            ["x: cut\0off", "content-length: 4"],
+        ],
+    )
+    def test_whose_body_a_proxy_in_front_could_end_elsewhere(self, impatient, wire, lines):
+        """Or what one reader takes for a body another would take for the next request, in somebody else's name."""
+        connection = wire(impatient.url)
+        connection.send(head(impatient, "/v1/chat/completions", *lines))
+        connection.send("0\r\n\r\nGET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        answers = connection.rest()
+        assert answers.startswith(b"HTTP/1.1 400 ")
+        assert answers.count(b"HTTP/1.1") == 1
+
     def test_without_end(self, impatient, wire):
         connection = wire(impatient.url)
         connection.send(f"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: {'a' * 60_000}\r\n\r\n")
