@@ -9,6 +9,7 @@ import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from attrs import define, field, frozen
 
 from lightphon_core.errors import (
@@ -48,6 +49,8 @@ LEAST_MS = 1_000
 BUDGETS = {Period.DAY: "daily budget", Period.MONTH: "monthly budget", Period.TOTAL: "total budget"}
 RETRY_AFTER_S = 5.0
 """When money that is on hold may be free again: about one short answer."""
+
+log = structlog.stdlib.get_logger("lightphon.serving")
 
 
 @frozen
@@ -175,6 +178,8 @@ async def open_tab(
             TakeHold(hold, account, first, least, terms.payee, terms.house_bps, lease_us, note, credential)
         )
     except NoSuchAccount:
+        # Of a node whose account was just deleted; or its backend names an owner who is none.
+        log.warning("a node belongs to no account, and is passed over", model=note, owner=terms.payee)
         raise Unavailable("The account that this node belongs to is gone.") from None
     except Indebted as error:
         raise BalanceOwed(sats(error.owed)) from None
