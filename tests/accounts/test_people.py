@@ -208,6 +208,16 @@ class TestLogIn:
             with pytest.raises(Unauthenticated):
                 await log_in(membership, password="wrong")
 
+    async def test_a_name_typed_in_another_way_is_no_other_name(self, membership):
+        await register(membership)
+        for number, name in enumerate(
+            ["alice", "Alice", "ALICE", " alice", "alice ", "\talice", "alice\n", "aLICE", "\u2003alice", "alicE"]
+        ):
+            with pytest.raises(Unauthenticated):
+                await log_in(membership, name, "wrong", client=f"10.0.0.{number}")
+        with pytest.raises(RateLimited):
+            await log_in(membership, "  alice", client="10.0.0.99")
+
     async def test_attempts_are_limited_by_address(self, membership):
         for number in range(60):
             with pytest.raises(Unauthenticated):

@@ -50,7 +50,7 @@ def test_an_account_is_made_and_logs_in(people, code):
     name = f"carol-{root.account.id}"
     made = root.post("/api/admin/accounts", json={"name": name, "password": "correct horse battery"})
     assert made.status_code == 201, made.text
-    assert made.json() == {**made.json(), "name": name, "is_admin": False, "blocked_at": None}
+    assert made.json() == {**made.json(), "name": name.lower(), "is_admin": False, "blocked_at": None}
     login = {"name": name, "password": "correct horse battery"}
     assert httpx.post(people.running.url + "/api/account/login", json=login).status_code == 200
     assert code(root.post("/api/admin/accounts", json={"name": name})) == (400, "account_exists")
