@@ -337,7 +337,7 @@ def test_nobody_leaves_with_money(start):
     with running.server.database.snapshot() as connection:
         assert find_account(connection, "alice") is not None
     said = browser.get("/account").text
-    assert "You give up the 7 sats" in said
+    assert re.search(r"<input type=.checkbox. required>I give up the 7 sats", said)
     (path,) = re.findall(r'data-api="DELETE (/api/account[^"]*)"', said)
     assert browser.delete(path).json() == {"deleted": True}
     with running.server.database.snapshot() as connection:
