@@ -353,6 +353,13 @@ class TestRegistration:
             assert is_invite(connection, code, now=NOW + 59)
             assert not use_invite(connection, code, now=NOW + 60)
 
+    async def test_a_name_that_is_taken_costs_as_much_as_one_that_is_not(self, membership, argon2):
+        await register(membership)
+        assert argon2.spent == 1
+        with pytest.raises(InvalidRequest, match="already"):
+            await register(membership)
+        assert argon2.spent == 2
+
     async def test_nobody_passes_for_another_by_a_capital(self, membership, database):
         await register(membership)
         with pytest.raises(InvalidRequest, match="already"):

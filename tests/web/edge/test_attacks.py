@@ -185,7 +185,7 @@ class TestHeads:
 
 
 def unavailable(running):
-    """Whether requests and readiness say that the database is away."""
+    """Whether requests, readiness and log-ins say that the database is away."""
     reply, ready = ask(running), httpx.get(f"{running.url}/readyz", timeout=PATIENCE_S)
     assert ready.status_code == reply.status_code, (ready.text, reply.text)
     if reply.status_code == 200:
@@ -194,6 +194,10 @@ def unavailable(running):
     assert int(reply.headers["retry-after"]) >= 1
     assert ready.json()["error"]["code"] == "not_ready"
     assert httpx.get(f"{running.url}/healthz").status_code == 200
+    somebody = {"name": "somebody", "password": "correct horse battery"}
+    log_in = httpx.post(f"{running.url}/api/account/login", json=somebody, timeout=PATIENCE_S)
+    assert (log_in.status_code, log_in.json()["error"]["code"]) == (503, "storage_unavailable")
+    assert "set-cookie" not in log_in.headers
     return True
 
 
