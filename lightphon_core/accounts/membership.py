@@ -16,8 +16,8 @@ from lightphon_core.accounts.people import (
     account_of_id,
     create_account,
     delete_account,
-    find_account,
-    is_account_name,
+    password_of,
+    require_account_name,
 )
 from lightphon_core.accounts.rates import Draw, Rate
 from lightphon_core.accounts.sessions import end_session, end_sessions, open_session
@@ -29,6 +29,9 @@ from lightphon_core.storage.schema import accounts
 
 Obligations = Callable[[Connection, str], Sequence[str]]
 """What still binds an account, one sentence each: the ledger's to say."""
+
+GiveUp = Callable[[Connection, str, int], object]
+"""Takes what is left in an account's wallet, if it is no more than so many msat: the ledger's to do."""
 
 
 @frozen
@@ -67,6 +70,7 @@ class Membership:
         settings: AccountSettings,
         clock: Clock,
         obligations: Obligations,
+        give_up: GiveUp,
         limiter: Limiter,
     ) -> None:
         self._database = database
@@ -74,12 +78,13 @@ class Membership:
         self._settings = settings
         self._clock = clock
         self._obligations = obligations
+        self._give_up = give_up
         self._limiter = limiter
 
     async def register(
         self, name: str, password: str, *, invite: str | None, client: str | None, old_token: str | None
     ) -> Entered:
-        """A new account, logged in. Letters of its name are small: nobody is to pass for another by a capital.
+        """A new account, logged in.
 
         Raises:
             PermissionDenied: registration is closed, or the invitation is missing, unknown, used or expired.
@@ -87,18 +92,19 @@ class Membership:
         """
         if self._settings.registration == "closed":
             raise PermissionDenied("Registration is closed here. Ask the operator.", code="registration_closed")
+        name, now = _typed(name), self._clock.now()
+        require_account_name(name)
         check_password(password)
-        name, now = name.lower(), self._clock.now()
+        code = (invite or "").strip()
         await self._limiter.admit([self._address(client)])
-        if self._settings.registration == "invite":
-            code = invite or ""
-            if not await self._database.read(lambda connection: is_invite(connection, code, now=now)):
-                raise _no_invite()
+        by_invite = self._settings.registration == "invite"
+        if by_invite and not await self._database.read(lambda connection: is_invite(connection, code, now=now)):
+            raise _no_invite()
         hashed = await self._passwords.hash(password)
 
         def enter(connection: Connection) -> Entered:
             account = create_account(connection, name, now=now, password_hash=hashed)
-            if self._settings.registration == "invite" and not use_invite(connection, invite or "", now=now):
+            if by_invite and not use_invite(connection, code, now=now):
                 raise _no_invite()
             return self._enter(connection, account, old_token)
 
@@ -112,6 +118,7 @@ class Membership:
             PermissionDenied: both are right, and the account is blocked.
         """
         bounded_password(password)
+        name = _typed(name)
         by_name = self._name(name)
         await self._limiter.admit([by_name, self._address(client)])
         found = await self._database.read(lambda connection: _find_login(connection, name))
@@ -159,8 +166,9 @@ class Membership:
 
         return await self._database.write(change)
 
-    async def delete(self, account_id: str) -> None:
-        """Remove the account with all its credentials and sessions.
+    async def delete(self, account_id: str, *, give_up_msat: int = 0) -> None:
+        """Remove the account with all its credentials and sessions. Up to `give_up_msat` that are left in its wallet
+        are the operator's then: few wallets end at 0.
 
         Raises:
             InvalidRequest: it has obligations; the message names them.
@@ -168,6 +176,7 @@ class Membership:
 
         def leave(connection: Connection) -> None:
             # In the writer's transaction, so that no hold is taken between the look and the removal.
+            self._give_up(connection, account_id, give_up_msat)
             if reasons := self._obligations(connection, account_id):
                 raise InvalidRequest(
                     f"The account cannot be deleted yet. {' '.join(reasons)}", code="account_has_obligations"
@@ -205,10 +214,9 @@ class Membership:
 
 
 def _find_login(connection: Connection, name: str) -> _Login | None:
-    """By the name as it was typed, else in small letters. Accounts that the operator made may have capitals."""
-    if not is_account_name(name):
-        return None
-    return _with_password(connection, find_account(connection, name) or find_account(connection, name.lower()))
+    # One query whoever it is, so that its time does not say whether there is such an account.
+    found = password_of(connection, name)
+    return None if found is None else _Login(*found)
 
 
 def _with_password(connection: Connection, account: Account | None) -> _Login | None:
@@ -222,6 +230,11 @@ def _require_unchanged(connection: Connection, found: _Login) -> None:
     """argon2 took its time: the password that it checked may be none any more, and the account gone or blocked."""
     if _with_password(connection, account_of_id(connection, found.account.id)) != found:
         raise _ended()
+
+
+def _typed(name: str) -> str:
+    """A name without the blanks that keyboards put behind it."""
+    return name.strip()
 
 
 def _ended() -> Unauthenticated:

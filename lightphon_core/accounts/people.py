@@ -32,15 +32,16 @@ def create_account(
 ) -> Account:
     """A new account. `now` is in seconds since 1970, UTC. Without a password nobody can log in to it.
 
+    Letters of its name are small, whoever makes it: nobody is to pass for another by a capital.
+
     Raises:
         InvalidRequest: the name is taken, or is not 1 to 64 letters, digits and . _ @ + - with a letter or digit first.
     """
-    if not is_account_name(name):
-        raise InvalidRequest(
-            "An account name has 1 to 64 letters, digits and . _ @ + -, and begins with a letter or digit.",
-            param="name",
-        )
-    if find_account(connection, name) is not None:
+    require_account_name(name)
+    name = name.lower()
+    # Of the time when operators could give names with capitals.
+    taken = select(accounts.c.id).where(func.lower(accounts.c.name) == name).limit(1)
+    if connection.execute(taken).first() is not None:
         raise InvalidRequest(f"There is an account named {name} already.", param="name", code="account_exists")
     at = microseconds(now)
     account = Account(f"acc_{random_text(16)}", name, at, admin_since=at if admin else None)
@@ -59,6 +60,15 @@ def create_account(
 def is_account_name(name: str) -> bool:
     """Whether an account can have this name."""
     return _NAME.fullmatch(name) is not None
+
+
+def require_account_name(name: str) -> None:
+    """Raise `InvalidRequest` unless an account can have this name."""
+    if not is_account_name(name):
+        raise InvalidRequest(
+            "An account name has 1 to 64 letters, digits and . _ @ + -, and begins with a letter or digit.",
+            param="name",
+        )
 
 
 def set_blocked(connection: Connection, account: Account, blocked_at: int | None) -> Account:
@@ -81,9 +91,15 @@ def delete_account(connection: Connection, account_id: str) -> None:
 
 
 def find_account(connection: Connection, name: str) -> Account | None:
-    """The account of this name, or None."""
-    row = connection.execute(select(accounts).where(accounts.c.name == name)).one_or_none()
+    """The account of this name, in whatever case; None where there is none."""
+    row = _row_of(connection, name)
     return None if row is None else _account(row)
+
+
+def password_of(connection: Connection, name: str) -> tuple[Account, str | None] | None:
+    """The account of this name, as `find_account`, with the hash of its password."""
+    row = _row_of(connection, name)
+    return None if row is None else (_account(row), row.password_hash)
 
 
 def get_account(connection: Connection, name: str) -> Account:
@@ -100,6 +116,8 @@ def get_account(connection: Connection, name: str) -> Account:
 
 def account_of_id(connection: Connection, account_id: str) -> Account | None:
     """The account of this id, or None."""
+    if not is_account_name(account_id):  # ids are of the same characters
+        return None
     row = connection.execute(select(accounts).where(accounts.c.id == account_id)).one_or_none()
     return None if row is None else _account(row)
 
@@ -114,6 +132,14 @@ def first_account_at(connection: Connection) -> int | None:
     """When the first of the accounts that are there was made, in microseconds since 1970; None where there is none."""
     found: int | None = connection.scalar(select(func.min(accounts.c.created_at)))
     return found
+
+
+def _row_of(connection: Connection, name: str) -> Row[Any] | None:
+    if not is_account_name(name):
+        return None  # not every text can be asked a database for
+    # Accounts of earlier versions may have capitals: those are theirs who type them.
+    found = select(accounts).where(accounts.c.name.in_((name, name.lower())))
+    return connection.execute(found.order_by(accounts.c.name != name).limit(1)).one_or_none()
 
 
 def _account(row: Row[Any]) -> Account:

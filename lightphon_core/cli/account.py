@@ -79,7 +79,9 @@ def invite(days: int, as_json: bool, settings: Settings) -> None:
     if as_json:
         print_json({"invite": code, "days": days})
     else:
-        click.echo(f"New invitation, good for {days} days and one person:\n\n    {code}\n")
+        address = settings.server.public_url or f"http://{settings.server.host}:{settings.server.port}"
+        click.echo(f"New invitation, good for {days} days and one person, who registers at:\n")
+        click.echo(f"    {address.rstrip('/')}/register?invite={code}\n")
     if settings.accounts.registration == "closed":
         click.echo('Registration is closed: set `registration = "invite"` of [accounts].', err=True)
 

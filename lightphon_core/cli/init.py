@@ -118,6 +118,8 @@ def _administrator(
     admins = [account.name for account in everybody if account.admin_since is not None]
     if wanted is None and admins:
         return admins[0], False
+    if wanted is not None and wanted not in admins:
+        wanted = wanted.lower()  # as it is kept; only older accounts have capitals
     if wanted in admins:
         return wanted, False
     if wanted in [account.name for account in everybody]:
@@ -134,8 +136,8 @@ def _administrator(
             click.prompt(question, hide_input=True, confirmation_prompt=True, value_proc=_password, err=as_json)
         )
     with database.transaction() as connection:
-        people.create_account(connection, wanted, now=time.time(), password_hash=hashed, admin=True)
-    return wanted, True
+        made = people.create_account(connection, wanted, now=time.time(), password_hash=hashed, admin=True)
+    return made.name, True
 
 
 def _name(text: str) -> str:

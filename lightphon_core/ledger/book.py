@@ -22,6 +22,7 @@ from lightphon_core.ledger.commands import (
     Indebted,
     InsufficientFunds,
     LedgerError,
+    NoSuchAccount,
     Overdrawn,
     Post,
     Posted,
@@ -42,8 +43,8 @@ GATEWAY = "gateway"
 class Page:
     """The part of the books that a batch of commands touches, and what the commands did to it.
 
-    `now` is the database's clock in microseconds. `allowances` are by credential; most have none. Everything that a
-    command may need must have been loaded: see `scope.py`.
+    `now` is the database's clock in microseconds. `allowances` are by credential; most have none. `people` are the
+    users who are there, of those who must be. Everything that a command may need must have been loaded: see `scope.py`.
     """
 
     now: int
@@ -51,6 +52,7 @@ class Page:
     holds: dict[str, Hold]
     entries: dict[EntryKey, str]
     allowances: dict[str | None, list[Allowance]]
+    people: set[str]
     new_entries: list[Entry] = field(factory=list)
     new_holds: dict[str, Hold] = field(factory=dict)
     changed_holds: dict[str, Hold] = field(factory=dict)
@@ -92,6 +94,7 @@ def _post(page: Page, command: Post) -> Posted:
     known = page.entries.get(key)
     if known is not None:
         return Posted(known, new=False)
+    _require(page, command.whose)
     if not command.postings:
         raise LedgerError("An entry has at least one posting.")
     for name, change in _changes(page, command.postings):
@@ -106,6 +109,7 @@ def _take(page: Page, command: TakeHold) -> Taken:
         raise LedgerError(f"The hold {command.hold} is there already.")
     if (CHARGE, GATEWAY, command.hold) in page.entries:
         raise LedgerError(f"The hold {command.hold} was charged already.")
+    _require(page, command.payee)
     if owed := page.owed(command.account):
         raise Indebted(owed)
     balances = [page.balance(name) for name in chart.wallets(command.account)]
@@ -167,6 +171,11 @@ def _reap(page: Page, _: ReapExpired) -> int:
                 # A budget that the key is given later begins with the sums of these.
                 page.usage.append(hold.usage() | {"cost_msat": charged, "at": page.now})
     return reaped
+
+
+def _require(page: Page, user: str | None) -> None:
+    if user is not None and user not in page.people:
+        raise NoSuchAccount
 
 
 def _held(page: Page, name: str) -> Hold:

@@ -7,7 +7,7 @@ A balance is what was credited less what was debited. Wallets and earnings are w
     payout:<account>              what has left a user's wallet for a payout that is under way
     receivable:<account>          what a user owes, below 0: after a reversal, or a restore
     house                         the house's share
-    adjustments                   the other side of credits and debits by hand
+    adjustments                   the other side of credits and debits by hand; and what came for who has left
     clearing:<provider>           money at a payment provider: what it holds for us, below 0
     fees:routing, fees:processor  what payments cost, and what users paid of that
 """
@@ -51,6 +51,13 @@ def earner(name: str) -> tuple[str, Origin]:
     """Whose earnings an account holds, and from which money: `earnings` the other way round."""
     account, _, origin = name.removeprefix(EARNINGS).rpartition(":")
     return account, Origin(origin)
+
+
+def owner(name: str) -> str | None:
+    """Whose wallet or earnings an account is: the id of a user; None for all other accounts."""
+    if not name.startswith((WALLET, EARNINGS)):
+        return None
+    return name.partition(":")[2].rpartition(":")[0]
 
 
 def payout(account: str) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select
 from lightphon_core.ledger import chart, debts
 from lightphon_core.ledger.chart import Origin
 from lightphon_core.ledger.commands import Post, Posted, Posting
+from lightphon_core.ledger.owners import to_owners
 from lightphon_core.ledger.statement import balances_of
 from lightphon_core.ledger.store import Clock, carry_out
 from lightphon_core.settings import LedgerSettings
@@ -49,7 +50,7 @@ def settling(connection: Connection, account: str, incoming: Sequence[Posting], 
     concerned = [posting for posting in incoming if owed in (posting.debit, posting.credit)]
     known = debts.history(account, [*concerned, *_latest(connection, or_(_debit == owed, _credit == owed))])
     if free[owed] > 0:
-        return tuple(debts.returning(account, free[owed], known.collected))
+        return to_owners(connection, debts.returning(account, free[owed], known.collected))
     others: list[debts.Share] = []
     if known.recall > 0 and sum(free[name] for name in own) < -free[owed]:
         others = _recallable(connection, account, since)

@@ -43,7 +43,9 @@ class Posting:
 class Post:
     """Write one entry. (kind, source, external_id) happens once; ids are the server's or a provider's, no client's.
 
-    Answered with `Posted`. Raises `Overdrawn`.
+    `whose` is the id of a user who must be there, None where that does not matter.
+
+    Answered with `Posted`. Raises `NoSuchAccount` and `Overdrawn`.
     """
 
     kind: str
@@ -51,6 +53,7 @@ class Post:
     external_id: str
     postings: tuple[Posting, ...]
     note: str = ""
+    whose: str | None = None
 
 
 @frozen
@@ -59,7 +62,8 @@ class TakeHold:
     `minimum`. `payee` earns it (None: the house), less the house's `house_bps`. It lasts for `lease_us` microseconds.
     The budgets of `credential` cap it as the wallet does; None for what has none.
 
-    Answered with `Taken`. Raises `Indebted`, `InsufficientFunds`, and `OverBudget` where the wallet would cover it.
+    Answered with `Taken`. Raises `NoSuchAccount` where the payee is gone, `Indebted`, `InsufficientFunds`, and
+    `OverBudget` where the wallet would cover it.
     """
 
     hold: str
@@ -136,6 +140,13 @@ class LedgerError(LightPhonError):
 
 class Overdrawn(LedgerError):
     """A posting would make an account negative that may not be."""
+
+
+class NoSuchAccount(LedgerError):
+    """Money would reach a user who is not there, or not any more."""
+
+    def __init__(self) -> None:
+        super().__init__("The account is gone.")
 
 
 class HoldLost(LedgerError):

@@ -19,7 +19,7 @@ def obligations_of(connection: Connection, account: str) -> list[str]:
     if connection.execute(concerned).first() is not None:
         reasons.append("Answers are under way that are yet to be charged or paid.")
     if left := sum(amounts.get(name, 0) for name in chart.wallets(account)):
-        reasons.append(f"The wallet still has {sats(left)} sats.")
+        reasons.append(f"The wallet still has {sats(left)} sats: spend or withdraw them, or give them up.")
     if pending := sum(amount for name, amount in amounts.items() if name.startswith(chart.EARNINGS)):
         reasons.append(f"{sats(pending)} sats of earnings are pending.")
     if leaving := amounts.get(chart.payout(account)):

@@ -28,6 +28,13 @@ def credentials_of(commands: Iterable[Command], holds: Mapping[str, Hold]) -> se
     return {name for name in names if name is not None}
 
 
+def people_of(commands: Iterable[Command]) -> set[str]:
+    """The ids of the users who must be there, or the commands are refused."""
+    ids = {command.whose for command in commands if isinstance(command, Post)}
+    ids |= {command.payee for command in commands if isinstance(command, TakeHold)}
+    return {each for each in ids if each is not None}
+
+
 def accounts_of(commands: Iterable[Command], holds: Mapping[str, Hold]) -> set[str]:
     """The ledger's accounts that the commands may change. `holds` has those that they name, and those that expired."""
     names: set[str] = set()

@@ -12,9 +12,10 @@ from lightphon_core.ledger.allowance import Allowance
 from lightphon_core.ledger.book import Page
 from lightphon_core.ledger.chart import SPENDING_ORDER
 from lightphon_core.ledger.commands import Command, LedgerError, ReapExpired
+from lightphon_core.ledger.owners import existing
 from lightphon_core.ledger.periods import Period
 from lightphon_core.ledger.records import Balance, Entry, EntryKey, Hold
-from lightphon_core.ledger.scope import accounts_of, credentials_of, external_ids_of, holds_of
+from lightphon_core.ledger.scope import accounts_of, credentials_of, external_ids_of, holds_of, people_of
 from lightphon_core.ledger.usage import write_usage
 from lightphon_core.storage.clock import database_now
 from lightphon_core.storage.schema import balances, budgets, entries, holds, postings
@@ -86,7 +87,8 @@ def _load(connection: Connection, commands: Sequence[Command], now: int) -> tupl
         for row in connection.execute(_select_entries, {"external_ids": list(external_ids)}):
             written[row.kind, row.source, row.external_id] = row.id
     allowances = _allowances(connection, credentials_of(commands, held), now)
-    return Page(now, dict(known), held, written, allowances), set(known)
+    people = existing(connection, people_of(commands))
+    return Page(now, dict(known), held, written, allowances, people), set(known)
 
 
 def _allowances(connection: Connection, credentials: set[str], now: int) -> dict[str | None, list[Allowance]]:

@@ -9,9 +9,17 @@ import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from attrs import define, field, frozen
 
-from lightphon_core.errors import BalanceOnHold, BalanceOwed, BudgetExceeded, InsufficientBalance, StorageUnavailable
+from lightphon_core.errors import (
+    BalanceOnHold,
+    BalanceOwed,
+    BudgetExceeded,
+    InsufficientBalance,
+    StorageUnavailable,
+    Unavailable,
+)
 from lightphon_core.ledger.commands import (
     Capture,
     Count,
@@ -19,6 +27,7 @@ from lightphon_core.ledger.commands import (
     HoldLost,
     Indebted,
     InsufficientFunds,
+    NoSuchAccount,
     OverBudget,
     TakeHold,
 )
@@ -40,6 +49,8 @@ LEAST_MS = 1_000
 BUDGETS = {Period.DAY: "daily budget", Period.MONTH: "monthly budget", Period.TOTAL: "total budget"}
 RETRY_AFTER_S = 5.0
 """When money that is on hold may be free again: about one short answer."""
+
+log = structlog.stdlib.get_logger("lightphon.serving")
 
 
 @frozen
@@ -153,7 +164,8 @@ async def open_tab(
 
     `prompt_tokens` is the most the prompt can count. Raises `BalanceOwed` where the account owes money,
     `InsufficientBalance` where the wallet does not cover even the prompt and a token, `BudgetExceeded` where a budget
-    does not, and `BalanceOnHold` where they would but for what is set aside elsewhere.
+    does not, `BalanceOnHold` where they would but for what is set aside elsewhere, and `Unavailable` where the payee is
+    gone.
     """
     price = terms.price
     if price.is_free:
@@ -165,6 +177,10 @@ async def open_tab(
         taken = await ledger.do(
             TakeHold(hold, account, first, least, terms.payee, terms.house_bps, lease_us, note, credential)
         )
+    except NoSuchAccount:
+        # Of a node whose account was just deleted; or its backend names an owner who is none.
+        log.warning("a node belongs to no account, and is passed over", model=note, owner=terms.payee)
+        raise Unavailable("The account that this node belongs to is gone.") from None
     except Indebted as error:
         raise BalanceOwed(sats(error.owed)) from None
     except InsufficientFunds as error:

@@ -77,7 +77,8 @@ class ListedModel:
 
 @frozen
 class Node:
-    """Who serves: a GPU box, or a server reached over HTTP. `owner` is the account that earns, None for the house.
+    """Who serves: a GPU box, or a server reached over HTTP. `owner` is the id of the account that earns, None for the
+    house; where there is no such account (any more), nothing that costs is asked of it.
 
     `name` is what clients see in `routing_info`; it is safe in a header (printable ASCII). `facts` are of the machine.
     `gateway` is what kind of gateway answers there that may ask us in turn: a word in lower case such as "openclaw", as

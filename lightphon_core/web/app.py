@@ -18,6 +18,7 @@ from lightphon_core.accounts.membership import Membership
 from lightphon_core.accounts.passwords import Passwords
 from lightphon_core.accounts.stored_limiter import StoredLimiter
 from lightphon_core.host import Clock, SystemClock, Tasks
+from lightphon_core.ledger.adjustment import give_up
 from lightphon_core.ledger.ledger import Ledger
 from lightphon_core.ledger.obligations import obligations_of
 from lightphon_core.ledger.prover import Prover
@@ -128,7 +129,7 @@ def create_app(
 
     assets = load_assets()
     passwords = Passwords()
-    membership = Membership(database, passwords, settings.accounts, clock, _obligations, limiter)
+    membership = Membership(database, passwords, settings.accounts, clock, _obligations, give_up, limiter)
 
     @asynccontextmanager
     async def running(_: Litestar) -> AsyncGenerator[None, None]:

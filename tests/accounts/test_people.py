@@ -1,10 +1,13 @@
 """Passwords, sessions, invitations and attempts, without HTTP, on each kind of database."""
 
 import asyncio
+import os
+import sys
 import threading
 
 import pytest
 from argon2 import PasswordHasher
+from sqlalchemy import update
 
 from lightphon_core.accounts import passwords as passwords_module
 from lightphon_core.accounts.authenticators import ApiKeys, Sessions
@@ -12,19 +15,20 @@ from lightphon_core.accounts.credentials import create_credential
 from lightphon_core.accounts.invites import create_invite, is_invite, use_invite
 from lightphon_core.accounts.lookups import SecretLookups
 from lightphon_core.accounts.membership import Membership
-from lightphon_core.accounts.passwords import MAX_LENGTH, PARALLEL, Passwords, check_password
-from lightphon_core.accounts.people import create_account, find_account, get_account, set_blocked
+from lightphon_core.accounts.passwords import MAX_LENGTH, NICENESS, PARALLEL, Passwords, check_password
+from lightphon_core.accounts.people import account_of_id, create_account, find_account, get_account, set_blocked
 from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.sessions import COOKIE, SECURE_COOKIE, end_session, find_session, open_session
 from lightphon_core.accounts.stored_limiter import StoredLimiter
 from lightphon_core.errors import InvalidRequest, PermissionDenied, RateLimited, Unauthenticated
 from lightphon_core.ledger import adjustment
+from lightphon_core.ledger.adjustment import give_up
 from lightphon_core.ledger.commands import Post, Posting, TakeHold
 from lightphon_core.ledger.obligations import obligations_of
 from lightphon_core.ledger.store import carry_out
 from lightphon_core.log import redact
 from lightphon_core.settings import AccountSettings
-from lightphon_core.storage.schema import microseconds
+from lightphon_core.storage.schema import accounts, microseconds
 from lightphon_core.types import Credentials, Scope
 
 NOW = 1_800_000_000.0
@@ -83,7 +87,7 @@ def member_of(database, passwords, clock):
 
     def build(registration):
         settings = AccountSettings(registration=registration)
-        return Membership(database, passwords, settings, clock, obligations_of, limiter)
+        return Membership(database, passwords, settings, clock, obligations_of, give_up, limiter)
 
     return build
 
@@ -141,6 +145,18 @@ class TestPasswords:
         assert most == PARALLEL
         assert await passwords.verify("p", None) is False
 
+    async def test_it_steps_back_for_everything_else(self, passwords, monkeypatch):
+        niceness = []
+
+        class Asking:
+            def hash(self, password):
+                niceness.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+        monkeypatch.setattr(passwords_module, "_hasher", Asking())
+        await passwords.verify("p", None)
+        own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+        assert niceness == [max(NICENESS, own) if sys.platform == "linux" else own]
+
 
 class TestLogIn:
     async def test_unknown_and_wrong_are_alike_and_cost_alike(self, membership, argon2, database):
@@ -191,6 +207,16 @@ class TestLogIn:
         for _ in range(10):  # the right password clears the name
             with pytest.raises(Unauthenticated):
                 await log_in(membership, password="wrong")
+
+    async def test_a_name_typed_in_another_way_is_no_other_name(self, membership):
+        await register(membership)
+        for number, name in enumerate(
+            ["alice", "Alice", "ALICE", " alice", "alice ", "\talice", "alice\n", "aLICE", "\u2003alice", "alicE"]
+        ):
+            with pytest.raises(Unauthenticated):
+                await log_in(membership, name, "wrong", client=f"10.0.0.{number}")
+        with pytest.raises(RateLimited):
+            await log_in(membership, "  alice", client="10.0.0.99")
 
     async def test_attempts_are_limited_by_address(self, membership):
         for number in range(60):
@@ -311,7 +337,13 @@ class TestRegistration:
             with pytest.raises(PermissionDenied, match="invitation"):
                 await register(by_invite, invite=wrong)
         assert argon2.spent == 0
-        asked = [register(by_invite, f"name-{number}", invite=code) for number in range(4)]
+        with database.transaction() as connection:
+            create_account(connection, "taken", now=NOW)
+        with pytest.raises(PermissionDenied, match="invitation"):  # whoever has none is told of no name
+            await register(by_invite, "taken")
+        with pytest.raises(InvalidRequest, match="already"):
+            await register(by_invite, "taken", invite=code)  # and the invitation is good still
+        asked = [register(by_invite, f"name-{number}", invite=f" {code}\n") for number in range(4)]
         came = await asyncio.gather(*asked, return_exceptions=True)
         assert sorted(type(each).__name__ for each in came) == ["Entered"] + ["PermissionDenied"] * 3
 
@@ -321,6 +353,13 @@ class TestRegistration:
             assert is_invite(connection, code, now=NOW + 59)
             assert not use_invite(connection, code, now=NOW + 60)
 
+    async def test_a_name_that_is_taken_costs_as_much_as_one_that_is_not(self, membership, argon2):
+        await register(membership)
+        assert argon2.spent == 1
+        with pytest.raises(InvalidRequest, match="already"):
+            await register(membership)
+        assert argon2.spent == 2
+
     async def test_nobody_passes_for_another_by_a_capital(self, membership, database):
         await register(membership)
         with pytest.raises(InvalidRequest, match="already"):
@@ -328,6 +367,42 @@ class TestRegistration:
         await register(membership, "Bob@Example.org")
         with database.snapshot() as connection:
             assert get_account(connection, "bob@example.org")
+
+    async def test_nor_for_one_that_the_operator_made(self, membership, database):
+        with database.transaction() as connection:
+            assert create_account(connection, "Admin", now=NOW).name == "admin"
+            older = create_account(connection, "root", now=NOW)  # and one of a version that kept capitals
+            connection.execute(update(accounts).where(accounts.c.id == older.id).values(name="Root"))
+        for taken in ("admin", "ADMIN", "Root", "root", "rOOT"):
+            with pytest.raises(InvalidRequest, match="already"):
+                await register(membership, taken)
+        with database.snapshot() as connection:
+            assert get_account(connection, "aDMIN").name == "admin"
+            assert get_account(connection, "Root").id == older.id
+
+    async def test_of_two_older_ones_each_is_who_is_typed(self, membership, database):
+        for registered, older in (("first", "Twin"), ("second", "twin")):
+            account = (await register(membership, registered)).account
+            with database.transaction() as connection:
+                connection.execute(update(accounts).where(accounts.c.id == account.id).values(name=older))
+        for name in ("Twin", "twin"):
+            assert (await log_in(membership, name)).account.name == name
+        assert (await log_in(membership, "TWIN")).account.name == "twin"
+
+    @pytest.mark.parametrize("odd", ["", " ", "\u212aate", "ali\u200bce", "\uff41lice", "alıce", "a b", "a" * 65, "\0"])
+    async def test_names_that_look_like_others_are_none(self, membership, database, argon2, odd):
+        with pytest.raises(InvalidRequest) as refused:
+            await register(membership, odd)
+        assert refused.value.param == "name"
+        assert argon2.spent == 0
+        with database.snapshot() as connection:
+            assert find_account(connection, odd) is None
+            assert account_of_id(connection, odd) is None
+
+    async def test_blanks_around_a_name_are_no_part_of_it(self, membership):
+        entered = await register(membership, " alice\t")
+        assert entered.account.name == "alice"
+        assert (await log_in(membership, "alice ")).account == entered.account
 
 
 def test_tokens_and_invitations_never_reach_a_log():

@@ -274,7 +274,7 @@ def test_invitations(run, data_dir):
     result = run("account", "invite", "--json")
     invite = json.loads(result.stdout)["invite"]
     assert "Registration is closed" in result.stderr
-    (shown,) = re.findall(r"li_\w{36}", run("account", "invite").stdout)
+    (shown,) = re.findall(r"http://127.0.0.1:8000/register\?invite=(li_\w{36})\n", run("account", "invite").stdout)
     assert shown != invite
     assert (hash_secret(invite),) in rows(data_dir, "SELECT code_hash FROM invites")
 

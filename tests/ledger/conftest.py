@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 from attrs import define, field
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, insert, select
 
 from lightphon_core.ledger import chart
 from lightphon_core.ledger.audit import verify
 from lightphon_core.ledger.chart import Origin
 from lightphon_core.ledger.commands import Command, Post, Posting, TakeHold
+from lightphon_core.ledger.owners import existing
+from lightphon_core.ledger.scope import people_of
 from lightphon_core.ledger.store import carry_out
 from lightphon_core.storage.engine import Database
-from lightphon_core.storage.schema import balances, holds
+from lightphon_core.storage.schema import accounts, balances, holds
 
 LEASE_US = 30_000_000
 
@@ -33,9 +35,16 @@ class Books:
         return self.now
 
     def do(self, *commands: Command) -> list[Any]:
-        """The answers of one batch."""
+        """The answers of one batch. Those who must be there are."""
+        self.settle_in(*people_of(commands))
         with self.database.transaction() as connection:
             return carry_out(connection, commands, clock=self.clock)
+
+    def settle_in(self, *people: str) -> None:
+        """These have accounts."""
+        with self.database.transaction() as connection:
+            for each in set(people) - existing(connection, people):
+                connection.execute(insert(accounts).values(id=each, name=each, created_at=0))
 
     def one(self, command: Command) -> Any:
         """The answer of one command; what it raises is raised."""
@@ -72,8 +81,9 @@ class Books:
 
 @pytest.fixture
 def books(database: Database) -> Iterator[Books]:
-    """Empty books. Whatever a test did to them, they are right at the end."""
+    """Empty books. Whatever a test did to them, they are right at the end. The payee of `take` is there."""
     books = Books(database)
+    books.settle_in("o")
     yield books
     assert books.problems() == []
     assert sum(books.balances().values()) == 0

@@ -255,6 +255,16 @@ class TestWhoIsPaid:
         assert (books.wallet(), books.held(), books.charges()) == (90_000, 0, 5)
         assert books.all()[f"earnings:{books.account_id('owner')}:lightning"] == 9_000
 
+    def test_nobody_where_the_owner_has_left(self, start_priced, capfd):
+        left = ScriptedBackend(words(2), name="left", price=Price(per_request=10), slots=100, owner="acc_nobody")
+        _, running, books = start_priced(words(2), funds=100_000, others=[left])
+        for _ in range(3):  # the next node is asked
+            assert post(running, {**BODY, "route": {"sort": "price"}}).json()["routing_info"]["backend"] == "scripted"
+        assert left.jobs == []
+        assert "acc_nobody" in capfd.readouterr().err
+        assert (books.wallet(), books.held(), books.problems()) == (94_000, 0, [])
+        assert not any("acc_nobody" in name for name in books.all())
+
     @pytest.mark.parametrize("stream", [True, False])
     def test_nobody_where_the_node_failed(self, start_priced, stream):
         async def breaks_off(job: Job) -> AsyncGenerator[bytes, None]:

@@ -15,6 +15,7 @@ from lightphon_core.accounts.invites import create_invite
 from lightphon_core.accounts.people import find_account
 from lightphon_core.accounts.sessions import COOKIE, SECURE_COOKIE
 from lightphon_core.ledger import adjustment
+from lightphon_core.ledger.audit import verify
 from lightphon_core.ledger.store import carry_out
 from lightphon_core.settings import AccountSettings, ServerSettings
 from lightphon_core.storage.schema import sessions
@@ -330,8 +331,18 @@ def test_nobody_leaves_with_money(start):
     refused = browser.delete("/api/account")
     assert code(refused) == (400, "account_has_obligations")
     assert "7 sats" in refused.json()["error"]["message"]
+    for odd in ("-1", "1.5", "x", 10**40):
+        assert code(browser.delete("/api/account", params={"give_up_msat": odd}))[0] == 400, odd
+    assert code(browser.delete("/api/account", params={"give_up_msat": 6_999})) == (400, "account_has_obligations")
     with running.server.database.snapshot() as connection:
         assert find_account(connection, "alice") is not None
+    said = browser.get("/account").text
+    assert re.search(r"<input type=.checkbox. required>I give up the 7 sats", said)
+    (path,) = re.findall(r'data-api="DELETE (/api/account[^"]*)"', said)
+    assert browser.delete(path).json() == {"deleted": True}
+    with running.server.database.snapshot() as connection:
+        assert find_account(connection, "alice") is None
+        assert verify(connection) == []
 
 
 def test_a_stolen_database_opens_nothing(start, capfd):

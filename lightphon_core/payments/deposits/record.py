@@ -6,12 +6,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from sqlalchemy import Connection, delete, insert, select
 
 from lightphon_core.ledger import chart
 from lightphon_core.ledger.collection import settling, window_began
 from lightphon_core.ledger.commands import LedgerError, Post, Posting
+from lightphon_core.ledger.owners import to_owners
 from lightphon_core.ledger.store import Clock, carry_out
 from lightphon_core.money import MAX_MSAT
 from lightphon_core.payments.deposits.deposit import Deposit
@@ -29,11 +30,12 @@ DISPUTE_WINDOW_S = LedgerSettings().card_earnings_delay_s
 @frozen
 class Recorded:
     """What came of an event. `deposit` is the one that it is about, as it is now; None where it is none of ours. `new`:
-    this event credited it, and none before. `taken_back` msat were taken back by this event; below 0: returned.
-    `fault` says what is wrong with the event, where something is."""
+    this event credited it, and none before; `stranded`: to nobody, since its account is gone. `taken_back` msat were
+    taken back by this event; below 0: returned. `fault` says what is wrong with the event, where something is."""
 
     deposit: Deposit | None = None
     new: bool = False
+    stranded: bool = False
     taken_back: int = 0
     fault: str | None = None
 
@@ -104,7 +106,7 @@ def _settle_price(desk: _Desk, deposit: Deposit, settled: PriceSettled) -> Recor
         return recorded
     # What was taken back before it was heard that it had been paid.
     left = claw_back(desk.connection, recorded.deposit, f"{settled.ref}:completion", since=desk.since, clock=desk.clock)
-    return Recorded(left, new=True, taken_back=left.clawed_back)
+    return evolve(recorded, deposit=left, taken_back=left.clawed_back)
 
 
 def _reverse(desk: _Desk, deposit: Deposit, reversal: Reversal) -> Recorded:
@@ -117,7 +119,8 @@ def _reverse(desk: _Desk, deposit: Deposit, reversal: Reversal) -> Recorded:
 
 
 def _credit(desk: _Desk, deposit: Deposit, ref: str, amount: int) -> Recorded:
-    """Credit `amount`, once; what the account owes is settled with it."""
+    """Credit `amount`, once; what the account owes is settled with it. For an account that is gone, who may have paid
+    in its last moment, it is kept in `adjustments`."""
     connection, event_id = desk.connection, f"settled:{ref}"
     known = connection.scalar(
         select(payment_events.c.amount).where(
@@ -129,13 +132,15 @@ def _credit(desk: _Desk, deposit: Deposit, ref: str, amount: int) -> Recorded:
     connection.execute(
         insert(payment_events).values(provider=desk.provider, id=event_id, ref=ref, amount=amount, at=desk.now)
     )
-    came = Posting(chart.clearing(desk.provider), chart.wallet(deposit.account, desk.origin), amount)
+    wallet = chart.wallet(deposit.account, desk.origin)
+    (came,) = to_owners(connection, [Posting(chart.clearing(desk.provider), wallet, amount)])
     postings = (came, *settling(connection, deposit.account, (came,), since=desk.since))
     command = Post(DEPOSIT, desk.provider, ref, postings, deposit.id)
     (answer,) = carry_out(connection, [command], clock=desk.clock)
     if isinstance(answer, LedgerError):
         raise answer
-    return Recorded(mark_settled(connection, deposit.id, amount, desk.now), new=True)
+    settled = mark_settled(connection, deposit.id, amount, desk.now)
+    return Recorded(settled, new=True, stranded=came.credit != wallet)
 
 
 def _keep_cursor(connection: Connection, provider: str, cursor: str) -> None:

@@ -19,8 +19,10 @@ from lightphon_core.errors import (
     ProviderUnavailable,
     RateLimited,
     StorageUnavailable,
+    Unauthenticated,
 )
 from lightphon_core.host import Clock
+from lightphon_core.ledger.owners import is_there
 from lightphon_core.money import sats
 from lightphon_core.payments.deposits import store
 from lightphon_core.payments.deposits.deposit import Deposit, Status, new_id
@@ -93,6 +95,7 @@ class Deposits:
 
         Raises:
             InvalidRequest: there is no such provider, or it or the operator takes no such amount.
+            Unauthenticated: the account has been deleted meanwhile.
             RateUnavailable: what the price buys is not known now.
             RateLimited: the account has too many that are open.
             ProviderUnavailable: the provider does not answer. Nothing is to be paid then.
@@ -154,6 +157,12 @@ class Deposits:
             self.log.error("a provider says what cannot be", deposit=deposit.id, fault=recorded.fault)
         if deposit is not None and recorded.new:
             self.log.info("deposit settled", deposit=deposit.id, sats=sats(deposit.received or 0))
+            if recorded.stranded:
+                self.log.warning(
+                    "the account of a deposit that was paid is gone: the money is in adjustments, and yours to give",
+                    deposit=deposit.id,
+                    account=deposit.account,
+                )
             self.followers.changed(deposit)
         if deposit is not None and recorded.taken_back:
             what = "returned" if recorded.taken_back < 0 else "taken back"
@@ -195,6 +204,8 @@ class Deposits:
         self.opened(deposit)  # it is asked about more often now
 
     def _add(self, connection: Connection, deposit: Deposit) -> None:
+        if not is_there(connection, deposit.account):
+            raise Unauthenticated("Your account is gone.", code="session_ended")
         open_until = store.unpaid_since(connection, deposit.account, deposit.created_at)
         if len(open_until) >= self.settings.most_open:
             raise RateLimited(

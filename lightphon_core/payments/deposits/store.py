@@ -15,6 +15,9 @@ from lightphon_core.storage.payment_tables import deposits
 from lightphon_core.types import Fiat, Opened
 
 _UNPAID = (Status.CREATING, Status.OPEN)
+_LAST_QUESTION_US = 15 * 60_000_000
+"""How long after its end a deposit that is still open may be about to be found paid: its provider is asked once more
+by then, where it answers at all."""
 
 
 def add_deposit(connection: Connection, deposit: Deposit) -> None:
@@ -50,9 +53,10 @@ def unpaid_since(connection: Connection, account: str, now: int) -> list[int]:
 
 
 def duties(connection: Connection, account: str) -> list[str]:
-    """One sentence where the account has deposits that can still be paid: nobody leaves before."""
-    open_until = unpaid_since(connection, account, database_now(connection))
-    return ["A deposit is open. Wait until it has expired."] if open_until else []
+    """One sentence where the account has deposits that can still be paid, or were paid in their last moment for all
+    that is known: nobody leaves before."""
+    open_until = unpaid_since(connection, account, database_now(connection) - _LAST_QUESTION_US)
+    return ["A deposit is open. Wait until it has expired, and some minutes more."] if open_until else []
 
 
 def mark_open(connection: Connection, deposit_id: str, opened: Opened, expires_at: int) -> Deposit:

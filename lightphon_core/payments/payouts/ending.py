@@ -7,6 +7,7 @@ from attrs import evolve, frozen
 from sqlalchemy import Connection
 
 from lightphon_core.ledger.collection import owed_by
+from lightphon_core.ledger.owners import is_there
 from lightphon_core.payments.deposits.deposit import Deposit, Status
 from lightphon_core.payments.deposits.store import deposit_by_ref, mark_settled
 from lightphon_core.payments.payouts import store
@@ -88,6 +89,8 @@ def _settle(connection: Connection, payout: Payout, deposit: Deposit, now: int) 
         return _refused(connection, payout, "The invoice was paid already.", now)
     if deposit.account == payout.account:
         return _refused(connection, payout, "The invoice is a deposit of the same account.", now)
+    if not is_there(connection, deposit.account):
+        return _refused(connection, payout, "The account that the invoice is a deposit of is gone.", now)
     if not _keep(connection, evolve(payout, state=PayoutState.PAID, fee=0, submitted_at=now, ended_at=now)):
         return Claimed()
     write_entry(connection, internal(payout, deposit.account))

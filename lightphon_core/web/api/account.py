@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 from litestar import Response, delete, get, post
-from litestar.params import JSONBody
+from litestar.params import JSONBody, QueryParameter
 
 from lightphon_core.accounts.membership import Entered, Membership
 from lightphon_core.accounts.people import Account
 from lightphon_core.accounts.sessions import COOKIE, SECURE_COOKIE, session_token
 from lightphon_core.host import AccountChanges
+from lightphon_core.money import MAX_MSAT
 from lightphon_core.settings import Settings
 from lightphon_core.types import Principal, Scope
 from lightphon_core.web.api.body import Body
@@ -182,9 +185,12 @@ async def delete_account(
     membership: Given[Membership],
     settings: Given[Settings],
     account_changes: Given[AccountChanges],
+    give_up_msat: Annotated[
+        int, QueryParameter(ge=0, le=MAX_MSAT, description="What may be left in the wallet, and is given up.")
+    ] = 0,
 ) -> Response[Deleted]:
     """Remove the account for good, unless it has obligations. A session needs a recent password."""
-    await membership.delete(principal.account_id)
+    await membership.delete(principal.account_id, give_up_msat=give_up_msat)
     account_changes.publish(principal.account_id)
     return Response(Deleted(), headers=_cookie("", settings, max_age_s=0))
 

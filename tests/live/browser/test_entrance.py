@@ -5,6 +5,10 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from lightphon_core.accounts.people import get_account
+from lightphon_core.ledger.adjustment import credit
+from lightphon_core.ledger.store import carry_out
+
 from .conftest import PASSWORD
 
 pytestmark = pytest.mark.browser
@@ -36,6 +40,21 @@ def test_register_log_out_and_in_again(visit, house):
     page.wait_for_url(house.url + "/usage?days=7")
     # The browser itself writes to the console that a request was refused.
     visitor.problems[:] = [each for each in visitor.problems if "status of 4" not in each]
+
+
+def test_who_leaves_says_that_what_is_left_is_given_up(visit, house):
+    name = house.person()
+    with house.system.running.server.database.transaction() as connection:
+        carry_out(connection, [credit(get_account(connection, name).id, 532, "for the test")])
+    visitor = visit(logged_in=name)
+    page = visitor.opens("/account")
+    page.get_by_text("Delete this account").click()
+    leave = page.get_by_role("button", name=f"Delete {name} for good")
+    leave.click()
+    expect(page.locator("input:invalid[type=checkbox]")).to_be_visible()
+    page.get_by_label("I give up the 0.532 sats").check()
+    leave.click()
+    page.wait_for_url(house.url + "/")
 
 
 def test_another_password_and_leaving(visit, house):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lightphon_core.accounts.people import account_of_id, set_blocked
+from lightphon_core.accounts.people import account_of_id, delete_account, set_blocked
 from lightphon_core.errors import InvalidRequest, NotSent, ProviderUnavailable
 from lightphon_core.ledger import chart
 from lightphon_core.ledger.commands import Post, Posting
@@ -362,6 +362,15 @@ class TestInside:
             "wallet:alice:lightning": 100_000,
             "wallet:bob:lightning": 50_000,
         }
+
+    async def test_one_of_somebody_who_has_left_meanwhile(self, till):
+        deposit = await till.deposits.open(till.other, None, 50_000)
+        payout = await till.ask(deposit.pay["invoice"])
+        with till.database.transaction() as connection:
+            delete_account(connection, till.other)
+        await till.turn()
+        assert (await till.again(payout)).reason == "The account that the invoice is a deposit of is gone."
+        assert till.books() == UNTOUCHED
 
     async def test_an_address_that_hands_out_ones_own_deposit(self, till):
         deposit = await till.deposits.open(till.account, None, 50_000)

@@ -153,6 +153,11 @@ class Shop:
             if parts[row.account][1:] and parts[row.account][1] in ids
         }
 
+    def balance(self, name: str) -> int:
+        """Of an account of the ledger."""
+        with self.database.snapshot() as connection:
+            return connection.scalar(select(balances.c.amount).where(balances.c.account == name)) or 0
+
     def kinds(self, deposit: Deposit) -> list[tuple[str, str]]:
         """The entries of a deposit."""
         with self.database.snapshot() as connection:

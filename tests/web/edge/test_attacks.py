@@ -9,12 +9,13 @@ import sqlite3
 import threading
 
 import httpx
+import psycopg
 import pytest
 from litestar import Request, WebSocket, post, websocket
 from websockets.sync.client import connect
 
 from lightphon_core.settings import ServerSettings, StorageSettings
-from lightphon_core.storage import sqlite
+from lightphon_core.storage import postgresql, sqlite
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.migrate import migrate
 from lightphon_core.testing import ScriptedBackend, plugin_of
@@ -144,6 +145,29 @@ class TestHeads:
         go.set()
         assert "late" in asked.answer()
 
+    @pytest.mark.parametrize(
+        "lines",
+        [
+            ["content-length: 4", "transfer-encoding: chunked"],
+            ["content-length: 4", "content-length: 30"],
+            ["content-length: +4"],
+            ["content-length: -1"],
+            ["content-length : 4"],
+            ["content-length: 99999999999999999999999"],
+            ["transfer-encoding: xchunked"],
+            ["x: folded", " content-length: 4"],
+            ["x: cut\0off", "content-length: 4"],
+        ],
+    )
+    def test_whose_body_a_proxy_in_front_could_end_elsewhere(self, impatient, wire, lines):
+        """Or what one reader takes for a body another would take for the next request, in somebody else's name."""
+        connection = wire(impatient.url)
+        connection.send(head(impatient, "/v1/chat/completions", *lines))
+        connection.send("0\r\n\r\nGET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        answers = connection.rest()
+        assert answers.startswith(b"HTTP/1.1 400 ")
+        assert answers.count(b"HTTP/1.1") == 1
+
     def test_without_end(self, impatient, wire):
         connection = wire(impatient.url)
         connection.send(f"GET /healthz HTTP/1.1\r\nhost: localhost\r\nx: {'a' * 60_000}\r\n\r\n")
@@ -161,7 +185,7 @@ class TestHeads:
 
 
 def unavailable(running):
-    """Whether requests and readiness say that the database is away."""
+    """Whether requests, readiness and log-ins say that the database is away."""
     reply, ready = ask(running), httpx.get(f"{running.url}/readyz", timeout=PATIENCE_S)
     assert ready.status_code == reply.status_code, (ready.text, reply.text)
     if reply.status_code == 200:
@@ -170,6 +194,10 @@ def unavailable(running):
     assert int(reply.headers["retry-after"]) >= 1
     assert ready.json()["error"]["code"] == "not_ready"
     assert httpx.get(f"{running.url}/healthz").status_code == 200
+    somebody = {"name": "somebody", "password": "correct horse battery"}
+    log_in = httpx.post(f"{running.url}/api/account/login", json=somebody, timeout=PATIENCE_S)
+    assert (log_in.status_code, log_in.json()["error"]["code"]) == (503, "storage_unavailable")
+    assert "set-cookie" not in log_in.headers
     return True
 
 
@@ -208,6 +236,20 @@ class TestDatabase:
         assert unavailable(on_sqlite)
         path.with_name("original").replace(path)
         assert not unavailable(on_sqlite)
+
+    def test_a_postgresql_where_another_program_keeps_the_writers_turn(self, start_server, postgres, monkeypatch):
+        monkeypatch.setitem(postgresql._WRITER, "lock_timeout", 100)
+        url = postgres.create()
+        with Database(url) as database:
+            migrate(database)
+        running = start_server(plugin_of(ScriptedBackend(says("x"))), storage=StorageSettings(url=url))
+        assert not unavailable(running)
+        with psycopg.connect(url, autocommit=True) as other:
+            other.execute("SELECT pg_advisory_lock(%s)", [postgresql.WRITERS_TURN])
+            assert unavailable(running)
+        assert not unavailable(running)
+        running.server.stop()
+        postgres.drop(url)
 
     def test_a_postgresql_that_went_away(self, start_server, postgres):
         url = postgres.create()

@@ -98,6 +98,9 @@ def test_a_key_opens_no_page_and_an_ended_session_is_nobodys(people, running):
     assert "Log in" in keyed.text
     somebody = people("leaver")
     assert "Hello, leaver" in somebody.get("/").text
+    proxied = {"authorization": "Basic dXNlcjpwYXNzd29yZA=="}  # for a proxy in front, that has checked it
+    assert "Hello, leaver" in somebody.get("/", headers=proxied).text
+    assert somebody.get("/account", headers=proxied).status_code == 200
     somebody.post("/api/account/logout")
     assert "Hello" not in somebody.get("/").text
 

@@ -61,9 +61,10 @@ class LogInFirst(RequestError):
 
 
 async def anybody(request: Asked) -> Visitor | None:
-    """Who is logged in, if somebody is. A session that has ended is nobody's; keys open no page."""
+    """Who is logged in, if somebody is. A session that has ended is nobody's; keys open no page. A browser may bring
+    another Authorization all the same, for the proxy in front."""
     credentials = credentials_of(request, cookies=True)
-    if session_token(credentials.cookies) is None or "authorization" in credentials.headers:
+    if session_token(credentials.cookies) is None or credentials.bearer is not None:
         return None
     gateway: Gateway = request.app.state.gateway
     database: Database = request.app.state.database
