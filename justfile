@@ -43,9 +43,9 @@ test-browser:
 test-clients:
     .ci/client-tests
 
-# The documented configuration of nginx, in front of a live server.
-test-nginx:
-    .ci/nginx-tests
+# The documented configurations of nginx and Caddy, in front of a live server.
+test-proxies:
+    .ci/proxy-tests
 
 # The API, fuzzed by what /schema says of it.
 test-fuzz:
