@@ -69,6 +69,7 @@ def nginx(place: Place) -> list[str]:
             f"/etc/letsencrypt/live/{NAME}/fullchain.pem": str(place.certificate),
             f"/etc/letsencrypt/live/{NAME}/privkey.pem": str(place.key),
             "/var/log/nginx/error.log": "site-error.log",
+            "/var/www/html": str(place.folder / "webroot"),
         },
     )
     (place.folder / "site.conf").write_text(site)

@@ -145,6 +145,15 @@ def test_plain_http_is_sent_on(proxied):
     assert (plain.status_code, plain.headers["location"]) == (308, f"https://{NAME}/v1/models?a=b")
 
 
+@pytest.mark.parametrize("start_behind", ["nginx"], indirect=True)
+def test_a_challenge_of_certbot_is_answered(proxied):
+    challenges = proxied.place.folder / "webroot" / ".well-known" / "acme-challenge"
+    challenges.mkdir(parents=True)
+    (challenges / "token").write_text("proof")
+    url = f"http://127.0.0.1:{proxied.place.plain_port}/.well-known/acme-challenge/token"
+    assert httpx.get(url, headers={"host": NAME}).text == "proof"
+
+
 def test_other_names_are_refused(proxied):
     with proxied.client(host="rebound.example") as client:
         answer = client.get("/v1/models")
