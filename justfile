@@ -47,6 +47,10 @@ test-clients:
 test-proxies:
     .ci/proxy-tests
 
+# docs/operating.md followed word by word, with a systemd in a container; needs root.
+test-systemd:
+    .ci/systemd-tests
+
 # The API, fuzzed by what /schema says of it.
 test-fuzz:
     .ci/fuzz
