@@ -43,9 +43,13 @@ test-browser:
 test-clients:
     .ci/client-tests
 
-# The documented configuration of nginx, in front of a live server.
-test-nginx:
-    .ci/nginx-tests
+# The documented configurations of nginx and Caddy, in front of a live server.
+test-proxies:
+    .ci/proxy-tests
+
+# docs/operating.md followed word by word, with a systemd in a container; needs root.
+test-systemd:
+    .ci/systemd-tests
 
 # The API, fuzzed by what /schema says of it.
 test-fuzz:

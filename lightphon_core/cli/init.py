@@ -13,6 +13,7 @@ import click
 
 from lightphon_core.accounts import people
 from lightphon_core.accounts.passwords import MIN_LENGTH, check_password, hash_password
+from lightphon_core.cli.checks.network import EVERYWHERE
 from lightphon_core.cli.group import Failure
 from lightphon_core.cli.options import first_line, json_option, location_options, open_database, print_json
 from lightphon_core.cli.settings import plugin_schemas
@@ -162,8 +163,14 @@ def _options(file: Path, config: Path | None) -> str:
     return f" --data-dir {shlex.quote(str(file.parent))}" if config is None else f" --config {shlex.quote(str(file))}"
 
 
+def _local_url(host: str, port: int) -> str:
+    """Where a browser on this machine finds a server that listens there."""
+    reached = EVERYWHERE.get(host, host)
+    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
+
+
 def _next_steps(options: str, settings: Settings, name: str | None) -> str:
-    address = (settings.server.public_url or f"http://{settings.server.host}:{settings.server.port}").rstrip("/")
+    address = (settings.server.public_url or _local_url(settings.server.host, settings.server.port)).rstrip("/")
     owner = name or "NAME"
     steps = [
         ("serve", f"runs it; the web app is at {address}/"),

@@ -14,6 +14,7 @@ from lightphon_core.settings import AccountSettings, LimitSettings, ServerSettin
 CHECK = "address"
 PROBE_S = 3.0
 EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+"""Addresses that stand for all of this machine's, and one that reaches it."""
 
 
 def check_addresses(server: ServerSettings, accounts: AccountSettings) -> Iterator[Finding]:
