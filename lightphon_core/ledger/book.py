@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from attrs import define, field
@@ -150,12 +150,12 @@ def _capture(page: Page, command: Capture) -> int:
     hold = _held(page, command.hold)
     charged = _settle(page, hold, command.amount)
     if command.usage is not None:
-        page.usage.append({**command.usage, "cost_msat": charged, "at": page.now})
+        _note(page, command.usage, charged, _earned(hold, charged))
     return charged
 
 
 def _count(page: Page, command: Count) -> int:
-    page.usage.append({**command.usage, "cost_msat": 0, "at": page.now})
+    _note(page, command.usage, 0, 0)
     return 0
 
 
@@ -169,8 +169,18 @@ def _reap(page: Page, _: ReapExpired) -> int:
             reaped += 1
             if charged and hold.credential is not None:
                 # A budget that the key is given later begins with the sums of these.
-                page.usage.append(hold.usage() | {"cost_msat": charged, "at": page.now})
+                _note(page, hold.usage(), charged, _earned(hold, charged))
     return reaped
+
+
+def _note(page: Page, usage: Mapping[str, Any], charged: int, earned: int) -> None:
+    """Keep a row of usage. Whose node it was is known of most."""
+    page.usage.append({"owner_id": None, **usage, "cost_msat": charged, "earned_msat": earned, "at": page.now})
+
+
+def _earned(hold: Hold, charged: int) -> int:
+    """What the payee of the hold gets of the charge."""
+    return 0 if hold.payee is None else charged - house_share(charged, hold.house_bps)
 
 
 def _require(page: Page, user: str | None) -> None:

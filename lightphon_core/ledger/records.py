@@ -42,7 +42,7 @@ class Hold:
     def usage(self) -> dict[str, Any]:
         """All that is known of the answer, as a row of `usage`, where its gateway died. The note is the model's id."""
         who = {"id": self.id, "account_id": self.account, "credential_id": self.credential, "model": self.note}
-        return who | {"node_id": "", "prompt_tokens": 0, "completion_tokens": 0, "ms": 0}
+        return who | {"owner_id": self.payee, "node_id": "", "prompt_tokens": 0, "completion_tokens": 0, "ms": 0}
 
 
 @define

@@ -12,6 +12,7 @@ from lightphon_core.ledger.allowance import Allowance
 from lightphon_core.ledger.book import Page
 from lightphon_core.ledger.chart import SPENDING_ORDER
 from lightphon_core.ledger.commands import Command, LedgerError, ReapExpired
+from lightphon_core.ledger.node_usage import write_node_usage
 from lightphon_core.ledger.owners import existing
 from lightphon_core.ledger.periods import Period
 from lightphon_core.ledger.records import Balance, Entry, EntryKey, Hold
@@ -138,6 +139,7 @@ def _write(connection: Connection, page: Page, known: set[str]) -> None:
         connection.execute(_update_budget, [_budget_changes(allowance) for allowance in spent])
     if page.usage:
         write_usage(connection, page.usage)
+        write_node_usage(connection, page.usage)
 
 
 def _entry_row(entry: Entry, now: int) -> dict[str, Any]:

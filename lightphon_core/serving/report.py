@@ -39,6 +39,7 @@ def usage_row(started: Started, principal: Principal) -> dict[str, object]:
         "credential_id": booked_under(principal),
         "model": offer.model.id,
         "node_id": offer.node.id,
+        "owner_id": offer.node.owner,
         "prompt_tokens": measured.usage.prompt_tokens,
         "completion_tokens": measured.usage.completion_tokens,
         "ms": measured.ms,

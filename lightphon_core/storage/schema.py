@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from lightphon_core.money import MAX_MSAT, MAX_PRICE_MSAT
@@ -176,7 +177,8 @@ holds = Table(
     Column("credential_id", Text, nullable=True, index=True),
 )
 
-# One row for each answer that delivered something, free ones too. Old ones are removed; `usage_days` keeps their sums.
+# One row for each answer that delivered something, free ones too. Old ones are removed; `usage_days` and `node_days`
+# keep their sums. `owner_id` is the account whose node it was, and `earned_msat` what that got.
 usage = Table(
     "usage",
     metadata,
@@ -190,6 +192,8 @@ usage = Table(
     Column("completion_tokens", BigInteger, nullable=False),
     Column("ms", BigInteger, nullable=False),
     Column("cost_msat", BigInteger, nullable=False),
+    Column("owner_id", Text),
+    Column("earned_msat", BigInteger, nullable=False, server_default=text("0")),
     Index("ix_usage_account_id", "account_id", "at"),
     Index("ix_usage_at", "at"),
 )
@@ -207,6 +211,20 @@ usage_days = Table(
     Column("completion_tokens", BigInteger, nullable=False),
     Column("ms", BigInteger, nullable=False),
     Column("cost_msat", BigInteger, nullable=False),
+)
+
+# The sums of `usage` for the nodes of accounts, written with it.
+node_days = Table(
+    "node_days",
+    metadata,
+    Column("owner_id", Text, primary_key=True),
+    Column("day", Integer, primary_key=True),
+    Column("node_id", Text, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("ms", BigInteger, nullable=False),
+    Column("earned_msat", BigInteger, nullable=False),
 )
 
 # What accounts ask for the models of their nodes, in msat; wins over what the nodes ask themselves.

@@ -55,6 +55,6 @@ async def all_nodes(gateway: Gateway, database: Database) -> AllNodes:
                 owner=owners[each.id],
                 owner_name=names.get(owners[each.id] or ""),
             )
-            for each in described(connected, gateway)
+            for each in await described(connected, gateway, database)
         ]
     )

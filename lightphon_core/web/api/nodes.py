@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 import attrs
 import msgspec
 from litestar import get
 
+from lightphon_core.ledger.node_usage import NodeUsage, Served, node_usage_of
 from lightphon_core.routing.catalogue import Entry
 from lightphon_core.serving.gateway import Gateway
+from lightphon_core.storage.clock import database_now
+from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.types import ConnectedNode, Principal, Scope
 from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.api.guards import Requires
@@ -44,11 +48,22 @@ class OfferedModel(msgspec.Struct, frozen=True):
     facts: dict[str, str | int | float]
 
 
+class ServedAnswers(msgspec.Struct, frozen=True):
+    """The answers that a node gave. `ms` is time of inference; `earned_msat` is what its account got for them, before
+    anything was taken back."""
+
+    answers: int
+    prompt_tokens: int
+    completion_tokens: int
+    ms: int
+    earned_msat: int
+
+
 class OwnNode(msgspec.Struct, frozen=True):
     """A node that is connected. `state` is online, paused, draining or starting; all but the first have no models.
 
     `facts` are what it says of its machine. `token` is the id of the node token that it came with, null where it came
-    with none.
+    with none. `today` is since midnight UTC.
     """
 
     id: str
@@ -57,6 +72,8 @@ class OwnNode(msgspec.Struct, frozen=True):
     token: str | None
     facts: dict[str, str | int | float]
     models: list[OfferedModel]
+    today: ServedAnswers
+    last_30_days: ServedAnswers
 
 
 class Nodes(msgspec.Struct, frozen=True):
@@ -73,30 +90,58 @@ class Nodes(msgspec.Struct, frozen=True):
     security=SESSION_OR_KEY,
     responses=refusals(*GUARDED),
 )
-async def list_nodes(principal: Given[Principal], gateway: Given[Gateway]) -> Nodes:
-    """The account's own nodes that are connected, and what they offer."""
-    return Nodes(nodes_of(principal.account_id, gateway))
+async def list_nodes(principal: Given[Principal], gateway: Given[Gateway], database: Given[Database]) -> Nodes:
+    """The account's own nodes that are connected, what they offer, and what they have served."""
+    return Nodes(await nodes_of(principal.account_id, gateway, database))
 
 
-def nodes_of(account_id: str, gateway: Gateway) -> list[OwnNode]:
-    """The nodes of the account of this id that are connected, by name."""
-    return described([each for each in gateway.catalogue.nodes() if each.node.owner == account_id], gateway)
+async def nodes_of(account_id: str, gateway: Gateway, database: Database) -> list[OwnNode]:
+    """The nodes of the account of this id that are connected, by name. Raises `StorageUnavailable`."""
+    own = [each for each in gateway.catalogue.nodes() if each.node.owner == account_id]
+    return await described(own, gateway, database)
 
 
-def described(nodes: Sequence[ConnectedNode], gateway: Gateway) -> list[OwnNode]:
-    """These nodes, by name, with what they offer."""
+async def described(nodes: Sequence[ConnectedNode], gateway: Gateway, database: Database) -> list[OwnNode]:
+    """These nodes, by name, with what they offer and what they have served. Raises `StorageUnavailable`."""
+    served = await database.read(partial(_served, owners={each.node.owner for each in nodes}))
     connected = sorted(nodes, key=lambda each: (each.node.name, each.node.id))
     entries: dict[str, list[Entry]] = {each.node.id: [] for each in connected}
     for entry in gateway.catalogue.entries():
         entries.get(entry.offer.node.id, []).append(entry)
     with gateway.catalogue.loads_held():
-        return [_own(each, entries[each.node.id], gateway) for each in connected]
+        return [
+            _own(each, entries[each.node.id], served.get((each.node.owner, each.node.id), NodeUsage()), gateway)
+            for each in connected
+        ]
 
 
-def _own(connected: ConnectedNode, entries: Sequence[Entry], gateway: Gateway) -> OwnNode:
+def _served(connection: Connection, owners: Iterable[str | None]) -> dict[tuple[str | None, str], NodeUsage]:
+    """By account and node."""
+    now = database_now(connection)
+    return {
+        (owner, node): usage
+        for owner in owners
+        if owner is not None
+        for node, usage in node_usage_of(connection, owner, now=now).items()
+    }
+
+
+def _own(connected: ConnectedNode, entries: Sequence[Entry], usage: NodeUsage, gateway: Gateway) -> OwnNode:
     node = connected.node
-    models = [_model(entry, gateway) for entry in entries]
-    return OwnNode(node.id, node.name, connected.state.value, connected.credential, dict(node.facts), models)
+    return OwnNode(
+        id=node.id,
+        name=node.name,
+        state=connected.state.value,
+        token=connected.credential,
+        facts=dict(node.facts),
+        models=[_model(entry, gateway) for entry in entries],
+        today=_answers(usage.today),
+        last_30_days=_answers(usage.lately),
+    )
+
+
+def _answers(served: Served) -> ServedAnswers:
+    return ServedAnswers(served.requests, served.prompt_tokens, served.completion_tokens, served.ms, served.earned_msat)
 
 
 def _model(entry: Entry, gateway: Gateway) -> OfferedModel:

@@ -89,6 +89,31 @@ def test_the_days_that_are_asked_for():
     assert span(None, date.min, today=today) == (date.min, date.min)
 
 
+NOTHING = {"answers": 0, "prompt_tokens": 0, "completion_tokens": 0, "ms": 0, "earned_msat": 0}
+
+
+def test_a_node_has_served_what_was_asked_of_it(people):
+    alice = people("alice")
+    people.backend.owner = alice.account.id
+    people.backend.changed()
+    body = {"model": "auto", "messages": [{"role": "user", "content": "Hello!"}]}
+    key = {"authorization": f"Bearer {people.running.api_key}"}
+    answer = httpx.post(people.running.url + "/v1/chat/completions", json=body, headers=key)
+    usage = answer.json()["usage"]
+    (node,) = alice.get("/api/nodes").json()["data"]
+    assert (
+        node["today"]
+        == node["last_30_days"]
+        == {
+            "answers": 1,
+            "prompt_tokens": usage["prompt_tokens"],
+            "completion_tokens": usage["completion_tokens"],
+            "ms": node["today"]["ms"],
+            "earned_msat": 0,
+        }
+    )
+
+
 def test_nodes_are_ones_own(people):
     alice, bob = people("alice"), people("bob")
     assert alice.get("/api/nodes").json() == {"data": []}
@@ -116,6 +141,8 @@ def test_nodes_are_ones_own(people):
         "token": None,
         "facts": {},
         "models": [model],
+        "today": NOTHING,
+        "last_30_days": NOTHING,
     }
     assert alice.get("/api/nodes").json() == {"data": [node]}
     assert bob.get("/api/nodes").json() == {"data": []}

@@ -49,7 +49,7 @@ async def nodes_page(
     account = visitor.account.id
     income = await earnings.income(account)
     credentials = await database.read(partial(_node_tokens, account=account))
-    connected = nodes_of(account, gateway)
+    connected = await nodes_of(account, gateway, database)
     return page(
         request,
         "network/nodes.html",
