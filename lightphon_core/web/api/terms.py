@@ -11,6 +11,7 @@ import msgspec
 from lightphon_core.accounts.credentials import Credential
 from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.terms import MAX_LIMIT, MAX_MODELS, MODEL_LENGTH, NAME_LENGTH, Terms
+from lightphon_core.errors import InvalidRequest
 from lightphon_core.ledger.budgets import Budget, Period
 from lightphon_core.money import MAX_MSAT
 from lightphon_core.openai.route import Route, filters_of, route_of
@@ -18,6 +19,8 @@ from lightphon_core.types import Filters, RateLimits, Scope
 from lightphon_core.web.api.body import Body
 
 _SECOND_US = 1_000_000
+_NO_SECONDS = 100_000_000_000
+"""In the year 5138; in milliseconds, 1973."""
 
 Name = Annotated[str, msgspec.Meta(max_length=NAME_LENGTH)]
 Models = Annotated[list[Annotated[str, msgspec.Meta(max_length=MODEL_LENGTH)]], msgspec.Meta(max_length=MAX_MODELS)]
@@ -210,4 +213,6 @@ def _seconds(us: int | None) -> int | None:
 
 
 def _us(seconds: int | None) -> int | None:
+    if seconds is not None and seconds >= _NO_SECONDS:
+        raise InvalidRequest("A time is in seconds since 1970; this one looks like milliseconds.", param="expires_at")
     return None if seconds is None else seconds * _SECOND_US

@@ -92,6 +92,16 @@ def test_a_key_from_making_to_revoking(people, code):
     assert code(refused) == (401, "invalid_api_key")
 
 
+def test_milliseconds_are_told_from_seconds(people):
+    answer = people("alice").post("/api/keys", json={"expires_at": int(time.time() * 1000) + 3_600_000})
+    error = answer.json()["error"]
+    assert (answer.status_code, error["param"], "looks like milliseconds" in error["message"]) == (
+        400,
+        "expires_at",
+        True,
+    )
+
+
 def test_a_budget_of_nothing_spends_nothing(people, code):
     alice = people("alice")
     people.backend.price = Price(per_request=1_000)
