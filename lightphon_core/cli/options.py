@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from lightphon_core.errors import InvalidRequest
 from lightphon_core.money import MoneyError, parse_sats
 from lightphon_core.settings import Settings, default_config, load
 from lightphon_core.storage.engine import Database
@@ -81,6 +82,21 @@ def in_msat(_: click.Context, __: click.Parameter, value: str) -> int:
 def first_line() -> str:
     """The first line of stdin: a secret that is in no command line, and so in no list of processes."""
     return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
+
+
+def ask_password(*, err: bool = False) -> str:
+    """A password that is typed twice, at a terminal; asked for again while it cannot be one. `err`: on stderr."""
+    from lightphon_core.accounts.passwords import MIN_LENGTH, check_password  # argon2 is for who asks
+
+    def checked(text: str) -> str:
+        try:
+            return check_password(text)
+        except InvalidRequest as error:
+            raise click.UsageError(error.message) from None
+
+    question = f"Password ({MIN_LENGTH} characters or more)"
+    typed: str = click.prompt(question, hide_input=True, confirmation_prompt=True, value_proc=checked, err=err)
+    return typed
 
 
 def print_json(value: dict[str, Any]) -> None:

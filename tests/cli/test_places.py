@@ -1,9 +1,14 @@
 """Places that cannot be used: one line that says what happened to what, and what to do about it."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from lightphon_core.cli import build
 from lightphon_core.web.server import AddressError, bind
 
 
@@ -37,6 +42,32 @@ def test_a_database_that_may_not_be_opened(run, data_dir, monkeypatch):
     assert run("key", "list", status=2).stderr.endswith(
         "lightphon.db cannot be opened for writing: Permission denied. Run this as the user that LightPhon runs as.\n"
     )
+
+
+def test_what_is_no_text(run):
+    """The shell passes any bytes on."""
+    strange = "\udcff\udcfe"
+    run("account", "create", "alice")
+    for command in (
+        ["key", "list", "--account", strange],
+        ["ledger", "show", strange],
+        ["deposit", "list", "--key", strange],
+        ["deposit", "list", "--key", "x", "--server", strange],
+    ):
+        refused = CliRunner().invoke(build(), command) if command[0] == "deposit" else run(*command, status=2)
+        assert refused.exit_code == 2
+        assert (
+            refused.stderr == "Error: Something in the command or the environment has bytes that are no UTF-8 text.\n"
+        )
+    assert "at least" in run("account", "password", "alice", stdin="short\nlong password\nlong password\n").stdout
+
+
+def test_a_full_disk_behind_stdout(run, data_dir):
+    run("account", "create", "alice")
+    command = [sys.executable, "-m", "lightphon_core", "account", "list", "--data-dir", data_dir]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "Error: No space left on device. Free some space there.\n")
 
 
 def test_no_address_to_listen_on(run):
