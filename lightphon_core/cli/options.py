@@ -21,20 +21,30 @@ from lightphon_core.storage.migrate import migrate
 
 Command = Callable[..., Any]
 
-PATH = click.Path(path_type=Path, readable=False)
-"""What may not be read is said by whoever reads it: click's own words leave out what to do."""
+
+class Place(click.Path):
+    """A path. What may not be read is said by whoever reads it: click's own words leave out what to do. One that is
+    empty, a variable of a script's that was never set, would be the working directory."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, readable=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("It is empty.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def location_options(command: Command) -> Command:
     """Adds `--config` and `--data-dir`, and passes both as they were given."""
     config = click.option(
         "--config",
-        type=PATH,
+        type=Place(),
         envvar="LIGHTPHON_CONFIG",
         show_envvar=True,
         help="Settings file (TOML); lightphon.toml in the data directory, where there is one, unless told.",
     )
-    data_dir = click.option("--data-dir", type=PATH, help="Data directory; also LIGHTPHON_DATA_DIR.")
+    data_dir = click.option("--data-dir", type=Place(), help="Data directory; also LIGHTPHON_DATA_DIR.")
     return config(data_dir(command))
 
 

@@ -26,6 +26,14 @@ def test_plugins_are_listed_wherever_the_database_is(run, data_dir, monkeypatch)
     assert "accounts" in run("plugins").stdout
 
 
+@pytest.mark.parametrize("option", ["--data-dir", "--config"])
+def test_a_place_that_is_empty(option, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused = CliRunner().invoke(build(), ["init", option, ""])
+    assert (refused.exit_code, f"'{option}'" in refused.stderr, "It is empty." in refused.stderr) == (2, True, True)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("command", [["key", "list"], ["serve", "--port", "0"]])
 def test_a_directory_that_is_a_file(run, data_dir, command):
     data_dir.touch()
