@@ -39,7 +39,7 @@ def test_a_directory_that_is_a_file(run, data_dir, command):
     data_dir.touch()
     refused = run(*command, status=2)
     assert f"The database {data_dir / 'lightphon.db'} cannot be opened for writing: " in refused.stderr
-    assert refused.stderr.endswith("Something that is no directory has its directory's name.\n")
+    assert refused.stderr.endswith("A file is in the place of a directory.\n")
 
 
 def test_a_database_that_may_not_be_opened(run, data_dir, monkeypatch):
