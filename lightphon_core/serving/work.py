@@ -36,9 +36,8 @@ class Work:
         self._room = asyncio.Event()
         self._complete = False
         self._stopped = False
-        self._heard = False
         self._error: Exception | None = None
-        self._sent_at = 0.0
+        self._heard = 0.0
         self._watch: asyncio.TimerHandle | None = None
         self._ended = ended
         self._task = tasks.spawn(self._read(raw, request), name=name)
@@ -48,13 +47,13 @@ class Work:
     def expect_more(self, within_s: float) -> None:
         """From now on `next` raises `TimedOut` when the backend has been silent for so long. It is not while it waits
         for its reader."""
-        self._sent_at = asyncio.get_running_loop().time()
+        self._heard = asyncio.get_running_loop().time()
         self._listen(within_s)
 
     def _listen(self, within_s: float) -> None:
         # One timer that looks now and then: setting one anew for each batch would cost more than the batch.
         loop = asyncio.get_running_loop()
-        left = within_s if self._unread else self._sent_at + within_s - loop.time()
+        left = within_s if self._unread else self._heard + within_s - loop.time()
         if left > 0:
             self._watch = loop.call_later(left, self._listen, within_s)
         elif not self._complete and not self._stopped:
@@ -67,7 +66,6 @@ class Work:
             if self._complete:
                 return None
             if self._error is not None:
-                self._heard = True
                 raise self._error
             self._changed.clear()
             await self._changed.wait()
@@ -92,7 +90,7 @@ class Work:
                         self._room.clear()
                         await self._room.wait()
                     self._unread.append(batch)
-                    self._sent_at = loop.time()
+                    self._heard = loop.time()
                     self._changed.set()
                 # The answer is complete, whatever the backend still does.
                 self._complete = True
@@ -103,7 +101,7 @@ class Work:
     def _has_ended(self, task: asyncio.Task[None]) -> None:
         if self._watch is not None:
             self._watch.cancel()
-        unheard = (self._stopped or self._complete) and not self._heard
+        unheard = self._stopped or self._complete
         if task.cancelled() and not unheard:
             self._error = Unavailable("The backend gave the job up.")
         self._changed.set()
