@@ -57,8 +57,8 @@ _WHAT_TO_DO = {
     errno.ENOSPC: "Free some space there.",
     errno.EDQUOT: "Free some space there.",
     errno.EROFS: "Choose a place that can be written to.",
-    errno.EEXIST: "Something that is no directory has its directory's name.",
-    errno.ENOTDIR: "Something that is no directory has its directory's name.",
+    errno.EEXIST: "A file is in the place of a directory.",
+    errno.ENOTDIR: "A file is in the place of a directory.",
 }
 
 

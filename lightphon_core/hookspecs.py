@@ -58,5 +58,7 @@ class Hooks:
         """Add sub-commands to `lightphon`.
 
         Called on the class's behalf before any settings are read: the method must be a `@staticmethod` or
-        `@classmethod`, so that `lightphon --help` works whatever the settings say.
+        `@classmethod`, so that `lightphon --help` works whatever the settings say. It is called where no command of the
+        core's own was named, and cannot replace one. People wait for what its module imports: import in the hooks what
+        takes long to load.
         """

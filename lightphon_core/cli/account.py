@@ -12,7 +12,15 @@ from lightphon_core.accounts import people
 from lightphon_core.accounts.invites import create_invite
 from lightphon_core.accounts.membership import set_password
 from lightphon_core.accounts.passwords import hash_password
-from lightphon_core.cli.options import first_line, in_msat, json_option, open_database, print_json, settings_options
+from lightphon_core.cli.options import (
+    ask_password,
+    first_line,
+    in_msat,
+    json_option,
+    open_database,
+    print_json,
+    settings_options,
+)
 from lightphon_core.cli.report import iso_time, print_table
 from lightphon_core.ledger import adjustment
 from lightphon_core.ledger.commands import LedgerError, Post
@@ -61,7 +69,7 @@ def password(name: str, password_stdin: bool, settings: Settings) -> None:
     with open_database(settings) as database:
         with database.snapshot() as connection:
             people.get_account(connection, name)  # before anyone types a password for nothing
-        text = first_line() if password_stdin else click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        text = first_line() if password_stdin else ask_password()
         hashed = hash_password(text)
         with database.transaction() as connection:
             set_password(connection, people.get_account(connection, name).id, hashed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import click
 from attrs import frozen
 
-from lightphon_core.errors import LightPhonError
+from lightphon_core.errors import LightPhonError, said_by
 from lightphon_core.log.lines import printable
 
 
@@ -23,13 +24,21 @@ class Failure(click.ClickException):
 
 
 class ErrorsAsOneLine(click.Group):
-    """A group under which a `LightPhonError` of any command ends as one line on stderr, with exit status 2."""
+    """A group under which a `LightPhonError` of any command ends as one line on stderr, with exit status 2. So do what
+    the system refuses, and text that is none."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except LightPhonError as error:
             raise Failure(" ".join(error.message.split())) from error
+        except UnicodeEncodeError as error:  # the shell passes bytes on that are no text
+            raise Failure("Something in the command or the environment has bytes that are no UTF-8 text.") from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # whoever reads has enough, as `| head` does: click knows
+                raise
+            what = f"{error.filename}: " if error.filename else ""
+            raise Failure(f"{what}{said_by(error)}") from error
 
 
 @frozen

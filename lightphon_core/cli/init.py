@@ -12,12 +12,19 @@ from pathlib import Path
 import click
 
 from lightphon_core.accounts import people
-from lightphon_core.accounts.passwords import MIN_LENGTH, check_password, hash_password
+from lightphon_core.accounts.passwords import hash_password
 from lightphon_core.cli.checks.network import EVERYWHERE
 from lightphon_core.cli.group import Failure
-from lightphon_core.cli.options import first_line, json_option, location_options, open_database, print_json
+from lightphon_core.cli.options import (
+    ask_password,
+    first_line,
+    json_option,
+    location_options,
+    open_database,
+    print_json,
+)
 from lightphon_core.cli.settings import plugin_schemas
-from lightphon_core.errors import InvalidRequest, SettingsError, said_by
+from lightphon_core.errors import SettingsError, said_by
 from lightphon_core.settings import Settings, default_config, load, settings_file
 from lightphon_core.storage.engine import Database
 
@@ -132,10 +139,7 @@ def _administrator(
     if hashed is None:
         if not may_ask:
             raise Failure("There is no terminal to ask for the password at. Give it on stdin, with --password-stdin.")
-        question = f"Password ({MIN_LENGTH} characters or more)"
-        hashed = hash_password(
-            click.prompt(question, hide_input=True, confirmation_prompt=True, value_proc=_password, err=as_json)
-        )
+        hashed = hash_password(ask_password(err=as_json))
     with database.transaction() as connection:
         made = people.create_account(connection, wanted, now=time.time(), password_hash=hashed, admin=True)
     return made.name, True
@@ -146,13 +150,6 @@ def _name(text: str) -> str:
     if not people.is_account_name(text):
         raise click.UsageError("A name has 1 to 64 letters, digits and . _ @ + -, and begins with a letter or digit.")
     return text
-
-
-def _password(text: str) -> str:
-    try:
-        return check_password(text)
-    except InvalidRequest as error:
-        raise click.UsageError(error.message) from None
 
 
 def _options(file: Path, config: Path | None) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from lightphon_core.errors import InvalidRequest
 from lightphon_core.money import MoneyError, parse_sats
 from lightphon_core.settings import Settings, default_config, load
 from lightphon_core.storage.engine import Database
@@ -20,20 +21,30 @@ from lightphon_core.storage.migrate import migrate
 
 Command = Callable[..., Any]
 
-PATH = click.Path(path_type=Path, readable=False)
-"""What may not be read is said by whoever reads it: click's own words leave out what to do."""
+
+class Place(click.Path):
+    """A path. What may not be read is said by whoever reads it: click's own words leave out what to do. One that is
+    empty, a variable of a script's that was never set, would be the working directory."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, readable=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("It is empty.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def location_options(command: Command) -> Command:
     """Adds `--config` and `--data-dir`, and passes both as they were given."""
     config = click.option(
         "--config",
-        type=PATH,
+        type=Place(),
         envvar="LIGHTPHON_CONFIG",
         show_envvar=True,
         help="Settings file (TOML); lightphon.toml in the data directory, where there is one, unless told.",
     )
-    data_dir = click.option("--data-dir", type=PATH, help="Data directory; also LIGHTPHON_DATA_DIR.")
+    data_dir = click.option("--data-dir", type=Place(), help="Data directory; also LIGHTPHON_DATA_DIR.")
     return config(data_dir(command))
 
 
@@ -81,6 +92,21 @@ def in_msat(_: click.Context, __: click.Parameter, value: str) -> int:
 def first_line() -> str:
     """The first line of stdin: a secret that is in no command line, and so in no list of processes."""
     return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
+
+
+def ask_password(*, err: bool = False) -> str:
+    """A password that is typed twice, at a terminal; asked for again while it cannot be one. `err`: on stderr."""
+    from lightphon_core.accounts.passwords import MIN_LENGTH, check_password  # argon2 is for who asks
+
+    def checked(text: str) -> str:
+        try:
+            return check_password(text)
+        except InvalidRequest as error:
+            raise click.UsageError(error.message) from None
+
+    question = f"Password ({MIN_LENGTH} characters or more)"
+    typed: str = click.prompt(question, hide_input=True, confirmation_prompt=True, value_proc=checked, err=err)
+    return typed
 
 
 def print_json(value: dict[str, Any]) -> None:

@@ -151,9 +151,11 @@ def judge(gateway: Gateway, place: Place, error: Exception) -> BackendError:
         case BackendError():
             failure = error
         case _:
-            gateway.log.error(
-                "a backend raised what its port does not allow", backend=place.entry.backend.name, exc_info=error
-            )
+            if error is not place.fault:  # who reads the answer hears of it, and then who waits for the work to end
+                place.fault = error
+                gateway.log.error(
+                    "a backend raised what its port does not allow", backend=place.entry.backend.name, exc_info=error
+                )
             failure = Unavailable("The backend failed.")
     if isinstance(failure, Overloaded):
         place.overloaded(failure.retry_after)

@@ -20,12 +20,13 @@ NEWEST = 0.1
 @define(eq=False)
 class Place:
     """The `slots` for one attempt. Of what is said about how it went, the first word counts; `leave` says that its work
-    has ended."""
+    has ended. `fault` is an exception of its backend's that was logged."""
 
     candidate: Ranked
     slots: int
     _places: Places
     _trial: Trial
+    fault: Exception | None = field(default=None, init=False, repr=False)
     _judged: bool = field(default=False, init=False)
     _left: bool = field(default=False, init=False)
 

@@ -140,8 +140,7 @@ class Exchange:
             outcome = "client too slow"
         except asyncio.CancelledError:
             outcome = self._who_ended()
-            if not self._gone:
-                self._error = self._why_ended()
+            self._error = None if self._gone else self._why_ended()
             raise
         except Exception as error:  # whatever it is, the client must not take it for an answer, or pay for it
             self._gateway.log.error("a request failed by a fault of ours", request_id=self._request_id, exc_info=error)

@@ -36,7 +36,6 @@ class Work:
         self._room = asyncio.Event()
         self._complete = False
         self._stopped = False
-        self._heard = False
         self._error: Exception | None = None
         self._sent_at = 0.0
         self._watch: asyncio.TimerHandle | None = None
@@ -67,7 +66,6 @@ class Work:
             if self._complete:
                 return None
             if self._error is not None:
-                self._heard = True
                 raise self._error
             self._changed.clear()
             await self._changed.wait()
@@ -103,7 +101,7 @@ class Work:
     def _has_ended(self, task: asyncio.Task[None]) -> None:
         if self._watch is not None:
             self._watch.cancel()
-        unheard = (self._stopped or self._complete) and not self._heard
+        unheard = self._stopped or self._complete
         if task.cancelled() and not unheard:
             self._error = Unavailable("The backend gave the job up.")
         self._changed.set()

@@ -1,9 +1,14 @@
 """Places that cannot be used: one line that says what happened to what, and what to do about it."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from lightphon_core.cli import build
 from lightphon_core.web.server import AddressError, bind
 
 
@@ -21,12 +26,20 @@ def test_plugins_are_listed_wherever_the_database_is(run, data_dir, monkeypatch)
     assert "accounts" in run("plugins").stdout
 
 
+@pytest.mark.parametrize("option", ["--data-dir", "--config"])
+def test_a_place_that_is_empty(option, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused = CliRunner().invoke(build(), ["init", option, ""])
+    assert (refused.exit_code, f"'{option}'" in refused.stderr, "It is empty." in refused.stderr) == (2, True, True)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("command", [["key", "list"], ["serve", "--port", "0"]])
 def test_a_directory_that_is_a_file(run, data_dir, command):
     data_dir.touch()
     refused = run(*command, status=2)
     assert f"The database {data_dir / 'lightphon.db'} cannot be opened for writing: " in refused.stderr
-    assert refused.stderr.endswith("Something that is no directory has its directory's name.\n")
+    assert refused.stderr.endswith("A file is in the place of a directory.\n")
 
 
 def test_a_database_that_may_not_be_opened(run, data_dir, monkeypatch):
@@ -37,6 +50,32 @@ def test_a_database_that_may_not_be_opened(run, data_dir, monkeypatch):
     assert run("key", "list", status=2).stderr.endswith(
         "lightphon.db cannot be opened for writing: Permission denied. Run this as the user that LightPhon runs as.\n"
     )
+
+
+def test_what_is_no_text(run):
+    """The shell passes any bytes on."""
+    strange = "\udcff\udcfe"
+    run("account", "create", "alice")
+    for command in (
+        ["key", "list", "--account", strange],
+        ["ledger", "show", strange],
+        ["deposit", "list", "--key", strange],
+        ["deposit", "list", "--key", "x", "--server", strange],
+    ):
+        refused = CliRunner().invoke(build(), command) if command[0] == "deposit" else run(*command, status=2)
+        assert refused.exit_code == 2
+        assert (
+            refused.stderr == "Error: Something in the command or the environment has bytes that are no UTF-8 text.\n"
+        )
+    assert "at least" in run("account", "password", "alice", stdin="short\nlong password\nlong password\n").stdout
+
+
+def test_a_full_disk_behind_stdout(run, data_dir):
+    run("account", "create", "alice")
+    command = [sys.executable, "-m", "lightphon_core", "account", "list", "--data-dir", data_dir]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "Error: No space left on device. Free some space there.\n")
 
 
 def test_no_address_to_listen_on(run):

@@ -38,8 +38,9 @@ def test_commands_exist(line):
     words = shlex.split(line)[1:]
     while isinstance(command, click.Group):
         name = words.pop(0)
-        assert name in command.commands, f"there is no {name!r} in {line!r}"
-        command = command.commands[name]
+        found = command.get_command(click.Context(command), name)
+        assert found is not None, f"there is no {name!r} in {line!r}"
+        command = found
     known = {option for parameter in command.params for option in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= known
 

@@ -400,7 +400,10 @@ def test_the_latest_are_kept(old, elsewhere):
 def test_no_migration_without_a_backup(old, elsewhere):
     database, before = old
     (elsewhere / "file").touch()
-    with pytest.raises(StorageError, match=r"file: File exists\. Without a backup nothing is migrated"):
+    with pytest.raises(
+        StorageError,
+        match=r"file: File exists\. A file is in the place of a directory\. Without a backup nothing is migrated",
+    ):
         migrate(database, backups=elsewhere / "file")
     assert schema_of(database) == before
 

@@ -32,7 +32,8 @@ def check_clock(now: float) -> Finding:
 def check_disk(directory: Path, database: Path | None) -> Iterator[Finding]:
     """Whether there is room for the database to grow, and for a copy of it."""
     room = room_of(directory, database)
-    what = f"{room.free / 1e9:.1f} GB are free on the disk of {directory}"
+    free = f"{room.free / 1e9:.1f} GB" if room.free >= 1e9 else f"{room.free // 1_000_000} MB"
+    what = f"{free} are free on the disk of {directory}"
     if room.verdict is Verdict.FULL:
         yield problem("disk", f"{what}: too little to go on.", "Free some space: a full disk stops every request.")
     elif room.verdict is Verdict.LITTLE:
