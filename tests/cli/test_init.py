@@ -53,7 +53,8 @@ def test_all_that_a_server_needs(run, data_dir):
 
 
 @pytest.mark.parametrize(
-    ("host", "address"), [("0.0.0.0", "http://127.0.0.1:8000/"), ("::", "http://[::1]:8000/"), ("box", "http://box:8000/")]
+    ("host", "address"),
+    [("0.0.0.0", "http://127.0.0.1:8000/"), ("::", "http://[::1]:8000/"), ("box", "http://box:8000/")],
 )
 def test_the_web_app_is_where_a_browser_finds_it(run, data_dir, monkeypatch, host, address):
     monkeypatch.setenv("LIGHTPHON_SERVER_HOST", host)
