@@ -1,6 +1,6 @@
-"""A machine with systemd, on which the commands of docs/operating.md were given. It is this one once more: its files under
-an overlay that is thrown away, and a systemd of its own, in a container. `.ci/systemd-tests` brings what it needs; only
-root can run it."""
+"""A machine with systemd, on which the commands of docs/operating.md were given. It is this one once more: its files
+under an overlay that is thrown away, and a systemd of its own, in a container. `.ci/systemd-tests` brings what it
+needs; only root can run it."""
 
 from __future__ import annotations
 
@@ -42,19 +42,10 @@ class Machine:
     _leader: str = ""
 
     def boot(self) -> None:
+        shell = ["unshare", "--mount", "--propagation=private", "sh", "-euc"]
         with (self.folder / "console.log").open("wb") as log:
             self._nspawn = subprocess.Popen(
-                [
-                    "unshare",
-                    "--mount",
-                    "--propagation=private",
-                    "sh",
-                    "-euc",
-                    BOOT,
-                    self.folder,
-                    REPOSITORY,
-                    os.environ[WHEELS],
-                ],
+                [*shell, BOOT, self.folder, REPOSITORY, os.environ[WHEELS]],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
