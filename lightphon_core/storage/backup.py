@@ -53,10 +53,10 @@ def back_up(source: Path, target: Path, *, overwrite: bool = False, progress: Pr
         StorageError: there is a file `target` already, and `overwrite` is False; or `source` is no LightPhon database,
             or is damaged; or one of them cannot be read or written.
     """
-    _check_apart(source, target)
-    if not overwrite:
-        _check_new(target)
     try:
+        _check_apart(source, target)
+        if not overwrite:
+            _check_new(target)
         with contextlib.closing(_opened(source)) as reading, _partial(target) as partial:
             schema = _write(reading, partial, source, progress)
             if not overwrite:
@@ -75,8 +75,8 @@ def restore(source: Path, target: Path, *, at: datetime, progress: Progress | No
         StorageError: `target` is in use; or `source` is no LightPhon database, or damaged, or written by a newer
             LightPhon; or one of them cannot be read or written. `target` is as it was then.
     """
-    _check_apart(target, source)
     try:
+        _check_apart(target, source)
         with contextlib.closing(_opened(source)) as reading:
             reading.execute("BEGIN")
             schema = schema_of(reading, source)

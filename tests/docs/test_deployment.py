@@ -1,6 +1,7 @@
 """docs/deployment.md and what lies beside it name settings and metrics that there are, and all of them."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import uvicorn
@@ -58,6 +59,16 @@ def test_every_metric_is_listed():
     metrics.waited("served", 1.0)
     page = metrics.page(Catalogue([], lambda: 0.0), holds=0, waiting=0, writes_lost=0)
     assert set(re.findall(r"`(lightphon_[a-z_]+)`", GUIDE)) == set(re.findall(r"# TYPE (\S+)", page))
+
+
+def test_the_image_gets_all_that_the_wheel_is_made_of():
+    ignored = (DOCS.parent / ".dockerignore").read_text("utf-8").splitlines()
+    assert "*" in ignored
+    built = tomllib.loads((DOCS.parent / "pyproject.toml").read_text("utf-8"))
+    hatch = built["tool"]["hatch"]["build"]
+    needed = {"pyproject.toml", "plugins", built["project"]["readme"], hatch["hooks"]["custom"]["path"]}
+    needed |= {*hatch["targets"]["wheel"]["packages"], *hatch["targets"]["sdist"]["only-include"]}
+    assert {f"!{name}" for name in needed} <= set(ignored)
 
 
 def test_the_files_are_listed_and_name_real_settings():

@@ -176,6 +176,15 @@ def test_a_directory_that_is_not_there(source, elsewhere):
         back_up(source, elsewhere / "none" / "copy.db")
 
 
+def test_a_name_that_cannot_even_be_looked_for(source, elsewhere):
+    """As one in a directory that is shut to whoever asks: the system refuses before it says what is there."""
+    name = elsewhere / ("x" * 300)
+    with pytest.raises(StorageError, match=r"could not be backed up to .*: File name too long\.$"):
+        back_up(source, name)
+    with pytest.raises(StorageError):
+        restore(name, source, at=AT)
+
+
 def test_a_restored_database_and_the_one_it_replaces(source, elsewhere):
     back_up(source, elsewhere / "copy.db")
     with Database(f"sqlite:///{source}") as database:

@@ -45,7 +45,7 @@ http {{
 
 @frozen
 class Place:
-    """Where a proxy runs: its folder, its two ports, the server behind it, the certificate for NAME and who issued it."""
+    """Where a proxy runs: its folder, its ports, the server behind it, the certificate for NAME and who issued it."""
 
     folder: Path
     tls_port: int

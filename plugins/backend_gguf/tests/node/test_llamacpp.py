@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from lightphon_backend_gguf.node.engines.base import EngineError
-from lightphon_backend_gguf.node.engines.llamacpp import LlamaCpp, LlamaCppSettings
+from lightphon_backend_gguf.node.engines.llamacpp import LlamaCpp, LlamaCppSettings, load_error
 
 
 def settings(path: Path) -> LlamaCppSettings:
@@ -123,7 +123,7 @@ async def test_an_engine_can_be_stopped_while_it_loads(models: Path, loading: Ca
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from lightphon_backend_gguf.node.engines.llamacpp import LlamaCpp, LlamaCppSettings
+from lightphon_backend_gguf.node.engines.llamacpp import LlamaCpp, LlamaCppSettings, load_error
 
 async def main():
     engine = LlamaCpp(LlamaCppSettings(path=Path(sys.argv[1]), alias="m", slots=1, context=512, threads=1))
@@ -193,3 +193,11 @@ async def test_a_worker_that_cannot_even_begin_is_an_engine_error(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with pytest.raises(EngineError, match=r"libcudart\.so\.12: cannot open"):
         await LlamaCpp(settings(models / "greeting.gguf")).start()
+
+
+def test_a_library_that_the_system_lacks_is_told_with_its_package() -> None:
+    missing = "libgomp.so.1: cannot open shared object file: No such file or directory"
+    told = load_error(f"Traceback (most recent call last):\n  import xllamacpp\nImportError: {missing}\n")
+    assert told is not None
+    assert missing in told
+    assert "libgomp1 of Debian and Ubuntu" in told

@@ -31,6 +31,9 @@ _TELLING = (
 )
 """Where llama.cpp says why it cannot load a model, the most telling first."""
 
+_ADVICE = "Install the package that has it: libgomp.so.1 is in libgomp1 of Debian and Ubuntu"
+"""What a system lacks that is only just installed."""
+
 
 class Settings(Protocol):
     """What `LlamaCppSettings` and `LlamaServerSettings` both have, as far as the rules below need it."""
@@ -142,5 +145,6 @@ def load_error(stderr: str) -> str | None:
     """The most telling line of what llama.cpp wrote while it failed to load a model; None if there is none."""
     for pattern in _TELLING:
         if found := re.search(pattern, stderr, re.MULTILINE):
-            return found[1].strip()[:300]
+            told = found[1].strip()[:300]
+            return f"{told}. {_ADVICE}" if "cannot open shared object file" in told else told
     return None
