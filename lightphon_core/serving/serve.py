@@ -211,6 +211,7 @@ class Exchange:
         gateway, place = self._gateway, started.place
         try:
             asked = self._request
+            started.work.expect_more(gateway.limits.silence_timeout_s)
             await relay(started, sink, n=asked.n, form=asked.form, monotonic=gateway.clock.monotonic)
         except asyncio.CancelledError:
             if self._gone:

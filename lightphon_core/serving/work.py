@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from lightphon_core.errors import Unavailable
+from lightphon_core.errors import TimedOut, Unavailable
 from lightphon_core.host import Tasks
 from lightphon_core.openai.request import InferenceRequest
 from lightphon_core.serving.upstream import Batch, checked
@@ -37,10 +37,28 @@ class Work:
         self._complete = False
         self._stopped = False
         self._error: Exception | None = None
+        self._heard = 0.0
+        self._watch: asyncio.TimerHandle | None = None
         self._ended = ended
         self._task = tasks.spawn(self._read(raw, request), name=name)
         # Not in the task, which may be cancelled before its first step.
         self._task.add_done_callback(self._has_ended)
+
+    def expect_more(self, within_s: float) -> None:
+        """From now on `next` raises `TimedOut` when the backend has been silent for so long. It is not while it waits
+        for its reader."""
+        self._heard = asyncio.get_running_loop().time()
+        self._listen(within_s)
+
+    def _listen(self, within_s: float) -> None:
+        # One timer that looks now and then: setting one anew for each batch would cost more than the batch.
+        loop = asyncio.get_running_loop()
+        left = within_s if self._unread else self._heard + within_s - loop.time()
+        if left > 0:
+            self._watch = loop.call_later(left, self._listen, within_s)
+        elif not self._complete and not self._stopped:
+            self._error = TimedOut("The model stopped in the middle of its answer and did not go on. Try again.")
+            self._changed.set()
 
     async def next(self) -> Batch | None:
         """The next batch, as soon as there is one; None at the end. Raises what the backend raised."""
@@ -62,6 +80,7 @@ class Work:
             await asyncio.wait({self._task}, timeout=END_S)
 
     async def _read(self, raw: AsyncGenerator[bytes, None], request: InferenceRequest) -> None:
+        loop = asyncio.get_running_loop()
         try:
             async with aclosing(raw), aclosing(checked(raw, request)) as batches:
                 async for batch in batches:
@@ -71,6 +90,7 @@ class Work:
                         self._room.clear()
                         await self._room.wait()
                     self._unread.append(batch)
+                    self._heard = loop.time()
                     self._changed.set()
                 # The answer is complete, whatever the backend still does.
                 self._complete = True
@@ -79,6 +99,8 @@ class Work:
             self._error = error
 
     def _has_ended(self, task: asyncio.Task[None]) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
         unheard = self._stopped or self._complete
         if task.cancelled() and not unheard:
             self._error = Unavailable("The backend gave the job up.")

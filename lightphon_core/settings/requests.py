@@ -39,6 +39,11 @@ class LimitSettings:
     first_output_timeout_s: float = field(
         default=120.0, validator=gt(0), metadata={"help": "Seconds an attempt may take until its first output."}
     )
+    silence_timeout_s: float = field(
+        default=120.0,
+        validator=gt(0),
+        metadata={"help": "Seconds that an answer which has begun may wait for more of it."},
+    )
     total_timeout_s: float = field(
         default=600.0, validator=gt(0), metadata={"help": "Seconds the whole answer may take, all attempts together."}
     )

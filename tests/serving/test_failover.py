@@ -145,6 +145,25 @@ def test_late_frames_of_one_that_was_given_up_are_dropped(start, stream):
 
 
 @BOTH
+def test_one_that_stops_in_the_middle_is_not_waited_for(start, stream):
+    async def stops(job: Job) -> AsyncGenerator[bytes, None]:
+        yield chunk({"role": "assistant", "content": "half"})
+        await asyncio.Event().wait()
+
+    backend = ScriptedBackend(stops, name="a")
+    running = start(backend, silence_timeout_s=0.1)
+    for _ in range(FAILURES):
+        answer = post(running, stream=stream)
+        assert "inference_timeout" in answer.text
+        assert "did not go on" in answer.text
+        assert "[DONE]" not in answer.text
+        assert answer.status_code == (200 if stream else 504)
+    until(lambda: taken(running) == 0)
+    assert len(backend.closed) == FAILURES
+    assert post(running).status_code == 503, "it is given a rest"
+
+
+@BOTH
 def test_a_backend_that_does_not_let_go_holds_nobody_but_its_own_slot(start, stream, monkeypatch):
     monkeypatch.setattr("lightphon_core.serving.work.END_S", 0.05)
     go = threading.Event()

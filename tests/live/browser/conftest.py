@@ -1,4 +1,7 @@
-"""Debian's Chromium, driven by Playwright, in front of a whole gateway: a real node, play money, and people."""
+"""A real browser of Debian's, driven by Playwright, in front of a whole gateway: a real node, play money, and people.
+
+`LIGHTPHON_TEST_BROWSER` says which: chromium, unless told, or firefox.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from lightphon_core.accounts.people import create_account
 from lightphon_core.settings import AccountSettings, RateSettings
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page, Request
+    from playwright.sync_api import Browser, BrowserContext, Page, Playwright, Request
 
 collect_ignore_glob = [] if find_spec("playwright") else ["test_*.py"]
 """Without Playwright there is nothing to run here; `.ci/browser-tests` brings it, and fails where it runs no test."""
@@ -29,6 +32,7 @@ WIDE, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 PATIENCE_MS = 20_000
 WORST = ("serious", "critical")
 LOCAL = ("data", "blob", "about")
+ENGINE = os.environ.get("LIGHTPHON_TEST_BROWSER", "chromium")
 
 
 @pytest.fixture(scope="session")
@@ -39,18 +43,43 @@ def axe() -> str:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """One browser for all tests; each visitor has a profile of their own in it."""
+def browsers() -> Iterator[Callable[[bool], Browser]]:
+    """`browsers(dark)`: the browser in light or dark. Each visitor has a profile of their own in it."""
     from playwright.sync_api import expect, sync_playwright
 
     expect.set_options(timeout=PATIENCE_MS)
+    launch = {"chromium": _launch_chromium, "firefox": _launch_firefox}[ENGINE]
+    running: dict[bool, Browser] = {}
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("LIGHTPHON_TEST_CHROMIUM", "/usr/bin/chromium"),
-            args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
-        )
+
+        def browser(dark: bool) -> Browser:
+            if dark not in running:
+                running[dark] = launch(playwright, dark)
+            return running[dark]
+
         yield browser
-        browser.close()
+        for each in running.values():
+            each.close()
+
+
+def _launch_chromium(playwright: Playwright, dark: bool) -> Browser:
+    return playwright.chromium.launch(
+        executable_path=os.environ.get("LIGHTPHON_TEST_CHROMIUM", "/usr/bin/chromium"),
+        args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+    )
+
+
+def _launch_firefox(playwright: Playwright, dark: bool) -> Browser:
+    """Firefox as its makers ship it, over WebDriver BiDi. What a context cannot tell it there are preferences."""
+    return playwright.firefox.launch(
+        channel="moz-firefox",
+        executable_path=os.environ.get("LIGHTPHON_TEST_FIREFOX", "/usr/bin/firefox-esr"),
+        firefox_user_prefs={
+            "layout.css.prefers-color-scheme.content-override": 0 if dark else 1,
+            "ui.prefersReducedMotion": 1,
+            "dom.events.testing.asyncClipboard": True,
+        },
+    )
 
 
 @define
@@ -139,7 +168,7 @@ class Visitor:
 
 
 @pytest.fixture
-def visit(chromium: Browser, house: House, axe: str) -> Iterator[Callable[..., Visitor]]:
+def visit(browsers: Callable[[bool], Browser], house: House, axe: str) -> Iterator[Callable[..., Visitor]]:
     """`visit(dark=..., phone=...)`: a visitor, who has never been here. As the test ends no page may have had an error
     in its console, nor have asked another host for anything."""
     made: list[tuple[BrowserContext, Visitor]] = []
@@ -153,14 +182,15 @@ def visit(chromium: Browser, house: House, axe: str) -> Iterator[Callable[..., V
                 context.close()
 
     def visit(*, dark: bool = False, phone: bool = False, logged_in: str | None = None, **options: Any) -> Visitor:
-        context = chromium.new_context(
+        context = browsers(dark).new_context(
             viewport=PHONE if phone else WIDE,
             color_scheme="dark" if dark else "light",
             reduced_motion="reduce",
             **options,
         )
         context.set_default_timeout(PATIENCE_MS)
-        context.grant_permissions(["clipboard-read", "clipboard-write"], origin=house.url)
+        if ENGINE == "chromium":
+            context.grant_permissions(["clipboard-read", "clipboard-write"], origin=house.url)
         visitor = Visitor(context.new_page(), house.url, axe=axe)
         watch(visitor)
         made.append((context, visitor))
@@ -204,3 +234,34 @@ def copied(page: Page, part: str) -> str:
     )
     assert part in text
     return str(text)
+
+
+def lose_an_answer(page: Page, path: str) -> None:
+    """The next request of the page's scripts to a path that ends so is carried out, and its answer lost."""
+    page.evaluate(
+        """path => {
+            const real = window.fetch;
+            window.fetch = async (...asked) => {
+                const answer = await real(...asked);
+                if (!new URL(answer.url).pathname.endsWith(path)) return answer;
+                window.fetch = real;
+                throw new TypeError("lost on its way");
+            };
+        }""",
+        path,
+    )
+
+
+def listen(page: Page) -> Callable[[], list[Any]]:
+    """From now on, the bodies of what the page's scripts post: call it for those so far, read as JSON."""
+    page.evaluate(
+        """() => {
+            const real = window.fetch;
+            window.sent = [];
+            window.fetch = (where, how) => {
+                if (how?.method === "POST") window.sent.push(JSON.parse(how.body));
+                return real(where, how);
+            };
+        }"""
+    )
+    return lambda: list(page.evaluate("window.sent"))

@@ -12,7 +12,7 @@ from lightphon_core.ledger import adjustment
 from lightphon_core.ledger.store import carry_out
 from lightphon_core.settings import AccountSettings
 
-from .conftest import House, copied
+from .conftest import House, copied, listen
 
 pytestmark = pytest.mark.browser
 
@@ -219,12 +219,12 @@ def test_who_was_logged_out_elsewhere_may_log_in_again_and_loses_nothing(chat):
 
 def test_settings_a_change_of_mind_another_try_and_the_list(chat):
     _, page = chat("greeting")
-    sent = []
-    page.on("request", lambda request: sent.append(request.post_data_json) if request.method == "POST" else None)
+    sent = listen(page)
     say(page, "First")
     expect(answers(page).locator("[data-slot=served] li").first).to_be_visible()
-    session = sent[0].pop("session_id")
-    assert sent == [{"model": "greeting", "messages": [{"role": "user", "content": "First"}], "stream": True}]
+    first = sent()
+    session = first[0].pop("session_id")
+    assert first == [{"model": "greeting", "messages": [{"role": "user", "content": "First"}], "stream": True}]
 
     page.get_by_label("System prompt").fill("Be kind.")
     page.get_by_label(re.compile("^Temperature")).fill("0")
@@ -234,8 +234,9 @@ def test_settings_a_change_of_mind_another_try_and_the_list(chat):
     say(page, "Second")
     expect(answers(page)).to_have_count(1)
     expect(answers(page).locator("[data-slot=note]")).to_contain_text("cut off")
-    assert sent[1].pop("session_id") == session
-    assert sent[1] == {
+    second = sent()[1]
+    assert second.pop("session_id") == session
+    assert second == {
         "model": "greeting",
         "messages": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Second"}],
         "stream": True,
@@ -250,7 +251,8 @@ def test_settings_a_change_of_mind_another_try_and_the_list(chat):
     say(page, "Third")
     expect(answers(page)).to_have_count(2)
     expect(answers(page).last.locator("[data-slot=served] li").first).to_be_visible()
-    assert [each["content"] for each in sent[3]["messages"]] == ["Be kind.", "Second", scripted.GREETING.text, "Third"]
+    said = [each["content"] for each in sent()[3]["messages"]]
+    assert said == ["Be kind.", "Second", scripted.GREETING.text, "Third"]
 
     page.get_by_role("button", name="New conversation").click()
     expect(page.locator("#messages > li")).to_have_count(0)
@@ -259,7 +261,7 @@ def test_settings_a_change_of_mind_another_try_and_the_list(chat):
     page.keyboard.type("of two lines")
     page.keyboard.press("Enter")
     expect(answers(page).locator("[data-slot=served] li").first).to_be_visible()
-    assert sent[4]["messages"][-1]["content"] == "A new one\nof two lines"
+    assert sent()[4]["messages"][-1]["content"] == "A new one\nof two lines"
     titles = page.locator("#conversations .talk-open")
     expect(titles).to_have_text(["A new one of two lines", "Second"])
     titles.last.click()
