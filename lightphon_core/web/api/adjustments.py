@@ -18,8 +18,8 @@ from lightphon_core.ledger import adjustment
 from lightphon_core.ledger.adjustment import LONGEST_REASON
 from lightphon_core.ledger.commands import LedgerError, Overdrawn, Post
 from lightphon_core.ledger.statement import wallet_of
-from lightphon_core.ledger.store import carry_out
 from lightphon_core.money import MAX_MSAT
+from lightphon_core.serving.gateway import Gateway
 from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.types import Principal, Scope
 from lightphon_core.web.api.admin import Id
@@ -73,12 +73,13 @@ class Adjustments(Controller):
         data: JSONBody[Adjustment],
         principal: Given[Principal],
         database: Given[Database],
+        gateway: Given[Gateway],
         note: Given[Note],
         idempotency_key: IdempotencyKey = None,
     ) -> Adjusted:
         """Give the account money to spend."""
         note(account=account_id)
-        return await _adjust(adjustment.credit, account_id, data, principal, idempotency_key, database)
+        return await _adjust(adjustment.credit, account_id, data, principal, idempotency_key, database, gateway)
 
     @post(
         "/debit",
@@ -91,12 +92,13 @@ class Adjustments(Controller):
         data: JSONBody[Adjustment],
         principal: Given[Principal],
         database: Given[Database],
+        gateway: Given[Gateway],
         note: Given[Note],
         idempotency_key: IdempotencyKey = None,
     ) -> Adjusted:
         """Take money back that was given so."""
         note(account=account_id)
-        return await _adjust(adjustment.debit, account_id, data, principal, idempotency_key, database)
+        return await _adjust(adjustment.debit, account_id, data, principal, idempotency_key, database, gateway)
 
 
 def external_id(account_id: str, key: str) -> str:
@@ -111,13 +113,15 @@ async def _adjust(
     principal: Principal,
     key: str | None,
     database: Database,
+    gateway: Gateway,
 ) -> Adjusted:
+    await database.read(partial(existing_account, account_id=account_id))
     # Whoever did it stands in the journal; and so one administrator's keys are never another's.
     post = evolve(make(account_id, data.amount_msat, data.reason), source=principal.account_id)
     if key is not None:
         post = evolve(post, external_id=external_id(account_id, key))
     try:
-        return await database.write(partial(_write, account_id=account_id, post=post))
+        posted = await gateway.ledger.do(post)
     except Overdrawn:
         raise InvalidRequest(
             "The account has less than that. Only what was granted by hand, and is not spent or on hold, can be taken "
@@ -128,17 +132,13 @@ async def _adjust(
     except LedgerError as error:
         raise InvalidRequest(error.message, param="amount_msat") from None
 
+    def look(connection: Connection) -> Adjusted:
+        if not posted.new and not adjustment.is_same(connection, posted.entry, post):
+            raise InvalidRequest(
+                "This Idempotency-Key was used for another adjustment of the account. Take a new one.",
+                param="idempotency-key",
+                code="idempotency_key_reused",
+            )
+        return Adjusted(posted.entry, not posted.new, wallet_of(connection, account_id).available)
 
-def _write(connection: Connection, account_id: str, post: Post) -> Adjusted:
-    """In one transaction, so that nobody is credited who leaves meanwhile."""
-    existing_account(connection, account_id)
-    (posted,) = carry_out(connection, [post])
-    if isinstance(posted, LedgerError):
-        raise posted
-    if not posted.new and not adjustment.is_same(connection, posted.entry, post):
-        raise InvalidRequest(
-            "This Idempotency-Key was used for another adjustment of the account. Take a new one.",
-            param="idempotency-key",
-            code="idempotency_key_reused",
-        )
-    return Adjusted(posted.entry, not posted.new, wallet_of(connection, account_id).available)
+    return await database.read(look)

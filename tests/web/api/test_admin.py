@@ -8,9 +8,7 @@ from argon2 import PasswordHasher
 from sqlalchemy import select
 
 from lightphon_core.accounts import passwords
-from lightphon_core.accounts.people import account_of_id, delete_account
 from lightphon_core.ledger.audit import verify
-from lightphon_core.ledger.statement import wallet_of
 from lightphon_core.storage.schema import entries
 
 REASON = {"amount_msat": 5_000, "reason": "a gift"}
@@ -153,27 +151,6 @@ class TestAdjustments:
         assert sorted(each["repeated"] for each in answers) == [False] + [True] * 9
         assert len({each["entry"] for each in answers}) == 1
         assert alice.get("/api/wallet").json()["available_msat"] == 5_000
-
-    @pytest.mark.parametrize("reads", range(1, 6))
-    def test_nobody_is_credited_who_leaves_meanwhile(self, people, monkeypatch, reads):
-        """Their account goes after so many reads of the request."""
-        root, alice = people("root", admin=True), people("alice")
-        database = people.running.server.database
-        read, account, left = type(database).read, alice.account.id, iter(range(reads - 1, -1, -1))
-
-        async def leaving(self, function):
-            found = await read(self, function)
-            if next(left, 1) == 0:
-                with database.transaction() as connection:
-                    delete_account(connection, account)
-            return found
-
-        monkeypatch.setattr(type(database), "read", leaving)
-        answer = root.post(path_of(alice, "/credit"), json=REASON)
-        with database.snapshot() as connection:
-            there = account_of_id(connection, account) is not None
-            assert (answer.status_code == 200) is there
-            assert wallet_of(connection, account).available == (REASON["amount_msat"] if there else 0)
 
     def test_what_is_no_adjustment(self, people):
         root, alice = people("root", admin=True), people("alice")
