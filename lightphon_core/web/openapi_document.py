@@ -70,6 +70,8 @@ def finished(document: dict[str, Any], kinds: Iterable[Any], extra: Mapping[str,
     schemas.update({name: schema for name, schema in exact.items() if "enum" not in schema or name not in schemas})
     for name, kind in named.items():
         schemas[name]["description"] = described(kind)
+        for field in schemas[name]["properties"].values():
+            field.pop("default", None)  # TypeScript's generator takes a field that has one for one that is always sent
     schemas.update(extra)
     for path, item in document["paths"].items():
         for operation in item.values():

@@ -58,8 +58,8 @@ RUNS = {
 }
 NEVER = {"DELETE /api/account", "POST /api/account/password", "POST /api/account/login"}
 """What must not work, or else the administrator could not go on."""
-NOTHING_WRONG = {f"GET /api/agent/{{token}}{v1}/models" for v1 in ("", "/v1")}
-"""All that these have is a token, for which any text will do, and a key that may be left out."""
+NOTHING_WRONG = {f"GET /api/agent/{{token}}{v1}/models{one}" for v1 in ("", "/v1") for one in ("", "/{model_id}")}
+"""All that these have are texts in the path, for which any will do."""
 KINDS = {"/api/keys": Kind.API_KEY, "/api/agent-tokens": Kind.AGENT_TOKEN, "/api/node-tokens": Kind.NODE_TOKEN}
 NASTY = ["\0", "'", "%00", "\u202e", "../..", "9" * 400, "\N{PILE OF POO}"]
 

@@ -138,6 +138,8 @@ def test_every_type_is_described(document):
     assert schemas["NewCredential"]["additionalProperties"] is False
     assert schemas["Budgets"]["properties"]["day"]["anyOf"][0]["minimum"] == 0  # inside a union
     assert schemas["Scope"]["type"] == "string"
+    optional = schemas["NewCredential"]["properties"]["used_by"]
+    assert "default" not in optional  # clients in TypeScript would have to send it
     created = document["paths"]["/api/keys"]["post"]["responses"]["201"]
     assert created["description"] == "Created"  # and no URL follows
 
