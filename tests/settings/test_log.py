@@ -18,6 +18,7 @@ from lightphon_core import log as log_setup
 from lightphon_core.accounts.secrets import Kind, new_secret
 from lightphon_core.errors import StorageUnavailable
 from lightphon_core.log import configure
+from lightphon_core.log.lines import printable
 from lightphon_core.log.redaction import redact
 from lightphon_core.log.strays import log_strays
 from lightphon_core.settings import LogSettings
@@ -121,8 +122,12 @@ def test_tracebacks_hold_neither_local_variables_nor_texts(logged):
     assert "my private prompt" not in read()
 
 
-SPOOFS = ("\n", "\r", "\x1b[2J", "\x9b2J", "\x07", "\x7f", "\u202e", "\u2066", "\u2028", "\ud800")
-"""What ends a line, moves a cursor, rings, or turns what follows around; and what is no text at all."""
+SPOOFS = ("\n", "\r", "\x1b[2J", "\x9b2J", "\x07", "\x7f", "\u202e", "\u2066", "\u2028")
+"""What ends a line, moves a cursor, rings, or turns what follows around."""
+
+
+def test_what_is_no_text_at_all_can_be_written():
+    assert printable("half \ud800 of it") == "half \\ud800 of it"
 
 
 @pytest.mark.parametrize("format_", ["console", "json"])
