@@ -55,7 +55,7 @@ def test_beside_a_server(run, serve, data_dir, tmp_path, monkeypatch):
     file = tmp_path / "copy.db"
     run("account", "create", "alice")
     made = json.loads(run("backup", str(file), "--json").stdout)
-    assert made == {"file": str(file), "bytes": file.stat().st_size, "schema": "0010"}
+    assert made == {"file": str(file), "bytes": file.stat().st_size, "schema": "0011"}
     assert "already" in run("backup", str(file), status=2).stderr
     run("account", "create", "bob")
     assert "is in use. Stop `lightphon serve`" in run("restore", str(file), status=2).stderr

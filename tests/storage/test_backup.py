@@ -421,7 +421,7 @@ def test_no_migration_without_a_backup(old, elsewhere):
 def test_a_migration_that_fails_costs_no_older_backup(old, elsewhere):
     database, before = old
     with database.transaction() as connection:
-        connection.execute(text("DROP TABLE rates"))  # which the latest one replaces
+        connection.execute(text("CREATE TABLE node_days (id TEXT)"))  # what the latest one adds
     with pytest.raises(StorageError, match="could not be migrated"):
         migrate(database, backups=elsewhere)
     assert schema_of(database) == before

@@ -118,5 +118,6 @@ def test_one_line_for_each(start_server, routes, wire, caplog):
     lines = [line for line in said if line["event"] in ("request", "inference")]
     assert set(Counter(line["request_id"] for line in lines).values()) == {1}
     assert Counter(line["event"] for line in lines) == asked
-    faults = [line for line in said if line not in lines]
+    # Servers of other tests may still ask their payment providers.
+    faults = [line for line in said if line not in lines and line["logger"] != "lightphon.payments"]
     assert [line["event"] for line in faults] == ["a backend raised what its port does not allow"] * 2
