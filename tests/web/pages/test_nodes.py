@@ -13,7 +13,7 @@ from lightphon_core.accounts.credentials import create_credential
 from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.terms import Terms
 from lightphon_core.ledger import chart
-from lightphon_core.ledger.commands import Post, Posting
+from lightphon_core.ledger.commands import Capture, Count, Post, Posting, TakeHold
 from lightphon_core.ledger.store import carry_out
 from lightphon_core.settings import LedgerSettings, PricingSettings, Settings
 from lightphon_core.testing import ScriptedBackend, plugin_of
@@ -137,6 +137,25 @@ def test_what_was_earned(people, running):
         carry_out(connection, [Post("charge", "test", "1", (posting,))])
     page = text_of(owner.get("/nodes"))
     assert page.count("1\u202f234.567") == 3
+
+
+def test_what_each_node_served_and_earned(people, running, backend):
+    owner = people("owner-of-two")
+    account = owner.account.id
+    backend.connected = [ConnectedNode(Node(f"of-two-{name}", name, account)) for name in ("busy", "idle")]
+    row = {"account_id": "somebody", "credential_id": "k", "model": "m", "node_id": "of-two-busy", "owner_id": account}
+    row |= {"prompt_tokens": 1, "completion_tokens": 2, "ms": 3, "id": "job_of_two"}
+    terms = {"payee": account, "house_bps": 1_000, "lease_us": 60_000_000}
+    with running.server.database.transaction() as connection:
+        funds = Posting(chart.ADJUSTMENTS, chart.wallet("somebody", chart.Origin.GRANTED), 5_000)
+        posts = [Post("adjustment", "test", "funds of two", (funds,))]
+        carry_out(connection, [*posts, TakeHold("job_of_two", "somebody", 5_000, 5_000, **terms)])
+        carry_out(connection, [Capture("job_of_two", 2_500, row), Count({**row, "id": "free"})])
+    page = text_of(owner.get("/nodes"))
+    busy, _, idle = page.partition('data-name="idle"')
+    assert "2.25 sats in 30 days, for 2 answers; today 2.25 sats, for 2" in busy
+    assert "No answer yet" in idle
+    assert "No answer yet" not in busy
 
 
 def test_without_a_plugin_for_it_download_is_a_page_that_nothing_links_to(people, start_server, routes):
