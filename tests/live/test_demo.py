@@ -145,10 +145,12 @@ def deposit_to_earnings(commands: list[str]) -> None:
 
 
 def test_what_it_prints_works_when_pasted(start, tmp_path, models, monkeypatch):
-    for name, value in {"SERVER_PORT": "1", "STORAGE_URL": "sqlite:////nowhere/of-another-server.db"}.items():
+    others = tmp_path / "of-another-server" / "lightphon.db"
+    for name, value in {"SERVER_PORT": "1", "STORAGE_URL": f"sqlite:///{others}"}.items():
         monkeypatch.setenv(f"LIGHTPHON_{name}", value)
     demo = start("--data-dir", tmp_path / "demo", "--model", models / "greeting.gguf")
     printed = demo.read_until("Ctrl-C").splitlines()
+    assert not others.parent.exists()
     assert printed[0].startswith("Base URL  http://127.0.0.1:")
     assert printed[1].startswith("API key   lp_")
     url = printed[0].removeprefix("Base URL  ").removesuffix("/v1")
@@ -221,7 +223,8 @@ def test_the_directory_of_another_server(tmp_path):
 
 
 def test_a_model_that_is_not_there(tmp_path):
-    assert "/nowhere" in run_wrong("--port", 0, "--data-dir", tmp_path, "--model", "/nowhere")
+    missing = tmp_path / "no.gguf"
+    assert str(missing) in run_wrong("--port", 0, "--data-dir", tmp_path, "--model", missing)
 
 
 def test_a_model_that_is_none(start, tmp_path):
