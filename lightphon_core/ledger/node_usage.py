@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, case, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lightphon_core.ledger.periods import day_of
@@ -25,6 +25,20 @@ def _upsert(statement: postgresql.Insert | sqlite.Insert) -> postgresql.Insert |
 
 
 _ADD = {"sqlite": _upsert(sqlite.insert(node_days)), "postgresql": _upsert(postgresql.insert(node_days))}
+
+_lately = (
+    select(
+        node_days.c.owner_id,
+        node_days.c.node_id,
+        *(func.sum(case((node_days.c.day == bindparam("today"), node_days.c[name]), else_=0)) for name in _ADDED),
+        *(func.sum(node_days.c[name]) for name in _ADDED),
+    )
+    .where(
+        node_days.c.owner_id.in_(bindparam("owners", expanding=True)),
+        node_days.c.day.between(bindparam("first"), bindparam("today")),
+    )
+    .group_by(node_days.c.owner_id, node_days.c.node_id)
+)
 
 
 @frozen
@@ -61,18 +75,11 @@ def write_node_usage(connection: Connection, rows: Sequence[dict[str, Any]]) -> 
         connection.execute(_ADD[connection.dialect.name], list(sums.values()))
 
 
-def node_usage_of(connection: Connection, owner_id: str, *, now: int) -> dict[str, NodeUsage]:
-    """What the nodes of the account of this id served, by the nodes' ids; `now` is in microseconds since 1970."""
+def node_usage_of(connection: Connection, owner_ids: Collection[str], *, now: int) -> dict[tuple[str, str], NodeUsage]:
+    """What the nodes of these accounts served, by the ids of account and node; `now` is in microseconds since 1970."""
     today = day_of(now)
-    lately = _sums(connection, owner_id, first=today - LATELY_DAYS + 1, last=today)
-    at_last = _sums(connection, owner_id, first=today, last=today)
-    return {node: NodeUsage(at_last.get(node, Served()), served) for node, served in lately.items()}
-
-
-def _sums(connection: Connection, owner_id: str, *, first: int, last: int) -> dict[str, Served]:
-    query = (
-        select(node_days.c.node_id, *(func.sum(node_days.c[name]) for name in _ADDED))
-        .where(node_days.c.owner_id == owner_id, node_days.c.day.between(first, last))
-        .group_by(node_days.c.node_id)
-    )
-    return {node: Served(*map(int, sums)) for node, *sums in connection.execute(query)}
+    rows = connection.execute(_lately, {"owners": list(owner_ids), "first": today - LATELY_DAYS + 1, "today": today})
+    return {
+        (owner, node): NodeUsage(Served(*map(int, sums[: len(_ADDED)])), Served(*map(int, sums[len(_ADDED) :])))
+        for owner, node, *sums in rows
+    }

@@ -16,7 +16,9 @@ def used(id_, node="n", owner="o", **more):
 
 def served(books, owner="o"):
     with books.database.snapshot() as connection:
-        return node_usage_of(connection, owner, now=books.now)
+        found = node_usage_of(connection, [owner, "nobody"], now=books.now)
+    assert {account for account, _ in found} <= {owner}
+    return {node: usage for (_, node), usage in found.items()}
 
 
 def test_each_node_has_its_answers_and_what_its_owner_got(books, take):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 import attrs
@@ -103,27 +103,20 @@ async def nodes_of(account_id: str, gateway: Gateway, database: Database) -> lis
 
 async def described(nodes: Sequence[ConnectedNode], gateway: Gateway, database: Database) -> list[OwnNode]:
     """These nodes, by name, with what they offer and what they have served. Raises `StorageUnavailable`."""
-    served = await database.read(partial(_served, owners={each.node.owner for each in nodes}))
+    served = await database.read(partial(_served, owners={each.node.owner for each in nodes if each.node.owner}))
     connected = sorted(nodes, key=lambda each: (each.node.name, each.node.id))
     entries: dict[str, list[Entry]] = {each.node.id: [] for each in connected}
     for entry in gateway.catalogue.entries():
         entries.get(entry.offer.node.id, []).append(entry)
     with gateway.catalogue.loads_held():
         return [
-            _own(each, entries[each.node.id], served.get((each.node.owner, each.node.id), NodeUsage()), gateway)
+            _own(each, entries[each.node.id], served.get((each.node.owner or "", each.node.id), NodeUsage()), gateway)
             for each in connected
         ]
 
 
-def _served(connection: Connection, owners: Iterable[str | None]) -> dict[tuple[str | None, str], NodeUsage]:
-    """By account and node."""
-    now = database_now(connection)
-    return {
-        (owner, node): usage
-        for owner in owners
-        if owner is not None
-        for node, usage in node_usage_of(connection, owner, now=now).items()
-    }
+def _served(connection: Connection, owners: Collection[str]) -> dict[tuple[str, str], NodeUsage]:
+    return node_usage_of(connection, owners, now=database_now(connection))
 
 
 def _own(connected: ConnectedNode, entries: Sequence[Entry], usage: NodeUsage, gateway: Gateway) -> OwnNode:
