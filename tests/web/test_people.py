@@ -336,6 +336,12 @@ def test_nobody_leaves_with_money(start):
     assert code(browser.delete("/api/account", params={"give_up_msat": 6_999})) == (400, "account_has_obligations")
     with running.server.database.snapshot() as connection:
         assert find_account(connection, "alice") is not None
+    bound = {"name": "bound", "scopes": ["inference", "manage"], "budgets": {"day": 1_000}}
+    key = browser.post("/api/keys", json=bound).json()["secret"]
+    with httpx.Client(base_url=running.url, headers={"authorization": f"Bearer {key}"}) as program:
+        refused = program.delete("/api/account", params={"give_up_msat": 7_000})
+    assert code(refused) == (403, "permission_denied")
+    assert "cannot give up what is in the wallet" in refused.json()["error"]["message"]
     said = browser.get("/account").text
     assert re.search(r"<input type=.checkbox. required>I give up the 7 sats", said)
     (path,) = re.findall(r'data-api="DELETE (/api/account[^"]*)"', said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -12,8 +13,10 @@ from lightphon_core.accounts.membership import Entered, Membership
 from lightphon_core.accounts.people import Account
 from lightphon_core.accounts.sessions import COOKIE, SECURE_COOKIE, session_token
 from lightphon_core.host import AccountChanges
+from lightphon_core.ledger.budgets import check_unbound
 from lightphon_core.money import MAX_MSAT
 from lightphon_core.settings import Settings
+from lightphon_core.storage.engine import Database
 from lightphon_core.types import Principal, Scope
 from lightphon_core.web.api.body import Body
 from lightphon_core.web.api.dependencies import Given
@@ -185,11 +188,15 @@ async def delete_account(
     membership: Given[Membership],
     settings: Given[Settings],
     account_changes: Given[AccountChanges],
+    database: Given[Database],
     give_up_msat: Annotated[
         int, QueryParameter(ge=0, le=MAX_MSAT, description="What may be left in the wallet, and is given up.")
     ] = 0,
 ) -> Response[Deleted]:
     """Remove the account for good, unless it has obligations. A session needs a recent password."""
+    if give_up_msat:
+        what = "give up what is in the wallet"
+        await database.read(partial(check_unbound, credential_id=principal.credential_id, what=what))
     await membership.delete(principal.account_id, give_up_msat=give_up_msat)
     account_changes.publish(principal.account_id)
     return Response(Deleted(), headers=_cookie("", settings, max_age_s=0))
