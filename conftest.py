@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -54,6 +55,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _log_as_in_production() -> None:
     """structlog's own default would print local variables, prompts among them."""
     log.configure(LogSettings(level="debug"))
+
+
+@pytest.fixture(autouse=True)
+def _log_stays_as_in_production() -> Iterator[None]:
+    """Whoever takes the root logger over takes it from all tests that follow. A Litestar without `logging_config=None`
+    does so by being made, and its thread writes the lines later than they are looked for."""
+    yield
+    others = [each for each in logging.getLogger().handlers if type(each).__module__.split(".")[0] != "_pytest"]
+    assert [type(each).__module__ for each in others] == [log.__name__], f"Something else logs, too: {others}"
 
 
 @pytest.fixture(autouse=True, scope="session")

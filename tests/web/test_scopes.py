@@ -185,7 +185,7 @@ for plugin in installed():
     ROUTES |= PLUGIN_ROUTES[plugin.name]
 ENVIRON = {"LIGHTPHON_PLUGINS_LIGHTNING_WALLET": "demo"}
 """So that every plugin has all the routes that it may have."""
-PAGES = {route.path for route in Litestar([pages()], openapi_config=None).routes}
+PAGES = {route.path for route in Litestar([pages()], openapi_config=None, logging_config=None).routes}
 """Who may look at them is tested in tests/web/pages/test_visitors.py."""
 WEBSOCKETS = {"/api/node-link"}
 """Who may open them is tested in plugins/backend_gguf/tests/hub."""

@@ -34,7 +34,7 @@ def document(running):
 
 PAGES = {
     ("GET", "/download"),
-    *(("GET", route.path_format) for route in Litestar([pages()], openapi_config=None).routes),
+    *(("GET", route.path_format) for route in Litestar([pages()], openapi_config=None, logging_config=None).routes),
 }
 """For browsers: no part of the API."""
 
@@ -101,7 +101,8 @@ def test_a_plugins_operation_is_named_by_its_path():
     async def list_keys(box_id: FromPath[str]) -> str:
         return box_id
 
-    app = Litestar([list_keys], openapi_config=OpenAPIConfig("x", "1", operation_id_creator=operation_id))
+    config = OpenAPIConfig("x", "1", operation_id_creator=operation_id)
+    app = Litestar([list_keys], openapi_config=config, logging_config=None)
     (operation,) = (operation for _, operation in operations(app.openapi_schema.to_schema()))
     assert operation["operationId"] == "getBoxBoxIdLidState"
 

@@ -67,7 +67,7 @@ def checked(answer):
 
 
 def test_the_lists_name_every_page():
-    paths = {route.path for route in Litestar([pages()], openapi_config=None).routes}
+    paths = {route.path for route in Litestar([pages()], openapi_config=None, logging_config=None).routes}
     assert paths == PUBLIC | MEMBERS | ADMINISTRATORS | {OF_ONE_ACCOUNT, BY_ID} | NO_PAGES
 
 
