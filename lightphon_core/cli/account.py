@@ -52,7 +52,7 @@ password_option = click.option(
 def create(name: str, password_stdin: bool, admin: bool, as_json: bool, settings: Settings) -> None:
     """Create the account NAME. Without a password it serves its keys, and nobody can log in to it."""
     hashed = hash_password(first_line()) if password_stdin else None
-    with open_database(settings) as database, database.transaction() as connection:
+    with open_database(settings, make=True) as database, database.transaction() as connection:
         made = people.create_account(connection, name, now=time.time(), password_hash=hashed, admin=admin)
     if as_json:
         print_json(_as_json(made))

@@ -53,7 +53,7 @@ def init(config: Path | None, data_dir: Path | None, admin: str | None, password
         made.append("settings file")
     settings = load(file, os.environ, data_dir=data_dir)
     is_new = settings.storage.url is None and not (settings.data_dir / "lightphon.db").exists()
-    with open_database(settings) as database:
+    with open_database(settings, make=True) as database:
         if is_new:
             made.append("database")
         name, is_new_account = _administrator(database, admin, hashed, may_ask=sys.stdin.isatty(), as_json=as_json)

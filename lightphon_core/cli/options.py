@@ -13,11 +13,14 @@ from typing import Any
 
 import click
 
+from lightphon_core.cli.group import Failure
 from lightphon_core.errors import InvalidRequest
 from lightphon_core.money import MoneyError, parse_sats
 from lightphon_core.settings import Settings, default_config, load
 from lightphon_core.storage.engine import Database
+from lightphon_core.storage.location import locate
 from lightphon_core.storage.migrate import migrate
+from lightphon_core.storage.revisions import current
 
 Command = Callable[..., Any]
 
@@ -115,8 +118,23 @@ def print_json(value: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def open_database(settings: Settings) -> Iterator[Database]:
-    """The database of these settings, made or migrated where needed, and closed at the end."""
+def open_database(settings: Settings, *, make: bool = False) -> Iterator[Database]:
+    """The database of these settings, migrated where needed, and closed at the end.
+
+    One that is not there is made only if told to: a command that was led to the wrong place would leave a second.
+    """
+    location = locate(settings.database_url)
+    if not make and location.path is not None and not location.path.exists():
+        raise Failure(f"There is no database {location.name}. {_NO_DATABASE}")
     with Database(settings.database_url) as database:
+        if not make:
+            with database.snapshot() as connection:
+                if current(connection) is None:
+                    raise Failure(f"The database {database.name} is empty. {_NO_DATABASE}")
         migrate(database, backups=settings.backups)
         yield database
+
+
+_NO_DATABASE = (
+    "Is it elsewhere? Say where, with --data-dir, --config or LIGHTPHON_DATA_DIR. To make one, run `lightphon init`."
+)

@@ -31,7 +31,6 @@ def as_json(result):
 
 
 def test_accounts(run, data_dir):
-    assert "No accounts in" in run("account", "list").stderr
     assert "Account alice created" in run("account", "create", "alice").stdout
     bob = as_json(run("account", "create", "bob", "--json"))
     listed = as_json(run("account", "list", "--json"))["accounts"]
@@ -202,6 +201,7 @@ def test_people_see_the_secret_once_and_are_told_so(run):
     ],
 )
 def test_errors_are_one_line(run, args, message):
+    run("init")
     result = run(*args, "--json", status=2)
     assert result.stdout == ""
     assert result.stderr.startswith("Error: ")
@@ -211,7 +211,7 @@ def test_errors_are_one_line(run, args, message):
 
 def test_a_directory_that_cannot_be_used(run, data_dir):
     data_dir.write_text("a file")
-    assert "cannot be opened for writing" in run("account", "list", status=2).stderr
+    assert "cannot be opened for writing" in run("account", "create", "alice", status=2).stderr
 
 
 def test_settings_come_from_file_and_environment(data_dir, tmp_path, monkeypatch):
@@ -271,6 +271,8 @@ def test_passwords(run, data_dir):
 
 
 def test_invitations(run, data_dir):
+    run("init")
+    assert "No accounts in" in run("account", "list").stderr
     result = run("account", "invite", "--json")
     invite = json.loads(result.stdout)["invite"]
     assert "Registration is closed" in result.stderr

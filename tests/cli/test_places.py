@@ -34,7 +34,7 @@ def test_a_place_that_is_empty(option, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", [["key", "list"], ["serve", "--port", "0"]])
+@pytest.mark.parametrize("command", [["account", "create", "alice"], ["serve", "--port", "0"]])
 def test_a_directory_that_is_a_file(run, data_dir, command):
     data_dir.touch()
     refused = run(*command, status=2)
@@ -46,10 +46,27 @@ def test_a_database_that_may_not_be_opened(run, data_dir, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
+    run("init")
     monkeypatch.setattr("lightphon_core.storage.sqlite.os.open", refuse)
     assert run("key", "list", status=2).stderr.endswith(
         "lightphon.db cannot be opened for writing: Permission denied. Run this as the user that LightPhon runs as.\n"
     )
+
+
+@pytest.mark.parametrize("command", ["account list", "account invite", "key list", "node-token list", "ledger verify"])
+def test_nothing_is_made_where_a_command_was_led_to_the_wrong_place(run, data_dir, tmp_path, command):
+    refused = run(*command.split(), status=2).stderr
+    assert refused.startswith(f"Error: There is no database {data_dir / 'lightphon.db'}. ")
+    assert "--data-dir" in refused
+    assert "`lightphon init`" in refused
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_without_our_tables_is_made_by_init_alone(run, empty_database_url, monkeypatch):
+    monkeypatch.setenv("LIGHTPHON_STORAGE_URL", empty_database_url)
+    assert "`lightphon init`" in run("key", "list", status=2).stderr
+    run("init")
+    assert "No API keys in" in run("key", "list").stderr
 
 
 def test_what_is_no_text(run):
