@@ -5,13 +5,14 @@ It runs in a thread of its own, so that a test and a live server may both wait f
 
 import asyncio
 import json
-import socket
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from attrs import field, frozen
+
+from lightphon_core.testing.listener import Listener, bound
 
 KEY = "openclaw-gateway-token-0123456789"
 AGENTS = ("openclaw", "openclaw/default", "openclaw/main")
@@ -144,13 +145,11 @@ class FakeServer:
         self.asked: list[Asked] = []
         self.began = threading.Event()
         self.hung_up = threading.Event()
-        self._socket = socket.socket()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(("127.0.0.1", 0))
+        self._socket = bound()
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="fake-openclaw")
-        self._server: asyncio.Server | None = None
+        self._listener = Listener(self._serve)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -159,7 +158,7 @@ class FakeServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(_TIMEOUT_S)
+        asyncio.run_coroutine_threadsafe(self._listener.close(), self._loop).result(_TIMEOUT_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_TIMEOUT_S)
         self._loop.close()
@@ -175,25 +174,12 @@ class FakeServer:
         return [each for each in self.asked if each.method == "POST"]
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._connected, sock=self._socket)
+        self._listener.listen(self._socket)
 
-    async def _stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            asked = await _read(reader)
-            self.asked.append(asked)
-            await self._respond(asked, reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # asyncio's own streams complain of a handler that was cancelled
-        finally:
-            writer.close()
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked = await _read(reader)
+        self.asked.append(asked)
+        await self._respond(asked, reader, writer)
 
     async def _respond(self, asked: Asked, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         async def send(data: bytes) -> None:

@@ -9,8 +9,7 @@ import asyncio
 import json
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Self
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -18,6 +17,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from attrs import field, frozen
 from websockets.http11 import Request as Handshake
 from websockets.server import ServerProtocol
+
+from lightphon_core.testing.listener import Listener, bound
 
 
 @frozen
@@ -113,9 +114,8 @@ class LoopbackServer(ABC):
 
     def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls
-        self._server: asyncio.Server | None = None
+        self._listener = Listener(self._serve, tls=tls)
         self._port = 0
-        self._connections: set[asyncio.Task[None]] = set()
         self._mistakes: list[BaseException] = []
         self.loses_reply = False
         """Whether the next request that changes something is carried out, and not answered."""
@@ -135,42 +135,29 @@ class LoopbackServer(ABC):
 
     async def listen(self) -> None:
         """Take connections, on the port of before where there was one."""
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self._port, ssl=self._tls)
-        self._port = self._server.sockets[0].getsockname()[1]
+        on = bound(self._port)
+        self._port = on.getsockname()[1]
+        self._listener.listen(on)
 
     async def refuse(self) -> None:
         """Take no more connections, and end those that there are."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-        await self.cut()
+        await self._listener.close()
 
     async def cut(self) -> None:
         """End the connections that there are."""
-        tasks = list(self._connections)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._listener.cut()
 
     @abstractmethod
     async def handle(self, request: Request, wire: Wire) -> Answer | None:
         """Answer a request; None where that was done on the wire."""
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            async with _closing(writer):
-                request = await _read(reader)
-                if request is not None:
-                    await self._answer(request, reader, writer)
-        except (ConnectionError, asyncio.CancelledError):
-            pass
+            request = await _read(reader)
+            if request is not None:
+                await self._answer(request, reader, writer)
         except (AssertionError, ArithmeticError, LookupError, TypeError, ValueError) as error:
             self._mistakes.append(error)
-        finally:
-            self._connections.discard(task)
 
     async def _answer(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         lost = self.loses_reply and request.path in self.changing
@@ -192,14 +179,6 @@ class LoopbackServer(ABC):
             for task in (handling, gone):
                 task.cancel()
             await asyncio.gather(handling, gone, return_exceptions=True)
-
-
-@asynccontextmanager
-async def _closing(writer: asyncio.StreamWriter) -> AsyncGenerator[None, None]:
-    try:
-        yield
-    finally:
-        writer.close()
 
 
 async def _read(reader: asyncio.StreamReader) -> Request | None:
