@@ -223,24 +223,6 @@ def test_a_backend_that_cannot_even_begin_leaves_no_hold(start_priced):
     assert (broken.jobs, books.held(), running.server.gateway.keeper.tabs) == ([], 0, set())
 
 
-def test_a_client_that_left_is_not_served_by_the_next_node(start_priced):
-    async def stubborn(job: Job) -> AsyncGenerator[bytes, None]:
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            raise Unavailable("Gone.") from None
-        yield b""
-
-    other = ScriptedBackend(words(2), name="z_other", slots=1, price=Price(per_request=9_000))
-    backend, running, books = start_priced(stubborn, Price(per_request=5), funds=100_000, others=[other])
-    headers = {"authorization": f"Bearer {running.api_key}"}
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(running.url + "/v1/chat/completions", json=BODY, headers=headers, timeout=0.3)
-    assert running.server.call(running.server.gateway.tasks.finish(10))
-    running.server.call(running.server.gateway.ledger.close())
-    assert (len(backend.closed), other.jobs, books.held()) == (1, [], 0)
-
-
 class TestWhoIsPaid:
     def test_only_the_node_that_delivered(self, start_priced):
         async def dies(job: Job) -> AsyncGenerator[bytes, None]:

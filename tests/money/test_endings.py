@@ -101,6 +101,26 @@ def settled(running) -> None:
     running.server.call(running.server.gateway.ledger.close())
 
 
+def test_a_client_that_left_is_not_served_by_the_next_node(start_priced):
+    began = threading.Event()
+
+    async def stubborn(job: Job) -> AsyncGenerator[bytes, None]:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise Unavailable("Gone.") from None
+        yield b""
+
+    other = ScriptedBackend(Words(2), name="z_other", slots=1, price=Price(per_request=9_000))
+    backend, running, books = start_priced(stubborn, Price(per_request=5), funds=FUNDS, others=[other])
+    client = ask(running, stream=False)
+    assert began.wait(10)
+    client.close()
+    settled(running)
+    assert (len(backend.closed), other.jobs, books.held()) == (1, [], 0)
+
+
 @BOTH
 @pytest.mark.parametrize("received", [0, 1, 2, 7])
 def test_a_client_that_leaves_pays_for_what_came(start_priced, stream, received):

@@ -346,7 +346,7 @@ class TestInside:
         following = till.deposits.followers.follow(till.other, deposit.id)
         assert (await anext(following)).status is Status.OPEN
         await paid_out(till, deposit.pay["invoice"])
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(30):
             assert (await anext(following)).status is Status.SETTLED
         await following.aclose()
 
