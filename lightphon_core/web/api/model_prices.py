@@ -14,7 +14,7 @@ from lightphon_core.errors import InvalidRequest, NotFound
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.types import Price, Scope
 from lightphon_core.web.api.body import Body
-from lightphon_core.web.api.dependencies import Given
+from lightphon_core.web.api.dependencies import Given, Note
 from lightphon_core.web.api.guards import Requires
 from lightphon_core.web.api.node_prices import ModelId, Part
 from lightphon_core.web.api.nodes import PriceMsat
@@ -73,9 +73,12 @@ class ModelPricesRoutes(Controller):
         return operator_prices(gateway)
 
     @put(guards=[Requires(Scope.MANAGE)], responses=refusals(*GUARDED, *TAKES_BODY))
-    async def set_model_price(self, data: JSONBody[NewModelPrice], gateway: Given[Gateway]) -> OperatorPrice:
+    async def set_model_price(
+        self, data: JSONBody[NewModelPrice], gateway: Given[Gateway], note: Given[Note]
+    ) -> OperatorPrice:
         """Ask this price for a model from now on, on whatever node. Answers that have begun keep theirs."""
         model = _id(data.model)
+        _noted(model, gateway, note)
         if model in gateway.pricing.models:
             raise InvalidRequest(
                 f'The settings file has a price for this model: change [pricing.models."{model}"] there, and restart.',
@@ -91,8 +94,10 @@ class ModelPricesRoutes(Controller):
         self,
         model: Annotated[str, QueryParameter(max_length=MODEL_LENGTH, description="Whose price to remove.")],
         gateway: Given[Gateway],
+        note: Given[Note],
     ) -> PriceRemoved:
         """Leave the price of a model to accounts and nodes again."""
+        _noted(model, gateway, note)
         if not await gateway.model_prices.remove(_id(model)):
             raise NotFound("No administrator has set a price for this model.", param="model")
         return PriceRemoved(model)
@@ -108,9 +113,18 @@ def operator_prices(gateway: Gateway) -> OperatorPrices:
 
 
 def _info(gateway: Gateway, model: str, price: Price, set_in: str) -> OperatorPrice:
-    on_offer = any(listed.model.id == model for listed in gateway.catalogue.models())
     overridden = set_in == "administration" and model in gateway.pricing.models
-    return OperatorPrice(model, PriceMsat(**attrs.asdict(price)), set_in, overridden, on_offer)
+    return OperatorPrice(model, PriceMsat(**attrs.asdict(price)), set_in, overridden, _is_offered(model, gateway))
+
+
+def _is_offered(model: str, gateway: Gateway) -> bool:
+    return any(listed.model.id == model for listed in gateway.catalogue.models())
+
+
+def _noted(model: str, gateway: Gateway, note: Note) -> None:
+    """The id of a model that is offered may be in the log. Any other is text that somebody wrote."""
+    if _is_offered(model, gateway):
+        note(model=model)
 
 
 def _id(model: str) -> str:

@@ -201,6 +201,19 @@ class TestPrices:
         assert (second["set_in"], second["overridden"]) == ("administration", True)
         assert root.delete(PRICES, params={"model": "m/file"}).status_code == 200
 
+    def test_a_change_is_logged_with_its_model_where_that_is_no_text_of_somebodys(self, root, caplog):
+        for model in ("test-model", f"m/{CANARY}"):
+            assert root.put(PRICES, json={"model": model, "per_request": 1}).status_code == 200
+            assert root.delete(PRICES, params={"model": model}).status_code == 200
+        changes = [record.msg for record in caplog.records if "by" in record.msg]
+        assert [(each["method"], each.get("model")) for each in changes] == [
+            ("PUT", "test-model"),
+            ("DELETE", "test-model"),
+            ("PUT", None),
+            ("DELETE", None),
+        ]
+        assert CANARY not in caplog.text
+
     def test_only_what_is_a_price_and_so_many(self, people, code, monkeypatch):
         root = people("root", admin=True)
         for wrong in ({"per_request": -1}, {"per_minute": 10**12 + 1}, {"per_minute": 0.5}, {"price": 1}):
