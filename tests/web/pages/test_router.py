@@ -197,6 +197,10 @@ def test_the_keys(house):
     assert f"laptop key … {laptop.hint}".replace("… ", "…") in text(keys)
     assert "inference 1 model only 0 of 100.5 sats today 2024-10-04" in text(keys)
     assert "inference your wallet never never" in text(keys)
+    assert re.findall(r'data-last="(.*?)"', keys) == [
+        "Its last answer was on 2024-10-04 (UTC).",
+        "It never got an answer.",
+    ]
     assert f'data-edit="/api/keys/{laptop.id}"' in keys
     assert 'data-day="100.5" data-month="" data-total=""' in keys
     assert f'data-revoke="/api/agent-tokens/{bot.id}"' in keys
