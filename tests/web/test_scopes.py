@@ -120,6 +120,7 @@ ROUTES = {
     ("POST", "/api/account/register"): (OPEN, 400),
     ("POST", "/api/account/login"): (OPEN, 400),
     ("POST", "/api/account/logout"): (OPEN, 200),
+    ("DELETE", "/api/account/sessions"): (MANAGE, 200),
     ("GET", "/api/account"): (ACCOUNT, 200),
     ("POST", "/api/account/password"): (ACCOUNT, 400),
     ("DELETE", "/api/account"): (MANAGE, 400),
