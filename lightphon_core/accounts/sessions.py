@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from attrs import frozen
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from lightphon_core.accounts.secrets import hash_secret, random_text
 from lightphon_core.storage.schema import accounts, microseconds, sessions
@@ -102,6 +102,13 @@ def end_session(connection: Connection, token: str) -> str | None:
     return connection.execute(ending).scalar_one_or_none()
 
 
-def end_sessions(connection: Connection, account_id: str) -> None:
-    """End all sessions of an account."""
-    connection.execute(delete(sessions).where(sessions.c.account_id == account_id))
+def count_others(connection: Connection, account_id: str, session_id: str, *, now: float) -> int:
+    """How many sessions an account has beside this one."""
+    others = (sessions.c.account_id == account_id, sessions.c.id != session_id)
+    query = select(func.count()).where(*others, sessions.c.expires_at > microseconds(now))
+    return connection.execute(query).scalar_one()
+
+
+def end_sessions(connection: Connection, account_id: str, *, but: str = "") -> None:
+    """End all sessions of an account, but for the one of this id."""
+    connection.execute(delete(sessions).where(sessions.c.account_id == account_id, sessions.c.id != but))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import click
+from attrs import frozen
 
 from lightphon_core.accounts import credentials, people
 from lightphon_core.accounts.credentials import Credential
@@ -17,11 +19,20 @@ from lightphon_core.cli.report import iso_time, print_table
 from lightphon_core.cli.terms import terms_as_json, terms_in_words, terms_options
 from lightphon_core.ledger.budgets import Budget, budgets_of, set_budgets
 from lightphon_core.ledger.periods import Period
+from lightphon_core.ledger.usage import last_answers
 from lightphon_core.plugins import Plugins, installed
 from lightphon_core.settings import Settings
+from lightphon_core.storage.engine import Connection
 from lightphon_core.storage.schema import microseconds
 
-HEAD = ("ID", "ACCOUNT", "NAME", "SECRET ENDS", "CREATED", "STATE", "FOR")
+
+@frozen
+class Standing:
+    """A credential, how its budgets stand, and the day (UTC) of the last answer that it got."""
+
+    credential: Credential
+    budgets: Sequence[Budget]
+    last_answer_on: date | None
 
 
 def credential_group(kind: Kind, name: str, purpose: str) -> click.Group:
@@ -44,11 +55,11 @@ def credential_group(kind: Kind, name: str, purpose: str) -> click.Group:
             account = people.get_account(connection, account_name)
             made, secret = credentials.create_credential(connection, account, kind, now=time.time(), terms=terms)
             set_budgets(connection, made.id, budgets)
-            standing = budgets_of(connection, [made.id])
+            (standing,) = _standings(connection, [made])
         if as_json:
-            print_json({**_as_json(made, standing), "secret": secret, **_path(kind, secret)})
+            print_json({**_as_json(standing), "secret": secret, **_path(kind, secret)})
             return
-        use = terms_in_words(made, standing[made.id])
+        use = terms_in_words(made, standing.budgets)
         click.echo(f"New {kind.words} of {made.account} ({made.id}), for {use}:\n\n    {secret}\n")
         if path := _path(kind, secret):
             click.echo(f"As the path of a base URL:\n\n    {path['path']}\n")
@@ -63,12 +74,13 @@ def credential_group(kind: Kind, name: str, purpose: str) -> click.Group:
             account = None if account_name is None else people.get_account(connection, account_name)
             account_id = None if account is None else account.id
             found = credentials.list_credentials(connection, kind=kind, account_id=account_id)
-            standing = budgets_of(connection, [each.id for each in found])
+            standings = _standings(connection, found)
         if as_json:
-            print_json({"credentials": [_as_json(each, standing) for each in found]})
-        elif found:
+            print_json({"credentials": [_as_json(each) for each in standings]})
+        elif standings:
             now = microseconds(time.time())
-            print_table(HEAD, [_row(each, standing[each.id], now) for each in found])
+            rows = [_row(each, now) for each in standings]
+            print_table(list(rows[0]), [list(row.values()) for row in rows])
         else:
             click.echo(f"No {kind.words}s in {database.name}.", err=True)
 
@@ -79,9 +91,9 @@ def credential_group(kind: Kind, name: str, purpose: str) -> click.Group:
     def revoke(id_: str, as_json: bool, settings: Settings) -> None:
         with open_database(settings) as database, database.transaction() as connection:
             revoked = credentials.revoke_credential(connection, kind, id_, now=time.time())
-            standing = budgets_of(connection, [revoked.id])
+            (standing,) = _standings(connection, [revoked])
         if as_json:
-            print_json(_as_json(revoked, standing))
+            print_json(_as_json(standing))
         else:
             click.echo(f"The {kind.words} {revoked.id} of {revoked.account} is revoked.")
 
@@ -92,7 +104,14 @@ def _path(kind: Kind, secret: str) -> dict[str, str]:
     return {"path": f"/api/agent/{secret}"} if kind is Kind.AGENT_TOKEN else {}
 
 
-def _as_json(credential: Credential, standing: Mapping[str, list[Budget]]) -> dict[str, Any]:
+def _standings(connection: Connection, found: Sequence[Credential]) -> list[Standing]:
+    ids = [each.id for each in found]
+    budgets, answered = budgets_of(connection, ids), last_answers(connection, ids)
+    return [Standing(each, budgets[each.id], answered.get(each.id)) for each in found]
+
+
+def _as_json(standing: Standing) -> dict[str, Any]:
+    credential, last = standing.credential, standing.last_answer_on
     return {
         "id": credential.id,
         "kind": credential.kind.value,
@@ -101,20 +120,24 @@ def _as_json(credential: Credential, standing: Mapping[str, list[Budget]]) -> di
         "hint": credential.hint,
         "created_at": iso_time(credential.created_at),
         "revoked_at": iso_time(credential.revoked_at),
-        **terms_as_json(credential, standing[credential.id]),
+        "last_answer_on": None if last is None else last.isoformat(),
+        **terms_as_json(credential, standing.budgets),
     }
 
 
-def _row(credential: Credential, budgets: Sequence[Budget], now: int) -> tuple[str, ...]:
-    return (
-        credential.id,
-        credential.account,
-        credential.terms.name,
-        credential.hint,
-        iso_time(credential.created_at) or "",
-        _state(credential, now),
-        terms_in_words(credential, budgets),
-    )
+def _row(standing: Standing, now: int) -> dict[str, str]:
+    """By column; times to the day, so that a table fits. A node token gets no answers."""
+    credential, last = standing.credential, standing.last_answer_on
+    row = {
+        "ID": credential.id,
+        "ACCOUNT": credential.account,
+        "NAME": credential.terms.name,
+        "SECRET ENDS": credential.hint,
+        "CREATED": (iso_time(credential.created_at) or "").partition("T")[0],
+    }
+    if credential.kind is not Kind.NODE_TOKEN:
+        row["LAST ANSWER"] = "never" if last is None else last.isoformat()
+    return {**row, "STATE": _state(credential, now), "FOR": terms_in_words(credential, standing.budgets)}
 
 
 def _state(credential: Credential, now: int) -> str:

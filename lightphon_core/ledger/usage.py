@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date, timedelta
 from functools import cache
@@ -12,7 +12,7 @@ from attrs import frozen
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, true
 
 from lightphon_core.ledger.periods import day_of
-from lightphon_core.storage.schema import usage, usage_days
+from lightphon_core.storage.schema import credentials, usage, usage_days
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql, sqlite
@@ -113,6 +113,21 @@ def usage_of(
     return [_sum(row) for row in rows]
 
 
+def last_answers(connection: Connection, credential_ids: Collection[str]) -> dict[str, date]:
+    """The day (UTC) on which each of these credentials got its last answer; those that never got one are not in it.
+
+    By the sums, which stay: the rows of single answers know the second, but would all have to be looked through.
+    """
+    # By account, since that is how the sums lie: once through those of each, however many credentials it has.
+    owners = select(credentials.c.account_id).where(credentials.c.id.in_(list(credential_ids)))
+    query = (
+        select(usage_days.c.credential_id, func.max(usage_days.c.day))
+        .where(usage_days.c.account_id.in_(owners), usage_days.c.credential_id.in_(list(credential_ids)))
+        .group_by(usage_days.c.credential_id)
+    )
+    return {credential: _date(day) for credential, day in connection.execute(query)}
+
+
 def usual_cost(connection: Connection, account_id: str) -> int | None:
     """What an answer cost the account of this id lately, in msat, on average, rounded up; None where it paid for none.
     Those that were free do not count."""
@@ -133,10 +148,14 @@ def _number(day: date) -> int:
     return (day - _FIRST_DAY).days
 
 
+def _date(number: int) -> date:
+    return _FIRST_DAY + timedelta(days=number)
+
+
 def _sum(row: Any) -> UsageSum:
     day = row.get("day")
     return UsageSum(
-        None if day is None else _FIRST_DAY + timedelta(days=day),
+        None if day is None else _date(day),
         row.get("model"),
         row.get("credential_id"),
         *(int(row[name]) for name in _ADDED),

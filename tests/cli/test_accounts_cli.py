@@ -17,6 +17,9 @@ from lightphon_core.accounts.secrets import Kind, hash_secret, is_well_formed
 from lightphon_core.cli import build
 from lightphon_core.cli.terms import parse_expiry
 from lightphon_core.ledger.budgets import budgets_of
+from lightphon_core.ledger.commands import Count
+from lightphon_core.ledger.periods import DAY_US
+from lightphon_core.ledger.store import carry_out
 from lightphon_core.storage.engine import Database
 from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.scripted import says
@@ -72,6 +75,30 @@ def test_a_credential_from_creation_to_revocation(run, data_dir, group):
     assert revoked["revoked_at"] is not None
     assert revoked == {**made, "revoked_at": revoked["revoked_at"]}
     assert f"{made['id']} of alice is revoked" in run(group, "revoke", made["id"]).stdout
+
+
+@pytest.mark.parametrize("group", ["key", "agent-token"])
+def test_when_a_key_got_its_last_answer(run, data_dir, group):
+    run("account", "create", "alice")
+    made, idle = (as_json(run(group, "create", "--account", "alice", "--name", name, "--json")) for name in "ab")
+    whose = {"account_id": made["account_id"], "credential_id": made["id"], "model": "m", "node_id": "n"}
+    answer = {"id": "x", **whose, **dict.fromkeys(("prompt_tokens", "completion_tokens", "ms"), 9)}
+    with Database(f"sqlite:///{data_dir}/lightphon.db") as database, database.transaction() as connection:
+        carry_out(connection, [Count(answer)], clock=lambda _: 20_000 * DAY_US)
+    listed = as_json(run(group, "list", "--json"))["credentials"]
+    assert {each["name"]: each["last_answer_on"] for each in listed} == {"a": "2024-10-04", "b": None}
+    head, *lines = run(group, "list").stdout.splitlines()
+    place = head.index("LAST ANSWER")
+    assert [line[place:].split()[0] for line in lines] == ["2024-10-04", "never"]
+    assert max(map(len, [head, *lines])) <= 100
+    assert as_json(run(group, "revoke", made["id"], "--json"))["last_answer_on"] == "2024-10-04"
+    assert idle["last_answer_on"] is None
+
+
+def test_a_node_token_asks_nothing(run):
+    run("account", "create", "alice")
+    run("node-token", "create", "--account", "alice")
+    assert "LAST ANSWER" not in run("node-token", "list").stdout
 
 
 TERMS = [

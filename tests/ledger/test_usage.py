@@ -11,19 +11,19 @@ from alembic import command
 from attrs import astuple
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select, text
+from sqlalchemy import func, insert, select, text
 
 from lightphon_core.errors import StorageUnavailable
 from lightphon_core.ledger.commands import Capture, Count
 from lightphon_core.ledger.ledger import Ledger
 from lightphon_core.ledger.periods import DAY_US, day_of
-from lightphon_core.ledger.usage import UsageSum, prune_usage, usage_of, usual_cost
+from lightphon_core.ledger.usage import UsageSum, last_answers, prune_usage, usage_of, usual_cost
 from lightphon_core.serving.keeper import Keeper
 from lightphon_core.settings import LedgerSettings, UsageSettings
 from lightphon_core.storage.engine import Database
 from lightphon_core.storage.migrate import migrate
 from lightphon_core.storage.migrations import scripts
-from lightphon_core.storage.schema import usage, usage_days
+from lightphon_core.storage.schema import credentials, usage, usage_days
 
 FIRST, SECOND = date(2027, 1, 15), date(2027, 1, 16)
 
@@ -205,6 +205,21 @@ def test_usage_of_some_models_alone(two_days):
         UsageSum(FIRST, "m2", None, 1, 1, 10, 5, 0),
     ]
     assert asked(two_days, models=[]) == []
+
+
+def test_the_day_of_the_last_answer_of_each_key(two_days):
+    """By the sums: free answers count, and those whose rows were removed."""
+    two_days.settle_in("u", "v")
+    rows = [("k", "u"), ("k2", "u"), ("never", "u"), ("box", "v")]
+    shown = {"kind": "api_key", "name": "", "hint": "", "created_at": 0}
+    with two_days.database.transaction() as connection:
+        for id_, account in rows:
+            connection.execute(insert(credentials).values(id=id_, account_id=account, secret_hash=id_, **shown))
+        prune_usage(connection, before=two_days.now + 1, limit=100)
+        assert connection.scalar(select(func.count()).select_from(usage)) == 0
+        assert last_answers(connection, [id_ for id_, _ in rows]) == {"k": SECOND, "k2": FIRST}
+        assert last_answers(connection, ["k2"]) == {"k2": FIRST}
+        assert last_answers(connection, ["never", "box", "unknown"]) == last_answers(connection, []) == {}
 
 
 def test_what_an_answer_costs_usually(books, take):

@@ -118,6 +118,29 @@ def test_from_registration_to_leaving(start):
     assert code(other.login(password="another password")) == (401, "invalid_login")
 
 
+def test_logging_out_everywhere_else(start):
+    running = start()
+    browser, phone, cafe = (Browser(running) for _ in range(3))
+    browser.register()
+    bob = Browser(running)
+    bob.register(name="bob")
+    assert "Nobody but this browser" in browser.get("/account").text
+    assert [each.login().status_code for each in (phone, cafe)] == [200, 200]
+    key = browser.post("/api/keys", json={"scopes": ["account", "manage"]}).json()["secret"]
+    page = browser.get("/account").text
+    assert "Beside this browser, 2 others are logged in" in page
+    (path,) = re.findall(r'data-api="DELETE (/api/account/sessions)"', page)
+    assert browser.delete(path).json() == {"logged_out": True}
+    assert [code(each.get("/api/account")) for each in (phone, cafe)] == [(401, "session_ended")] * 2
+    assert [each.get("/api/account").status_code for each in (browser, bob)] == [200, 200]
+    phone.login()
+    assert "Beside this browser, 1 other is logged in" in browser.get("/account").text
+    with httpx.Client(base_url=running.url, headers={"authorization": f"Bearer {key}"}) as program:
+        assert program.delete(path).status_code == 200
+        assert program.get("/api/account").status_code == 200
+    assert [code(each.get("/api/account")) for each in (browser, phone)] == [(401, "session_ended")] * 2
+
+
 def test_behind_https_the_cookie_says_so(start):
     running = start(server={"public_url": "https://Ai.example.org:443/"})
     browser = Browser(running, origin="https://ai.example.org")

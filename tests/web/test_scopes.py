@@ -120,6 +120,7 @@ ROUTES = {
     ("POST", "/api/account/register"): (OPEN, 400),
     ("POST", "/api/account/login"): (OPEN, 400),
     ("POST", "/api/account/logout"): (OPEN, 200),
+    ("DELETE", "/api/account/sessions"): (MANAGE, 200),
     ("GET", "/api/account"): (ACCOUNT, 200),
     ("POST", "/api/account/password"): (ACCOUNT, 400),
     ("DELETE", "/api/account"): (MANAGE, 400),
@@ -242,10 +243,11 @@ def headers(running):
             "former admin key": key(former, *ALL),
             "admin key": key(admin, Scope.ADMIN),
             "admin manage key": key(admin, Scope.ADMIN, Scope.MANAGE),
-            "old session": session(user, recent_s=-1),
-            "session": session(user),
-            "old admin session": session(admin, recent_s=-1),
-            "admin session": session(admin),
+            # Each of an account of its own: whoever may ends all other sessions of the account.
+            "old session": session(account("old"), recent_s=-1),
+            "session": session(account("recent")),
+            "old admin session": session(account("old-admin", admin=True), recent_s=-1),
+            "admin session": session(account("recent-admin", admin=True)),
             "blocked session": session(blocked),
         }
         connection.execute(update(accounts).where(accounts.c.id == former.id).values(admin_since=None))
@@ -301,7 +303,7 @@ def filled(path, token="at_none"):
 
 
 def test_other_sites_change_nothing(running, headers):
-    assert len(CHANGING) == 34 + sum("demo-wallet" in path for _, path in ROUTES)
+    assert len(CHANGING) == 35 + sum("demo-wallet" in path for _, path in ROUTES)
     for method, path in CHANGING:
         for name in ("admin session", "admin manage key", "none"):
             carried = {**headers[name], "origin": "https://evil.example"}

@@ -11,7 +11,7 @@ from litestar.params import JSONBody, QueryParameter
 
 from lightphon_core.accounts.membership import Entered, Membership
 from lightphon_core.accounts.people import Account
-from lightphon_core.accounts.sessions import COOKIE, SECURE_COOKIE, session_token
+from lightphon_core.accounts.sessions import COOKIE, SECURE_COOKIE, end_sessions, session_token
 from lightphon_core.host import AccountChanges
 from lightphon_core.ledger.budgets import check_unbound
 from lightphon_core.money import MAX_MSAT
@@ -64,7 +64,7 @@ class OwnAccount(AccountInfo, frozen=True):
 
 
 class LoggedOut(msgspec.Struct, frozen=True):
-    """There is no session any more."""
+    """There is no such session any more."""
 
     logged_out: bool = True
 
@@ -175,6 +175,24 @@ async def change_password(
 
 
 @delete(
+    "/account/sessions",
+    name="log_out_elsewhere",
+    tags=["account"],
+    status_code=200,
+    guards=[Requires(Scope.MANAGE)],
+    security=SESSION_OR_KEY,
+    responses=refusals(*GUARDED),
+)
+async def log_out_elsewhere(
+    principal: Given[Principal], database: Given[Database], account_changes: Given[AccountChanges]
+) -> LoggedOut:
+    """End every other session of the account; keys go on. Asked by a key, all of them."""
+    await database.write(partial(end_sessions, account_id=principal.account_id, but=principal.credential_id))
+    account_changes.publish(principal.account_id)
+    return LoggedOut()
+
+
+@delete(
     "/account",
     name="delete_account",
     tags=["account"],
@@ -202,7 +220,7 @@ async def delete_account(
     return Response(Deleted(), headers=_cookie("", settings, max_age_s=0))
 
 
-ROUTES = [register, login, logout, get_account, change_password, delete_account]
+ROUTES = [register, login, logout, log_out_elsewhere, get_account, change_password, delete_account]
 
 
 def account_info(account: Account) -> AccountInfo:

@@ -16,7 +16,6 @@ from lightphon_core.accounts.invites import create_invite
 from lightphon_core.accounts.passwords import Passwords, check_password
 from lightphon_core.accounts.people import Account, create_account
 from lightphon_core.host import AccountChanges
-from lightphon_core.ledger.budgets import budgets_of
 from lightphon_core.ledger.statement import wallet_of
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.storage.engine import Connection, Database
@@ -25,7 +24,7 @@ from lightphon_core.web.api.account import AccountInfo, account_info
 from lightphon_core.web.api.body import Body
 from lightphon_core.web.api.dependencies import Given, Note
 from lightphon_core.web.api.guards import Requires
-from lightphon_core.web.api.terms import CredentialInfo, credential_info
+from lightphon_core.web.api.terms import CredentialInfo, credential_infos
 from lightphon_core.web.api.usage import Usage, span, used_by
 from lightphon_core.web.api.wallet import Balance, balance_of
 from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, TAKES_BODY, refusals
@@ -175,12 +174,11 @@ def account_file(connection: Connection, account_id: str, *, now: float) -> Acco
     """All there is about an account; `now` is in seconds since 1970. Raises `NotFound`."""
     account = existing_account(connection, account_id)
     found = list_credentials(connection, account_id=account.id, revoked=False)
-    budgets = budgets_of(connection, [each.id for each in found])
     first, last = span(None, None, today=datetime.fromtimestamp(now, UTC).date())
     return AccountFile(
         _details(account),
         balance_of(wallet_of(connection, account.id)),
-        [credential_info(each, budgets) for each in found],
+        credential_infos(connection, found),
         used_by(connection, account.id, first=first, last=last, by=frozenset({"day"})),
     )
 

@@ -21,7 +21,7 @@ from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.terms import check_gateway, check_grant
 from lightphon_core.errors import InvalidRequest, Unauthenticated
 from lightphon_core.host import AccountChanges
-from lightphon_core.ledger.budgets import budgets_of, check_unbound, set_budgets
+from lightphon_core.ledger.budgets import check_unbound, set_budgets
 from lightphon_core.plugins import Plugins
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.storage.engine import Connection, Database
@@ -38,6 +38,7 @@ from lightphon_core.web.api.terms import (
     amounts,
     changed_terms,
     credential_info,
+    credential_infos,
     made_credential,
     new_terms,
 )
@@ -69,8 +70,7 @@ class _Credentials(Controller):
 
         def look(connection: Connection) -> CredentialList:
             found = list_credentials(connection, account_id=principal.account_id, kind=self.kind, revoked=False)
-            budgets = budgets_of(connection, [each.id for each in found])
-            return CredentialList([credential_info(each, budgets) for each in found])
+            return CredentialList(credential_infos(connection, found))
 
         return await database.read(look)
 
@@ -85,7 +85,7 @@ class _Credentials(Controller):
 
         def look(connection: Connection) -> CredentialInfo:
             found = get_credential(connection, principal.account_id, self.kind, credential_id)
-            return credential_info(found, budgets_of(connection, [credential_id]))
+            return credential_info(connection, found)
 
         return await database.read(look)
 
@@ -110,7 +110,7 @@ class _Credentials(Controller):
             self._check_budgets(connection, principal, data.budgets)
             made, secret = create_credential(connection, account, self.kind, now=now, terms=terms)
             set_budgets(connection, made.id, amounts(data.budgets))
-            return made_credential(made, secret, budgets_of(connection, [made.id]))
+            return made_credential(connection, made, secret)
 
         return await database.write(make)
 
@@ -143,7 +143,7 @@ class _Credentials(Controller):
             changed = change_credential(connection, principal.account_id, self.kind, credential_id, terms, now=now)
             if data.budgets is not msgspec.UNSET:
                 set_budgets(connection, credential_id, amounts(data.budgets))
-            return credential_info(changed, budgets_of(connection, [credential_id]))
+            return credential_info(connection, changed)
 
         changed = await database.write(change)
         account_changes.publish(principal.account_id)
@@ -169,7 +169,7 @@ class _Credentials(Controller):
 
         def revoke(connection: Connection) -> CredentialInfo:
             revoked = revoke_credential(connection, self.kind, credential_id, now=now, account_id=principal.account_id)
-            return credential_info(revoked, budgets_of(connection, [credential_id]))
+            return credential_info(connection, revoked)
 
         revoked = await database.write(revoke)
         account_changes.publish(principal.account_id)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
+from datetime import date
 from typing import Annotated
 
 import attrs
@@ -12,9 +13,11 @@ from lightphon_core.accounts.credentials import Credential
 from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.terms import MAX_LIMIT, MAX_MODELS, MODEL_LENGTH, NAME_LENGTH, Terms
 from lightphon_core.errors import InvalidRequest
-from lightphon_core.ledger.budgets import Budget, Period
+from lightphon_core.ledger.budgets import Budget, Period, budgets_of
+from lightphon_core.ledger.usage import last_answers
 from lightphon_core.money import MAX_MSAT
 from lightphon_core.openai.route import Route, filters_of, route_of
+from lightphon_core.storage.engine import Connection
 from lightphon_core.types import Filters, RateLimits, Scope
 from lightphon_core.web.api.body import Body
 
@@ -101,7 +104,8 @@ class RateLimitsInfo(msgspec.Struct, frozen=True):
 
 class CredentialInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A key or token without its secret, of which `hint` is the end. `kind` is api_key, agent_token or node_token.
-    Times are in seconds since 1970."""
+    Times are in seconds since 1970. `last_answer_on` is the day (UTC) of the last answer that it got; null: none yet,
+    and for node tokens, which ask nothing, always."""
 
     id: str
     kind: str
@@ -116,6 +120,7 @@ class CredentialInfo(msgspec.Struct, frozen=True, kw_only=True):
     budgets: BudgetStates
     route: Route | None
     used_by: str | None
+    last_answer_on: date | None
 
 
 class MadeCredential(CredentialInfo, frozen=True, kw_only=True):
@@ -169,8 +174,27 @@ def amounts(budgets: Budgets) -> dict[Period, int]:
     return {period: amount for period, amount in asked.items() if amount is not None}
 
 
-def credential_info(credential: Credential, budgets: Mapping[str, list[Budget]]) -> CredentialInfo:
-    """A credential and, by its id, its budgets."""
+def credential_infos(connection: Connection, found: Sequence[Credential]) -> list[CredentialInfo]:
+    """Credentials, how their budgets stand, and when they got their last answers."""
+    ids = [each.id for each in found]
+    budgets, answered = budgets_of(connection, ids), last_answers(connection, ids)
+    return [_info(each, budgets[each.id], answered.get(each.id)) for each in found]
+
+
+def credential_info(connection: Connection, credential: Credential) -> CredentialInfo:
+    """The same of one."""
+    (info,) = credential_infos(connection, [credential])
+    return info
+
+
+def made_credential(connection: Connection, credential: Credential, secret: str) -> MadeCredential:
+    """A new credential, with its secret."""
+    info = credential_info(connection, credential)
+    path = f"/api/agent/{secret}" if credential.kind is Kind.AGENT_TOKEN else None
+    return MadeCredential(**{name: getattr(info, name) for name in info.__struct_fields__}, secret=secret, path=path)
+
+
+def _info(credential: Credential, budgets: Sequence[Budget], last_answer_on: date | None) -> CredentialInfo:
     terms = credential.terms
     return CredentialInfo(
         id=credential.id,
@@ -183,17 +207,11 @@ def credential_info(credential: Credential, budgets: Mapping[str, list[Budget]])
         revoked_at=_seconds(credential.revoked_at),
         models=None if terms.models is None else sorted(terms.models),
         limits=RateLimitsInfo(**attrs.asdict(terms.limits)),
-        budgets=BudgetStates(**{each.period.value: _state(each) for each in budgets[credential.id]}),
+        budgets=BudgetStates(**{each.period.value: _state(each) for each in budgets}),
         route=route_of(terms.filters),
         used_by=terms.used_by,
+        last_answer_on=last_answer_on,
     )
-
-
-def made_credential(credential: Credential, secret: str, budgets: Mapping[str, list[Budget]]) -> MadeCredential:
-    """A new credential, with its secret."""
-    info = credential_info(credential, budgets)
-    path = f"/api/agent/{secret}" if credential.kind is Kind.AGENT_TOKEN else None
-    return MadeCredential(**{name: getattr(info, name) for name in info.__struct_fields__}, secret=secret, path=path)
 
 
 def _state(budget: Budget) -> BudgetState:

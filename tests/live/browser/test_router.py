@@ -75,6 +75,7 @@ def test_from_a_key_to_a_program_that_runs(visit, house):
     expect(page.get_by_role("tabpanel")).to_contain_text("your-api-key")
     assert secret not in page.content()
     page.get_by_role("button", name="Revoke the laptop").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Its last answer was on 20")
     page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
     expect(page.get_by_text("You have no key yet")).to_be_visible()
     assert httpx.get(f"{house.url}/v1/models", headers=keyed).status_code == 401

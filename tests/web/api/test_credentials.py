@@ -7,6 +7,8 @@ import pytest
 
 from lightphon_core import Price
 from lightphon_core.ledger import adjustment
+from lightphon_core.ledger.commands import Count
+from lightphon_core.ledger.periods import DAY_US
 from lightphon_core.ledger.store import carry_out
 
 CHAT = {"model": "auto", "messages": [{"role": "user", "content": "Hi"}]}
@@ -56,6 +58,7 @@ def test_a_key_from_making_to_revoking(people, code):
         },
         "route": None,
         "used_by": None,
+        "last_answer_on": None,
     }
     where = f"/api/keys/{key['id']}"
     assert secret not in alice.get("/api/keys").text
@@ -68,7 +71,8 @@ def test_a_key_from_making_to_revoking(people, code):
 
     changed = alice.patch(where, json={"name": "desk", "expires_at": None, "scopes": ["inference"], "limits": {}})
     assert changed.status_code == 200, changed.text
-    want = {**listed, "name": "desk", "expires_at": None, "scopes": ["inference"]}
+    assert changed.json()["last_answer_on"] is not None
+    want = {**alice.get(where).json(), "name": "desk", "expires_at": None, "scopes": ["inference"]}
     want["limits"] = dict.fromkeys(listed["limits"])
     assert changed.json() == want  # models and budgets are as they were
     assert alice.patch(where, json={"models": None, "budgets": {"month": 9}}).json() == {
@@ -90,6 +94,35 @@ def test_a_key_from_making_to_revoking(people, code):
     assert code(alice.patch(where, json={"name": "again"})) == (400, "credential_revoked")
     refused = httpx.post(people.running.url + "/v1/chat/completions", json=CHAT, headers=bearer(secret))
     assert code(refused) == (401, "invalid_api_key")
+
+
+def test_when_a_key_got_its_last_answer(people):
+    """The day, of answers alone: what only looks at the account leaves no trace."""
+    alice, root = people("alice"), people("root", admin=True)
+    key, reader, agent, node = (
+        alice.post(path, json=terms).json()
+        for path, terms in (
+            ("/api/keys", {"name": "busy"}),
+            ("/api/keys", {"name": "reader", "scopes": ["account"]}),
+            ("/api/agent-tokens", {"name": "bot"}),
+            ("/api/node-tokens", {"name": "box"}),
+        )
+    )
+    for day, made in ((20_000, key), (20_001, key), (19_998, agent)):
+        answered = dict.fromkeys(("prompt_tokens", "completion_tokens", "ms"), 9)
+        whose = {"account_id": alice.account.id, "credential_id": made["id"]}
+        answer = {"id": f"{day}-{made['id']}", **whose, "model": "m", "node_id": "n", **answered}
+        with people.running.server.database.transaction() as connection:
+            carry_out(connection, [Count(answer)], clock=lambda _, day=day: (day + 1) * DAY_US - 1)
+    assert httpx.get(f"{people.running.url}/api/account", headers=bearer(reader["secret"])).status_code == 200
+    days = {key["id"]: "2024-10-05", reader["id"]: None, agent["id"]: "2024-10-02", node["id"]: None}
+    for path in PATHS:
+        for each in alice.get(path).json()["data"]:
+            assert each["last_answer_on"] == days[each["id"]]
+            assert alice.get(f"{path}/{each['id']}").json() == each
+    file = root.get(f"/api/admin/accounts/{alice.account.id}").json()
+    assert {each["id"]: each["last_answer_on"] for each in file["credentials"]} == days
+    assert alice.delete(f"/api/keys/{key['id']}").json()["last_answer_on"] == "2024-10-05"
 
 
 def test_milliseconds_are_told_from_seconds(people):

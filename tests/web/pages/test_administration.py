@@ -1,5 +1,6 @@
 """The pages for administrators: what they show, and what they keep to themselves."""
 
+import re
 import secrets
 import time
 
@@ -132,6 +133,8 @@ class TestAccounts:
         test = root.get("/admin/accounts?search=test").text.partition('href="/admin/accounts/acc_')[2].partition('"')[0]
         page = shown(root, f"/admin/accounts/acc_{test}")
         assert "agent token" in page
+        answered = re.findall(r">(never|–)</td><td[^>]*>never</td></tr>", page)
+        assert sorted(answered) == ["never", "never", "–"]  # the node token asks nothing
         for secret in (running.api_key, running.agent_token, running.node_token):
             assert secret not in page
 

@@ -14,6 +14,9 @@ from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.sessions import COOKIE, open_session
 from lightphon_core.accounts.terms import NAME_LENGTH, Terms
 from lightphon_core.ledger.budgets import Period, set_budgets
+from lightphon_core.ledger.commands import Count
+from lightphon_core.ledger.periods import DAY_US
+from lightphon_core.ledger.store import carry_out
 from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.scripted import says
 from lightphon_core.types import Capability
@@ -184,11 +187,20 @@ def test_the_keys(house):
         bot = create_credential(
             connection, house.account, Kind.AGENT_TOKEN, now=now + 1, terms=Terms(name="<i>bot</i>")
         )[0]
+    whose = {"account_id": house.account.id, "credential_id": laptop.id, "model": "m", "node_id": "n"}
+    answer = {"id": "x", **whose, **dict.fromkeys(("prompt_tokens", "completion_tokens", "ms"), 9)}
+    with house.running.server.database.transaction() as connection:
+        carry_out(connection, [Count(answer)], clock=lambda _: 20_000 * DAY_US)
     page = house.page()
     keys = page.partition('id="keys"')[2].partition("</table>")[0]
     assert re.findall(r'<th scope="row"[^>]*>(.*?)</th>', keys) == ["laptop", "&lt;i&gt;bot&lt;/i&gt;"]
     assert f"laptop key … {laptop.hint}".replace("… ", "…") in text(keys)
-    assert "inference 1 model only 0 of 100.5 sats today" in text(keys)
+    assert "inference 1 model only 0 of 100.5 sats today 2024-10-04" in text(keys)
+    assert "inference your wallet never never" in text(keys)
+    assert re.findall(r'data-last="(.*?)"', keys) == [
+        "Its last answer was on 2024-10-04 (UTC).",
+        "It never got an answer.",
+    ]
     assert f'data-edit="/api/keys/{laptop.id}"' in keys
     assert 'data-day="100.5" data-month="" data-total=""' in keys
     assert f'data-revoke="/api/agent-tokens/{bot.id}"' in keys

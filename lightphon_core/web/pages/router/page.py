@@ -11,7 +11,6 @@ from litestar import Response, get
 
 from lightphon_core.accounts.credentials import list_credentials
 from lightphon_core.accounts.secrets import Kind
-from lightphon_core.ledger.budgets import budgets_of
 from lightphon_core.openai.selection import AUTO
 from lightphon_core.serving.gateway import Gateway
 from lightphon_core.settings import Settings
@@ -19,7 +18,7 @@ from lightphon_core.storage.engine import Connection, Database
 from lightphon_core.types import Capability, ListedModel, Size, Sort
 from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.api.route import Candidate, Candidates, candidates_of, needs_of
-from lightphon_core.web.api.terms import CredentialInfo, credential_info
+from lightphon_core.web.api.terms import CredentialInfo, credential_infos
 from lightphon_core.web.pages.frame import prices
 from lightphon_core.web.pages.frame.rendering import Asked, own_origin, page
 from lightphon_core.web.pages.frame.visitors import Visitor
@@ -94,8 +93,7 @@ async def router(
 def _keys(connection: Connection, account: str) -> list[CredentialInfo]:
     """The keys and agent tokens of an account that are not revoked, the oldest first."""
     found = [each for each in list_credentials(connection, account_id=account, revoked=False) if each.kind in KINDS]
-    budgets = budgets_of(connection, [each.id for each in found])
-    return [credential_info(each, budgets) for each in found]
+    return credential_infos(connection, found)
 
 
 def _chosen(wanted: str | None, models: Sequence[ListedModel]) -> Chosen:

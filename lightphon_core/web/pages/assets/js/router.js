@@ -161,6 +161,7 @@ document.addEventListener("click", (event) => {
   } else if (revoke) {
     revokeForm.dataset.api = `DELETE ${revoke.dataset.revoke}`;
     document.getElementById("revoke-name").textContent = `${revoke.dataset.name} (…${revoke.dataset.hint})`;
+    document.getElementById("revoke-last").textContent = revoke.dataset.last;
     revokeForm.querySelector("[role=alert]").hidden = true;
     revokeDialog.showModal();
   }
