@@ -4,9 +4,9 @@
 
 `lightphon serve` as an operator runs it, over an SQLite file beside this one and with its log in a file. A client asks
 for the list of models with one good key every 20 ms, and every 100 ms with a good one that was never used before. In
-every second round another process tries well-formed keys that nobody has, over up to 256 connections, at a given rate as
-far as the gateway keeps up. It claims to be a trusted proxy, and names one of `--addresses` addresses for each request
-(X-Forwarded-For), in turn: 1 is one attacker, 50,000 are a botnet.
+every second round another process tries well-formed keys that nobody has, over up to 256 connections, at a given rate
+as far as the gateway keeps up. It claims to be a trusted proxy, and names another of `--addresses` addresses for each
+request (X-Forwarded-For), in turn: 1 is one attacker, 50,000 are a botnet.
 """
 
 from __future__ import annotations
