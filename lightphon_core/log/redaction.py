@@ -28,8 +28,8 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 _MARKS = ("lp_", "at_", "np_", "ls_", "li_", "/api/agent/", "authorization", "bearer", "basic", "://")
-"""Without one of these, in small letters, no pattern above matches ASCII. Looking for them takes a tenth of the time, and
-most of what is logged has none."""
+"""Without one of these, in small letters, no pattern above matches ASCII. Looking for them takes a tenth of the time,
+and most of what is logged has none."""
 
 _SECRET_KEYS = frozenset(
     {
