@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from attrs import frozen
-from sqlalchemy import Connection, bindparam, select, union_all
+from sqlalchemy import BindParameter, Connection, bindparam, select, union_all
 
 from lightphon_core.accounts.addresses import counted_as
 from lightphon_core.accounts.secrets import hash_secret
@@ -32,11 +32,11 @@ WAITING_LIMIT_PER_ADDRESS = 64
 TOGETHER = 256
 """Secrets that one query asks for."""
 PAUSE_S = 0.005
-"""Between two such queries, so that a hundred a second bring several at a time, and each costs little. The first one
-that comes waits for nothing."""
+"""From one such query to the next, so that in a flood each asks for several. Whoever comes when there was none lately
+waits for nothing."""
 FAMILIAR_LIMIT = 10_000
 
-_DIGESTS = bindparam("digests", expanding=True)
+_DIGESTS: BindParameter[Any] = bindparam("digests", expanding=True)
 _KEPT = union_all(
     select(credentials.c.secret_hash).where(credentials.c.secret_hash.in_(_DIGESTS)),
     select(sessions.c.token_hash).where(sessions.c.token_hash.in_(_DIGESTS)),
@@ -116,7 +116,7 @@ class SecretLookups:
         turn = _Turn(digest, client, look_up, asyncio.get_running_loop().create_future())
         self._turns[digest] = turn
         self._waiting[client] += 1
-        if self._taking_turns is None:
+        if self._taking_turns is None or self._taking_turns.done():
             # A task of its own: a reader that has begun goes on when a client has gone, and its turn ends only then.
             self._taking_turns = asyncio.create_task(self._take_turns())
         found: T | None = await asyncio.shield(turn.found)
@@ -132,7 +132,6 @@ class SecretLookups:
             for turn, outcome in zip(turns, outcomes, strict=True):
                 self._end(turn, outcome)
             await asyncio.sleep(PAUSE_S)
-        self._taking_turns = None
 
     def _end(self, turn: _Turn, outcome: Any) -> None:
         del self._turns[turn.digest]
