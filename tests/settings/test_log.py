@@ -94,6 +94,7 @@ def test_secrets_are_masked_wherever_they_are(logged, format_, kind):
         ("[(b'authorization', b'Bearer abc')]", "[(b'authorization', b'[redacted]')]"),
         ("AUTHORIZATION=abc", "AUTHORIZATION=[redacted]"),
         ("with BEARER abcdefghijkl", "with BEARER [redacted]"),
+        ("with Basic abcdefghijkl", "with Basic [redacted]"),
         ("ba\u017fic abcdefghijkl", "ba\u017fic [redacted]"),  # a long s is one to a pattern that ignores case
         ("a session's ls_abcdefghijklmnop", "a session's ls_[redacted]"),
         ("an invitation's li_abcdefghijklmnop", "an invitation's li_[redacted]"),
