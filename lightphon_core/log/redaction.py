@@ -27,6 +27,10 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(://[^/\s:@\"']*:)[^/\s@\"']+(?=@)"), rf"\1{MASK}"),
 )
 
+_MARKS = ("lp_", "at_", "np_", "ls_", "li_", "/api/agent/", "authorization", "bearer", "basic", "://")
+"""Without one of these, in small letters, no pattern above matches ASCII. Looking for them takes a tenth of the time,
+and most of what is logged has none."""
+
 _SECRET_KEYS = frozenset(
     {
         "authorization",
@@ -44,9 +48,18 @@ _SECRET_KEYS = frozenset(
 
 def redact(text: str) -> str:
     """`text` with everything in it that looks like a credential masked."""
+    if text.isascii() and not _is_marked(text.lower()):  # beyond ASCII one small letter may have several capitals
+        return text
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text
+
+
+def _is_marked(text: str) -> bool:
+    for mark in _MARKS:  # noqa: SIM110 - a generator would take longer than what it looks for
+        if mark in text:
+            return True
+    return False
 
 
 def redact_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

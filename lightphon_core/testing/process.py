@@ -107,6 +107,13 @@ class ServerProcess:
         status = Path(f"/proc/{self._popen.pid}/status").read_text("ascii")
         return int(status.partition("VmRSS:")[2].split()[0]) // 1024
 
+    def cpu_s(self) -> float:
+        """Seconds of CPU time that it has taken so far, all its threads together."""
+        assert self._popen is not None, "it runs"
+        stat = Path(f"/proc/{self._popen.pid}/stat").read_text("ascii")
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
     def _person(self, name: str, how: str) -> Person:
         person = Person(name, self.url)
         self._people.append(person)

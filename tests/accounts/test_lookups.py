@@ -2,11 +2,22 @@
 
 import asyncio
 import threading
+import time
 
 import pytest
 
 from lightphon_core.accounts import lookups as lookups_module
-from lightphon_core.accounts.lookups import WAITING_LIMIT, WAITING_LIMIT_PER_ADDRESS, SecretLookups
+from lightphon_core.accounts.credentials import create_credential, revoke_credential
+from lightphon_core.accounts.lookups import (
+    TOGETHER,
+    WAITING_LIMIT,
+    WAITING_LIMIT_PER_ADDRESS,
+    SecretLookups,
+    kept_hashes,
+)
+from lightphon_core.accounts.people import create_account
+from lightphon_core.accounts.secrets import Kind, hash_secret, new_secret
+from lightphon_core.accounts.sessions import open_session
 from lightphon_core.errors import RateLimited, StorageUnavailable, Unauthenticated
 from lightphon_core.storage.engine import READERS
 from lightphon_core.types import Principal
@@ -53,9 +64,22 @@ def judge(found):
     return found
 
 
+class Kept:
+    """Says which hashes exist, and notes how many it was asked for each time."""
+
+    def __init__(self, *secrets):
+        self.digests = {hash_secret(secret) for secret in secrets}
+        self.asked = []
+
+    def __call__(self, connection, digests):
+        self.asked.append(len(digests))
+        return self.digests.intersection(digests)
+
+
 @pytest.fixture
 def lookups(database):
-    return SecretLookups(database)
+    """To it every secret exists, so whatever waits gets a look-up of its own, which the test can hold."""
+    return SecretLookups(database, kept=lambda _, digests: digests)
 
 
 def start(lookups, count, look):
@@ -117,9 +141,9 @@ async def test_many_requests_at_once_with_one_new_key_take_one_turn(lookups):
     await first.has_started()
     assert (first.ran, others.ran, bad.ran) == (1, 0, 0)
     first.go.set()
+    bad.go.set()  # looked up together, they are answered together
     assert set(await asyncio.gather(*asking)) == {ALICE}
     assert (first.ran, others.ran) == (1, WAITING_LIMIT * 2)  # each has asked the database itself
-    bad.go.set()
     answers = await asyncio.gather(*trying, return_exceptions=True)
     assert {type(each) for each in answers} == {Unauthenticated}
     assert bad.ran == 1
@@ -182,3 +206,56 @@ async def test_a_client_that_hangs_up_frees_no_reader(lookups):
     assert (bad.ran, bad.most) == (WAITING_LIMIT, 1)
     with pytest.raises(Unauthenticated):  # and the way is free again
         await lookups.principal("one more", Quick(), judge)
+
+
+async def test_those_that_wait_are_asked_for_together(database):
+    kept = Kept("new and good")
+    lookups, bad, good = SecretLookups(database, kept), Quick(ALICE), Quick(ALICE)
+    trying = start(lookups, WAITING_LIMIT - 1, bad)
+    new = asyncio.create_task(lookups.principal("new and good", good, judge, client="new"))
+    answers = await asyncio.gather(*trying, return_exceptions=True)
+    assert {type(each) for each in answers} == {Unauthenticated}
+    assert await new is ALICE  # the last that came
+    assert (bad.ran, good.ran) == (0, 1)  # nothing has their hashes, so nobody asked for one of them alone
+    assert kept.asked == [TOGETHER] * (WAITING_LIMIT // TOGETHER)
+
+
+async def test_what_was_refused_is_let_in_as_soon_as_it_exists(database):
+    kept = Kept()
+    lookups, good = SecretLookups(database, kept), Quick(ALICE)
+    with pytest.raises(Unauthenticated):
+        await lookups.principal("early", good, judge)
+    kept.digests.add(hash_secret("early"))
+    assert await lookups.principal("early", good, judge) is ALICE
+
+
+async def test_a_look_up_that_fails_is_the_failure_of_whoever_asked(lookups):
+    broken, good, gone = Quick(), Quick(ALICE), Quick()
+    broken.error = ValueError("a row that nobody can read")
+    looks = [broken, good, gone, good]
+    answers = await asyncio.gather(
+        *(lookups.principal(f"{n}", look, judge) for n, look in enumerate(looks)), return_exceptions=True
+    )
+    assert [type(each) for each in answers] == [ValueError, Principal, Unauthenticated, Principal]
+
+
+async def test_a_database_that_is_gone_is_told_to_all_who_wait(database):
+    lookups = SecretLookups(database)
+    database.close()
+    trying = start(lookups, TOGETHER + 1, Quick(ALICE))
+    answers = await asyncio.gather(*trying, return_exceptions=True)
+    assert {type(each) for each in answers} == {StorageUnavailable}
+
+
+async def test_which_hashes_exist(database):
+    now = time.time()
+    with database.transaction() as connection:
+        alice = create_account(connection, "alice", now=now)
+        made = [create_credential(connection, alice, kind, now=now) for kind in Kind]
+        revoke_credential(connection, Kind.API_KEY, made[0][0].id, now=now)  # its owner is told so
+        token = open_session(connection, alice.id, now=now, lifetime_s=60, recent_s=60)
+    theirs = {hash_secret(secret) for secret in (*(secret for _, secret in made), token)}
+    nobodys = {hash_secret(new_secret(Kind.API_KEY)) for _ in range(TOGETHER - len(theirs))}
+    with database.snapshot() as connection:
+        assert kept_hashes(connection, [*nobodys, *theirs]) == theirs
+        assert kept_hashes(connection, [*nobodys]) == frozenset()

@@ -92,6 +92,12 @@ def test_secrets_are_masked_wherever_they_are(logged, format_, kind):
         ("Authorization: Bearer abc", "Authorization: [redacted]"),
         ('{"authorization": "Basic abc"}', '{"authorization": "[redacted]"}'),
         ("[(b'authorization', b'Bearer abc')]", "[(b'authorization', b'[redacted]')]"),
+        ("AUTHORIZATION=abc", "AUTHORIZATION=[redacted]"),
+        ("with BEARER abcdefghijkl", "with BEARER [redacted]"),
+        ("with Basic abcdefghijkl", "with Basic [redacted]"),
+        ("ba\u017fic abcdefghijkl", "ba\u017fic [redacted]"),  # a long s is one to a pattern that ignores case
+        ("a session's ls_abcdefghijklmnop", "a session's ls_[redacted]"),
+        ("an invitation's li_abcdefghijklmnop", "an invitation's li_[redacted]"),
         ("postgresql://me:hush@host/db", "postgresql://me:[redacted]@host/db"),
         ("cred_abcdefghijklmnop of acc_abcdefghijklmnop", "cred_abcdefghijklmnop of acc_abcdefghijklmnop"),
         ("at_least_one http://127.0.0.1:8000/v1", "at_least_one http://127.0.0.1:8000/v1"),
