@@ -84,6 +84,7 @@ def write_settings(file: Path, host: str, port: int, *, play_money: bool) -> Non
 
 def make_credentials(cli: click.Group, folder: Path, *, play_money: bool) -> Credentials:
     """New ones; those of the last run are revoked. Where there is no play money, the operator gives some sats."""
+    _call(cli, folder, "init")
     known = {account["name"] for account in _call(cli, folder, "account", "list")["accounts"]}
     for name in {USER, OWNER, ADMINISTRATOR} - known:
         _call(cli, folder, "account", "create", name, *(["--admin"] if name == ADMINISTRATOR else []))
