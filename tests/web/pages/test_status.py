@@ -17,8 +17,7 @@ from lightphon_core.web.monitoring import health
 from .conftest import BROWSERS
 
 
-@pytest.fixture(scope="module")
-def backend():
+def offering():
     made = ScriptedBackend(
         says("Hel", "lo"),
         models=[
@@ -31,6 +30,11 @@ def backend():
     )
     made.load = lambda: {"scripted/claw": Load(busy=3, queued=7)}
     return made
+
+
+@pytest.fixture(scope="module")
+def backend():
+    return offering()
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +89,9 @@ def test_it_is_a_page_without_the_database_too(people, monkeypatch):
     assert "What works" in text_of(somebody.get("/status"))
 
 
-def test_open_models_are_open_here_too_and_payments_are_shown(start_server, backend):
+def test_open_models_are_open_here_too_and_payments_are_shown(start_server):
     running = start_server(
-        plugin_of(backend, ScriptedPayments("lightning"), ScriptedPayouts()), server=ServerSettings(open_models=True)
+        plugin_of(offering(), ScriptedPayments("lightning"), ScriptedPayouts()), server=ServerSettings(open_models=True)
     )
     page = text_of(httpx.get(running.url + "/status", headers={"accept": BROWSERS}))
     assert "a/<tiny>" in page
