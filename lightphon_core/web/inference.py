@@ -21,6 +21,7 @@ from lightphon_core.serving.serve import begin
 from lightphon_core.types import Principal, Scope
 from lightphon_core.web.authentication import authenticate, came_via, credentials_of, require
 from lightphon_core.web.edge.access_log import LOGGED, request_id
+from lightphon_core.web.edge.bodies import HOLDER
 from lightphon_core.web.errors import LIMITS
 from lightphon_core.web.inference_operations import (
     INFERENCE,
@@ -82,6 +83,7 @@ async def answer(request: AnyRequest, path: str, who: Who) -> ASGIApp:
     raises `Unauthenticated` or `PermissionDenied` where that is nobody, or nobody any more."""
     gateway: Gateway = request.app.state.gateway
     principal, asked_at = await who(), gateway.clock.monotonic()
+    request.scope["state"][HOLDER] = principal.account_id
     body = await read_body(request, gateway.max_body_bytes)
     if body is None:
         return ASGIResponse(status_code=CLIENT_GONE)
