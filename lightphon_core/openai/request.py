@@ -60,8 +60,8 @@ class InferenceRequest:
     needs: Needs
     tools: frozenset[str] = field(repr=False)
     prompt: Prompt
-    kept: bytes = field(repr=False)
-    """The fields that travel as they are: members of a JSON object, each followed by a comma."""
+    kept: list[bytes] = field(repr=False)
+    """The fields that travel as they are, in pieces: members of a JSON object, each followed by a comma."""
     session: bytes | None = field(default=None, repr=False)
     vectors: Wanted | None = None
 
@@ -69,6 +69,10 @@ class InferenceRequest:
     def offers_tools(self) -> bool:
         """Whether the answer may call a function."""
         return bool(self.tools)
+
+    def let_go(self) -> None:
+        """Forget what travels: nobody is sent it any more. It may be large, and answers may take long."""
+        self.kept.clear()
 
 
 def parse(
@@ -122,7 +126,7 @@ def parse(
         needs=needs,
         tools=facts.tools,
         prompt=facts.prompt,
-        kept=b"".join(kept),
+        kept=kept,
         session=facts.session,
         vectors=facts.vectors,
     )
@@ -135,11 +139,12 @@ def ready_body(request: InferenceRequest, *, model: str, max_tokens: int) -> byt
     `max_tokens` is the output limit of this attempt; one above the request's own has no effect.
     """
     if request.vectors is not None:
-        return b'{"model":%b,%b"encoding_format":"base64"}' % (msgspec.json.encode(model), request.kept)
+        head, tail = b'{"model":%b,' % msgspec.json.encode(model), b'"encoding_format":"base64"}'
+        return b"".join((head, *request.kept, tail))
     if request.needs.max_output_tokens is not None:
         max_tokens = min(max_tokens, request.needs.max_output_tokens)
     head = b'{"model":%b,"stream":true,"stream_options":{"include_usage":true},' % msgspec.json.encode(model)
-    return b'%b%b"max_tokens":%d}' % (head, request.kept, max_tokens)
+    return b"".join((head, *request.kept, b'"max_tokens":%d}' % max_tokens))
 
 
 def _output_limit(fields: dict[str, bytes]) -> int | None:

@@ -96,6 +96,7 @@ async def answer(request: AnyRequest, path: str, who: Who) -> ASGIApp:
         session_id=request.headers.get(SESSION_HEADER),
         via=came_via(request),
     )
+    del body  # what travels of it is in `asked`, which lets go of it
     admission = await admit(gateway.limiter, principal, gateway.account_limits, asked.needs.prompt_tokens)
     limits = request.scope["state"][LIMITS] = rate_limit_headers(admission.standings)
     exchange = begin(gateway, asked, principal, request_id(request.scope), admission, still=who)
