@@ -23,29 +23,29 @@ ALLOWED: Final = {
 """The values of enumerated fields, for error messages."""
 
 
-class _ImageUrl(Struct):
+class _ImageUrl(Struct, gc=False):
     url: str
     detail: str | None = None
 
 
-class _Part(Struct):
+class _Part(Struct, gc=False):
     type: Literal["text", "image_url", "input_audio", "refusal", "file"]
     text: str | None = None
     refusal: str | None = None
     image_url: _ImageUrl | None = None
 
 
-class _FunctionCall(Struct):
+class _FunctionCall(Struct, gc=False):
     name: str
     arguments: str
 
 
-class _ToolCall(Struct):
+class _ToolCall(Struct, gc=False):
     function: _FunctionCall
     type: Literal["function"] = "function"
 
 
-class _Message(Struct):
+class _Message(Struct, gc=False):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[_Part] | None = None
     tool_calls: list[_ToolCall] | None = None
@@ -53,13 +53,13 @@ class _Message(Struct):
     refusal: str | None = None
 
 
-class _Function(Struct):
+class _Function(Struct, gc=False):
     name: Name
     description: str | None = None
     parameters: dict[str, Any] | None = None
 
 
-class _Tool(Struct):
+class _Tool(Struct, gc=False):
     type: Literal["function"]
     function: _Function
 

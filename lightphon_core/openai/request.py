@@ -9,7 +9,7 @@ from lightphon_core.errors import InvalidRequest
 from lightphon_core.openai import chat, completions, embeddings
 from lightphon_core.openai.body import object_fields, typed
 from lightphon_core.openai.facts import Facts, Prompt
-from lightphon_core.openai.fields import ENGINE_OUTPUT_LIMITS, OUTPUT_LIMITS, is_removed
+from lightphon_core.openai.fields import CONTENT, ENGINE_OUTPUT_LIMITS, OUTPUT_LIMITS, is_removed
 from lightphon_core.openai.forms import Form
 from lightphon_core.openai.vectors import Wanted
 from lightphon_core.types import Needs
@@ -18,6 +18,7 @@ BYTES_PER_TOKEN = 16
 """For the estimate of a prompt's length from below. Real text has 2 to 6 bytes a token in any language; only long
 runs of one character, such as an indent, come near 16."""
 
+_text = msgspec.json.Decoder(msgspec.defstruct("_Text", [(name, msgspec.Raw, msgspec.Raw()) for name in CONTENT]))
 _limit = msgspec.json.Decoder(int)
 
 
@@ -94,7 +95,7 @@ def parse(
         KeyError: No such endpoint.
     """
     endpoint = _ENDPOINTS[path]
-    fields = {name: raw for name, raw in object_fields(body).items() if raw != b"null"}
+    fields = {name: raw for name, raw in object_fields(body, _text).items() if raw != b"null"}
     facts = endpoint.inspect(body, fields, session_id)
     limit = 0 if facts.vectors else _output_limit(fields)
     longest = facts.prompt.longest_bytes
