@@ -16,8 +16,9 @@ from lightphon_core.errors import BodyTooLarge, BodyTooSlow, ServerBusy
 from lightphon_core.settings import Secret, ServerSettings
 from lightphon_core.testing import ScriptedBackend, plugin_of
 from lightphon_core.testing.process import until
-from lightphon_core.testing.scripted import chunk
+from lightphon_core.testing.scripted import chunk, says
 from lightphon_core.types import Model
+from lightphon_core.web import inference
 from lightphon_core.web.edge.bodies import HOLDER, UNCOUNTED_BYTES, BoundedBodies
 from lightphon_core.web.edge.body_room import BodyRoom
 
@@ -227,3 +228,35 @@ class TestAccounts:
             self.go.set()
             assert list(lines)[-2] == "data: [DONE]"
         until(lambda: self.held(running) == 0, "nothing is held")
+
+
+def test_large_ones_that_are_whole_at_once_are_read_with_a_turn_for_others_in_between(start_server, wire, monkeypatch):
+    running = start_server(plugin_of(ScriptedBackend(says("x"))))
+    turns, over, all_sent, read = [0], threading.Event(), threading.Event(), []
+    parse = inference.wire.parse
+
+    def noted(*arguments, **options):
+        read.append(turns[0])
+        assert all_sent.wait(PATIENCE_S)  # so that all others are there, as the loop goes on
+        return parse(*arguments, **options)
+
+    async def count_turns():
+        turns[0] += 1
+        if not over.is_set():
+            loop = asyncio.get_running_loop()
+            loop.call_soon(lambda: loop.create_task(count_turns()))
+
+    monkeypatch.setattr(inference.wire, "parse", noted)
+    running.server.call(count_turns())
+    body = chat("x" * inference.LARGE_BYTES).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {running.api_key}\r\n"
+    connections = [wire(running.url) for _ in range(4)]
+    for each in connections:
+        each.send(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body[:-1])
+    for each in connections:
+        each.send(body[-1:])
+    all_sent.set()
+    for each in connections:
+        assert "context_length_exceeded" in each.answer()
+    over.set()
+    assert len(set(read)) == len(read) == 4, read
