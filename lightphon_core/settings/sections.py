@@ -81,8 +81,8 @@ class ServerSettings:
         default=200_000_000,
         validator=_holds_two,
         metadata={
-            "help": "Bytes of the bodies of all requests under way that are held at one time; one account has half of "
-            "them at most. Memory for about twice as much is needed."
+            "help": "Bytes of all request bodies that are held at one time, half of them at most for one account. Up to "
+            "twice as much memory is needed."
         },
     )
     body_timeout_s: float = field(
