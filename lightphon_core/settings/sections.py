@@ -81,8 +81,8 @@ class ServerSettings:
         default=200_000_000,
         validator=_holds_two,
         metadata={
-            "help": "Bytes of all request bodies that are held at one time, half of them at most for one account. Up to "
-            "twice as much memory is needed."
+            "help": "Bytes of all request bodies that are held at one time, half of them at most for one account. It "
+            "takes up to twice as much memory."
         },
     )
     body_timeout_s: float = field(
