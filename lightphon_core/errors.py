@@ -23,6 +23,7 @@ LightPhonError
 │   ├── BalanceOnHold          wallet or budget would cover the request, but for what is set aside for others
 │   ├── RateLimited            too often, or too much at once
 │   ├── NoNodesAvailable       a known model, whose nodes are all offline, busy or failing
+│   ├── ServerBusy             the requests under way hold all the memory that there is for bodies
 │   ├── StorageUnavailable     the database does not answer
 │   ├── RateUnavailable        nobody knows what a bitcoin costs now
 │   └── ProviderUnavailable    a payment provider does not answer, or not as it should
@@ -214,6 +215,12 @@ class NoNodesAvailable(TemporaryError):
     """The model is known, but every node that has it is offline, busy or failing."""
 
     code = "no_nodes_available"
+
+
+class ServerBusy(TemporaryError):
+    """The requests under way hold as much of their bodies as the operator's limit allows."""
+
+    code = "server_busy"
 
 
 class StorageUnavailable(TemporaryError):

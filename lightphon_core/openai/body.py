@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from lightphon_core.errors import InvalidRequest
 from lightphon_core.openai.suggestions import accepted, meant
@@ -14,11 +15,15 @@ T = TypeVar("T")
 
 MAX_FIELDS = 256
 """More members than this at the top level are not a request. Bounds the time that one body may take."""
+MAX_BESIDE_BYTES = 1_048_576
+"""What a body may have beside the text that a model is to read: tools of this size fill any context. JSON of nothing
+but brackets takes up to 25 times its size in memory, and nobody else is served while it is decoded."""
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _KEY = re.compile(rb'[ \t\n\r]*"[^"\\]*(?:\\.[^"\\]*)*"[ \t\n\r]*:[ \t\n\r]*', re.DOTALL)
 _NEXT = re.compile(rb"[ \t\n\r]*([,}])")
 _SHOWN_PATH = 100
+_NUMBERS = re.compile(rb"[ \t\n\r]*\[[ \t\n\r]*[-0-9[]")
 _TOKEN = re.compile(r"[^ \t\n\r]")
 _PROBLEM = re.compile(r"(?P<what>.*?)(?: - at (?:`key` in )?`\$\.?(?P<path>[^`]*)`)?", re.DOTALL)
 _WORDS = {
@@ -37,11 +42,13 @@ _EXPECTED = {
 }
 
 
-def object_fields(body: bytes) -> dict[str, bytes]:
-    """The members of the JSON object that `body` is: each value as its own bytes, in the order of the text.
+def object_fields(body: bytes, text: "msgspec.json.Decoder[Struct] | None" = None) -> dict[str, bytes]:
+    """The members of the JSON object that `body` is: each value as its own bytes, in the order of the text. `text`
+    reads those, as they are, that may be longer than `MAX_BESIDE_BYTES`; without it whoever calls bounds the body.
 
     Raises:
-        InvalidRequest: `body` is empty, not UTF-8, not JSON, not an object, nested too deeply, or has a key twice.
+        InvalidRequest: `body` is empty, not UTF-8, not JSON, not an object, nested too deeply, has too much beside the
+            text, or has a key twice.
     """
     problem = ""
     try:
@@ -49,7 +56,13 @@ def object_fields(body: bytes) -> dict[str, bytes]:
             problem = "The body is empty; a JSON object is needed."
         else:
             body.decode()  # msgspec does not look into the strings of a Raw value
-            raw = _members.decode(body)
+            if text is not None and _beside(body, text) > MAX_BESIDE_BYTES:
+                problem = (
+                    f"The body has more than {MAX_BESIDE_BYTES} bytes beside messages, prompt or input: fields that "
+                    "are too long, or too many."
+                )
+            else:
+                raw = _members.decode(body)
     except UnicodeDecodeError as error:
         problem = f"The body is not valid UTF-8 (byte {error.start})."
     except msgspec.ValidationError:
@@ -65,9 +78,24 @@ def object_fields(body: bytes) -> dict[str, bytes]:
         raise InvalidRequest(f"The body has more than {MAX_FIELDS} fields.")
     fields = {name: bytes(value) for name, value in raw.items()}
     if not _is_whole(body, fields.values()):
+        if len(body) > MAX_BESIDE_BYTES:
+            raise InvalidRequest("A field of the body is given twice.")
         name = _repeated(body)
         raise InvalidRequest(f"The field {name!r} is given twice.", param=name)
     return fields
+
+
+def _beside(body: bytes, text: "msgspec.json.Decoder[Struct]") -> int:
+    """Bytes of the body beside the text, where those may be too many. All else is skipped, and takes no memory."""
+    if len(body) <= MAX_BESIDE_BYTES:
+        return 0
+    read = text.decode(body)
+    return len(body) - sum(memoryview(getattr(read, name)).nbytes for name in read.__struct_fields__)
+
+
+def is_in_tokens(raw: bytes) -> bool:
+    """Whether a text is given as numbers, or several texts as lists of them, and not as text."""
+    return _NUMBERS.match(raw) is not None
 
 
 def _is_whole(body: bytes, values: Collection[bytes]) -> bool:

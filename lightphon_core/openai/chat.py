@@ -23,29 +23,29 @@ ALLOWED: Final = {
 """The values of enumerated fields, for error messages."""
 
 
-class _ImageUrl(Struct):
+class _ImageUrl(Struct, gc=False):
     url: str
     detail: str | None = None
 
 
-class _Part(Struct):
+class _Part(Struct, gc=False):
     type: Literal["text", "image_url", "input_audio", "refusal", "file"]
     text: str | None = None
     refusal: str | None = None
     image_url: _ImageUrl | None = None
 
 
-class _FunctionCall(Struct):
+class _FunctionCall(Struct, gc=False):
     name: str
     arguments: str
 
 
-class _ToolCall(Struct):
+class _ToolCall(Struct, gc=False):
     function: _FunctionCall
     type: Literal["function"] = "function"
 
 
-class _Message(Struct):
+class _Message(Struct, gc=False):
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[_Part] | None = None
     tool_calls: list[_ToolCall] | None = None
@@ -53,13 +53,13 @@ class _Message(Struct):
     refusal: str | None = None
 
 
-class _Function(Struct):
+class _Function(Struct, gc=False):
     name: Name
     description: str | None = None
     parameters: dict[str, Any] | None = None
 
 
-class _Tool(Struct):
+class _Tool(Struct, gc=False):
     type: Literal["function"]
     function: _Function
 
@@ -90,7 +90,8 @@ KNOWN: Final = frozenset(_Chat.__struct_fields__)
 """The fields that are checked here."""
 
 _chat = msgspec.json.Decoder(_Chat)
-_raw_messages = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_raw_messages = msgspec.json.Decoder(list[msgspec.Raw])
+_raw_message = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _TOOL_FIELDS = ("tools", "tool_choice", "parallel_tool_calls")
 _FUNCTION_FIELDS = ("functions", "function_call")
 _IMAGE_START = ("data:image/", "https://", "http://")
@@ -113,7 +114,7 @@ def inspect(body: bytes, fields: dict[str, bytes], session_id: str | None = None
     chat = typed(body, _chat, ALLOWED)
     prompt, developer = _read(chat.messages, sum(len(fields.get(name, b"")) for name in ("tools", "functions")))
     if developer:
-        fields["messages"] = _with_system(fields["messages"])
+        fields["messages"] = _with_system(fields["messages"], chat.messages)
     if chat.response_format and chat.response_format.type == "json_schema" and chat.response_format.json_schema is None:
         param = "response_format.json_schema"
         raise InvalidRequest(f"Missing required parameter: '{param}'.", param=param)
@@ -249,11 +250,11 @@ def _utf8_length(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode())
 
 
-def _with_system(messages: bytes) -> bytes:
+def _with_system(raw: bytes, messages: list[_Message]) -> bytes:
     """The same messages, with the role `system` where it was `developer`."""
     system = msgspec.Raw(b'"system"')
-    decoded = _raw_messages.decode(messages)
-    for message in decoded:
-        if msgspec.json.decode(message["role"]) == "developer":
-            message["role"] = system
-    return msgspec.json.encode(decoded)
+    written = _raw_messages.decode(raw)
+    for at, message in enumerate(messages):
+        if message.role == "developer":
+            written[at] = msgspec.Raw(msgspec.json.encode(_raw_message.decode(written[at]) | {"role": system}))
+    return msgspec.json.encode(written)

@@ -1,13 +1,13 @@
 """What the gateway reads of a plain completion request, and of one for the text between two others."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 from attrs import evolve
 from msgspec import Meta
 
 from lightphon_core.errors import InvalidRequest
-from lightphon_core.openai.body import typed
+from lightphon_core.openai.body import is_in_tokens, typed
 from lightphon_core.openai.facts import Facts, Prompt
 from lightphon_core.openai.forms import INFILL, TEXT
 from lightphon_core.openai.generation import MAX_CHOICES, Generating, needed_for
@@ -18,7 +18,7 @@ MAX_PROMPTS: Final = MAX_CHOICES
 
 
 class _Completion(Generating, kw_only=True):
-    prompt: str | list[Any]
+    prompt: str | list[str]
     suffix: str | None = None
     echo: bool | None = None
     best_of: Annotated[int, Meta(ge=1)] | None = None
@@ -44,8 +44,13 @@ def inspect(body: bytes, fields: dict[str, bytes], session_id: str | None = None
     if "prompt" not in fields:
         hint = " A chat has 'messages', and is for /v1/chat/completions." if "messages" in fields else ""
         raise InvalidRequest(f"Missing required parameter: 'prompt'.{hint}", param="prompt")
+    if is_in_tokens(fields["prompt"]):
+        message = "'prompt' must be text: tokens are a model's own, and these would be another one's."
+        raise InvalidRequest(message, param="prompt")
     asked = typed(body, _completion, {})
-    prompts = _prompts(asked.prompt)
+    prompts = [asked.prompt] if isinstance(asked.prompt, str) else asked.prompt
+    if not prompts:
+        raise InvalidRequest("'prompt' must be a text, or a list of at least one.", param="prompt")
     if not any(prompts) and not asked.suffix:
         raise InvalidRequest("'prompt' is empty; there is nothing to go on from.", param="prompt")
     choices = _choices(asked, len(prompts))
@@ -74,19 +79,6 @@ def inspect_infill(body: bytes, fields: dict[str, bytes], session_id: str | None
         InvalidRequest: As for `inspect`.
     """
     return evolve(inspect(body, fields, session_id), form=INFILL)
-
-
-def _prompts(given: str | list[Any]) -> list[str]:
-    prompts = [given] if isinstance(given, str) else given
-    for at, prompt in enumerate(prompts):
-        if isinstance(prompt, (int, list)) and not isinstance(prompt, bool):
-            message = "'prompt' must be text: tokens are a model's own, and these would be another one's."
-            raise InvalidRequest(message, param="prompt")
-        if not isinstance(prompt, str):
-            raise InvalidRequest(f"Invalid value for 'prompt[{at}]'. Expected a string.", param=f"prompt[{at}]")
-    if not prompts:
-        raise InvalidRequest("'prompt' must be a text, or a list of at least one.", param="prompt")
-    return prompts
 
 
 def _choices(asked: _Completion, prompts: int) -> int:

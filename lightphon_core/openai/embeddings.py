@@ -1,12 +1,12 @@
 """What the gateway reads of an embeddings request."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
 
 from lightphon_core.errors import InvalidRequest
-from lightphon_core.openai.body import typed
+from lightphon_core.openai.body import is_in_tokens, typed
 from lightphon_core.openai.facts import Facts, Prompt
 from lightphon_core.openai.forms import VECTORS
 from lightphon_core.openai.selection import Selecting, selection_of, session_of
@@ -21,7 +21,7 @@ ALLOWED: Final = {"encoding_format": "float, base64"}
 
 
 class _Embeddings(Selecting, kw_only=True):
-    input: str | list[Any]
+    input: str | list[str]
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Meta(ge=1, le=MAX_DIMENSIONS)] | None = None
 
@@ -41,6 +41,12 @@ def inspect(body: bytes, fields: dict[str, bytes], session_id: str | None = None
     """
     if "input" not in fields:
         raise InvalidRequest("Missing required parameter: 'input'.", param="input")
+    if is_in_tokens(fields["input"]):
+        raise InvalidRequest(
+            "'input' must be text: tokens are a model's own, and these would be another one's. In LangChain, set "
+            "check_embedding_ctx_length=False on OpenAIEmbeddings.",
+            param="input",
+        )
     asked = typed(body, _embeddings, ALLOWED)
     texts = _texts(asked.input)
     fields["input"] = msgspec.json.encode(texts)
@@ -57,21 +63,13 @@ def inspect(body: bytes, fields: dict[str, bytes], session_id: str | None = None
     )
 
 
-def _texts(given: str | list[Any]) -> list[str]:
+def _texts(given: str | list[str]) -> list[str]:
     texts = [given] if isinstance(given, str) else given
     if not texts:
         raise InvalidRequest("'input' must be a text, or a list of at least one.", param="input")
     if len(texts) > MAX_INPUTS:
         raise InvalidRequest(f"'input' must have at most {MAX_INPUTS} texts; send the rest on its own.", param="input")
     for at, text in enumerate(texts):
-        if isinstance(text, (int, list)) and not isinstance(text, bool):
-            raise InvalidRequest(
-                "'input' must be text: tokens are a model's own, and these would be another one's. In LangChain, set "
-                "check_embedding_ctx_length=False on OpenAIEmbeddings.",
-                param="input",
-            )
-        if not isinstance(text, str):
-            raise InvalidRequest(f"Invalid value for 'input[{at}]'. Expected a string.", param=f"input[{at}]")
         if not text:
             raise InvalidRequest(f"'input[{at}]' is empty; there is nothing to embed.", param=f"input[{at}]")
     return texts

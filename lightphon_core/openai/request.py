@@ -9,7 +9,7 @@ from lightphon_core.errors import InvalidRequest
 from lightphon_core.openai import chat, completions, embeddings
 from lightphon_core.openai.body import object_fields, typed
 from lightphon_core.openai.facts import Facts, Prompt
-from lightphon_core.openai.fields import ENGINE_OUTPUT_LIMITS, OUTPUT_LIMITS, is_removed
+from lightphon_core.openai.fields import CONTENT, ENGINE_OUTPUT_LIMITS, OUTPUT_LIMITS, is_removed
 from lightphon_core.openai.forms import Form
 from lightphon_core.openai.vectors import Wanted
 from lightphon_core.types import Needs
@@ -18,6 +18,7 @@ BYTES_PER_TOKEN = 16
 """For the estimate of a prompt's length from below. Real text has 2 to 6 bytes a token in any language; only long
 runs of one character, such as an indent, come near 16."""
 
+_text = msgspec.json.Decoder(msgspec.defstruct("_Text", [(name, msgspec.Raw, msgspec.Raw()) for name in CONTENT]))
 _limit = msgspec.json.Decoder(int)
 
 
@@ -60,8 +61,8 @@ class InferenceRequest:
     needs: Needs
     tools: frozenset[str] = field(repr=False)
     prompt: Prompt
-    kept: bytes = field(repr=False)
-    """The fields that travel as they are: members of a JSON object, each followed by a comma."""
+    kept: list[bytes] = field(repr=False)
+    """The fields that travel as they are, in pieces: members of a JSON object, each followed by a comma."""
     session: bytes | None = field(default=None, repr=False)
     vectors: Wanted | None = None
 
@@ -69,6 +70,10 @@ class InferenceRequest:
     def offers_tools(self) -> bool:
         """Whether the answer may call a function."""
         return bool(self.tools)
+
+    def let_go(self) -> None:
+        """Forget what travels: nobody is sent it any more. It may be large, and answers may take long."""
+        self.kept.clear()
 
 
 def parse(
@@ -90,7 +95,7 @@ def parse(
         KeyError: No such endpoint.
     """
     endpoint = _ENDPOINTS[path]
-    fields = {name: raw for name, raw in object_fields(body).items() if raw != b"null"}
+    fields = {name: raw for name, raw in object_fields(body, _text).items() if raw != b"null"}
     facts = endpoint.inspect(body, fields, session_id)
     limit = 0 if facts.vectors else _output_limit(fields)
     longest = facts.prompt.longest_bytes
@@ -122,7 +127,7 @@ def parse(
         needs=needs,
         tools=facts.tools,
         prompt=facts.prompt,
-        kept=b"".join(kept),
+        kept=kept,
         session=facts.session,
         vectors=facts.vectors,
     )
@@ -135,11 +140,12 @@ def ready_body(request: InferenceRequest, *, model: str, max_tokens: int) -> byt
     `max_tokens` is the output limit of this attempt; one above the request's own has no effect.
     """
     if request.vectors is not None:
-        return b'{"model":%b,%b"encoding_format":"base64"}' % (msgspec.json.encode(model), request.kept)
+        head, tail = b'{"model":%b,' % msgspec.json.encode(model), b'"encoding_format":"base64"}'
+        return b"".join((head, *request.kept, tail))
     if request.needs.max_output_tokens is not None:
         max_tokens = min(max_tokens, request.needs.max_output_tokens)
     head = b'{"model":%b,"stream":true,"stream_options":{"include_usage":true},' % msgspec.json.encode(model)
-    return b'%b%b"max_tokens":%d}' % (head, request.kept, max_tokens)
+    return b"".join((head, *request.kept, b'"max_tokens":%d}' % max_tokens))
 
 
 def _output_limit(fields: dict[str, bytes]) -> int | None:

@@ -51,7 +51,7 @@ class Started:
     """
 
     place: Place
-    job: Job
+    job_id: str
     tab: Tab
     meter: Meter
     first: Batch
@@ -122,8 +122,8 @@ async def _attempt(
     began = gateway.clock.monotonic()
     try:
         meter = Meter(_bounds(request, place.candidate, tab), began)
-        job = _job(request, place.entry, tab, job_id, timeout_s=deadline - began)
-        work = _work(gateway, request, place, job)
+        # The job is nobody's but the backend's: it is as large as the request.
+        work = _work(gateway, request, place, _job(request, place.entry, tab, job_id, timeout_s=deadline - began))
         # Vectors come all at once, so how long the first takes says nothing of whether the rest will.
         first = await _first(work, None if request.vectors else gateway.limits.first_output_timeout_s)
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything
@@ -137,7 +137,7 @@ async def _attempt(
             else:
                 await work.stop()
     place.answered()
-    return Started(place, job, tab, meter, first, work, attempts, gateway.clock.monotonic() - began)
+    return Started(place, job_id, tab, meter, first, work, attempts, gateway.clock.monotonic() - began)
 
 
 def judge(gateway: Gateway, place: Place, error: Exception) -> BackendError:

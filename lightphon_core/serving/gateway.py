@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 
 from lightphon_core.accounts.limits import Limiter
 from lightphon_core.host import Clock, Tasks
@@ -42,7 +42,8 @@ def came_through(principal: Principal, said: frozenset[str]) -> frozenset[str]:
 class Gateway:
     """One per application; handed to every request. `started_at` is in seconds since 1970; `ended` hears of every
     journey that is over. `agreed` are the prices that accounts set for their nodes, `model_prices` those that
-    administrators set. `tasks` are the journeys, `works` what backends do for them.
+    administrators set. `tasks` are the journeys, `works` what backends do for them. Large bodies are
+    decoded under `reading`, one at a time.
 
     Once it is `closing`, no new journeys begin.
     """
@@ -68,6 +69,7 @@ class Gateway:
     log: BoundLogger
     started_at: int
     ended: Callable[[Outcome], None] = ignore
+    reading: asyncio.Lock = field(factory=asyncio.Lock)
     closing: bool = False
 
     @property

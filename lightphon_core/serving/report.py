@@ -34,7 +34,7 @@ def usage_row(started: Started, principal: Principal) -> dict[str, object]:
     """What the books keep of an answer, beside what it cost."""
     measured, offer = started.meter.measured(), started.entry.offer
     return {
-        "id": started.job.id,
+        "id": started.job_id,
         "account_id": principal.account_id,
         "credential_id": booked_under(principal),
         "model": offer.model.id,

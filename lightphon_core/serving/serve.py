@@ -55,6 +55,7 @@ def begin(
         return Exchange(gateway, request, principal, request_id, admission, ranking.candidates, still)
     except BaseException:
         admission.end()
+        request.let_go()
         raise
 
 
@@ -168,6 +169,7 @@ class Exchange:
             if self.outlet is not None:
                 self.outlet.end(self._error)
         self._end_admission()
+        self._request.let_go()
 
     def _who_ended(self) -> str:
         """Whoever cancelled the journey, as the log has it."""
@@ -185,6 +187,7 @@ class Exchange:
                 self._started = started = await first_output(
                     gateway, request, self._principal, self._choice, deadline=deadline
                 )
+                request.let_go()
                 model = started.entry.offer.model.id
                 self._envelope = Envelope(self._envelope.id, model, self._envelope.created, request.form)
                 whole = (VectorSink if request.vectors else WholeSink)(self._envelope)

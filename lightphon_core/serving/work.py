@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -95,14 +96,28 @@ class Work:
                 # The answer is complete, whatever the backend still does.
                 self._complete = True
                 self._changed.set()
+        except asyncio.CancelledError:
+            pass  # as the last thing it does: the task would keep the traceback, in whose frames the job is
         except Exception as error:  # noqa: BLE001 - for the reader to judge
+            _let_go(error)
             self._error = error
 
-    def _has_ended(self, task: asyncio.Task[None]) -> None:
+    def _has_ended(self, _: asyncio.Task[None]) -> None:
         if self._watch is not None:
             self._watch.cancel()
         unheard = self._stopped or self._complete
-        if task.cancelled() and not unheard:
+        if self._error is None and not unheard:
             self._error = Unavailable("The backend gave the job up.")
         self._changed.set()
         self._ended(self._error if unheard else None)
+
+
+def _let_go(error: BaseException) -> None:
+    """Forget what the code that failed had in hand, the job above all: an exception may live long, and its traceback
+    with it. Where it failed can still be told."""
+    led_to_it: list[BaseException] = []
+    latest: BaseException | None = error
+    while latest is not None and latest not in led_to_it:
+        traceback.clear_frames(latest.__traceback__)
+        led_to_it.append(latest)
+        latest = latest.__cause__ or latest.__context__

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from attrs import field, frozen
+from attrs import Attribute, field, frozen
 from attrs.validators import and_, ge, gt, le, min_len
 
 from lightphon_core.money import MAX_PRICE_MSAT, Amount
@@ -18,6 +18,13 @@ from lightphon_core.settings.structuring import Secret
 from lightphon_core.types import Price
 
 DEFAULT_DATA_DIR = Path("~/.local/share/lightphon")
+
+
+def _holds_two(server: ServerSettings, attribute: Attribute[Any], most: int) -> None:
+    if most < 2 * server.max_body_bytes:
+        raise ValueError(
+            f"'{attribute.name}' must be at least twice max_body_bytes, {2 * server.max_body_bytes}: it is {most}"
+        )
 
 
 @frozen
@@ -69,6 +76,14 @@ class ServerSettings:
     )
     max_body_bytes: int = field(
         default=20_000_000, validator=gt(0), metadata={"help": "Largest request body, in bytes, that is read."}
+    )
+    max_bodies_bytes: int = field(
+        default=200_000_000,
+        validator=_holds_two,
+        metadata={
+            "help": "Bytes of all request bodies that are held at one time, half of them at most for one account. It "
+            "takes up to twice as much memory."
+        },
     )
     body_timeout_s: float = field(
         default=60.0, validator=gt(0), metadata={"help": "Seconds that a request's body may take to arrive whole."}

@@ -43,6 +43,7 @@ from lightphon_core.storage.engine import Database
 from lightphon_core.web import inference, models
 from lightphon_core.web.api.routes import api
 from lightphon_core.web.assembly import assemble
+from lightphon_core.web.edge.body_room import BodyRoom
 from lightphon_core.web.inference_operations import SCHEMAS
 from lightphon_core.web.model_list import ModelList
 from lightphon_core.web.monitoring import health, metrics
@@ -180,6 +181,7 @@ def create_app(
                     router, started_at=gateway.started_at, max_output_tokens=settings.limits.max_output_tokens
                 ),
                 "assets": assets,
+                "body_room": BodyRoom(settings.server.max_bodies_bytes),
                 "pages": Pages(assets, settings, plugin_templates(plugins.ready())),
                 "database": database,
                 "earnings": assembly.earnings,

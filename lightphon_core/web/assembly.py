@@ -26,6 +26,7 @@ from lightphon_core.storage.engine import Database
 from lightphon_core.types import Offer, PriceInForce, Principal
 from lightphon_core.web.api.guards import check_same_origin
 from lightphon_core.web.authentication import Connection, authenticate, credentials_of
+from lightphon_core.web.edge.bodies import HOLDER
 from lightphon_core.web.pages.frame.plugin_pages import framed_for
 from lightphon_core.web.paths import is_open
 
@@ -72,7 +73,9 @@ def assemble(
         by_session = connection.scope["type"] == ScopeType.HTTP and path.startswith("/api/") and not is_open(path)
         if by_session:
             check_same_origin(connection)
-        return await authenticate(authenticators, credentials_of(connection, cookies=by_session))
+        principal = await authenticate(authenticators, credentials_of(connection, cookies=by_session))
+        connection.scope["state"][HOLDER] = principal.account_id
+        return principal
 
     def price(offer: Offer) -> PriceInForce:
         return effective_price(settings.pricing, offer, agreed.of(offer), model_prices.all().get(offer.model.id))

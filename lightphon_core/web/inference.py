@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,7 @@ from lightphon_core.serving.serve import begin
 from lightphon_core.types import Principal, Scope
 from lightphon_core.web.authentication import authenticate, came_via, credentials_of, require
 from lightphon_core.web.edge.access_log import LOGGED, request_id
+from lightphon_core.web.edge.bodies import HOLDER
 from lightphon_core.web.errors import LIMITS
 from lightphon_core.web.inference_operations import (
     INFERENCE,
@@ -39,6 +41,9 @@ AnyRequest = Request[Any, Any, State]
 Who = Callable[[], Awaitable[Principal]]
 
 SESSION_HEADER = "x-session-id"
+
+LARGE_BYTES = 262_144
+"""A body of more takes milliseconds to read, or many of them."""
 
 CLIENT_GONE = 499
 """nginx's status for a client that hung up; nobody sees it."""
@@ -82,18 +87,21 @@ async def answer(request: AnyRequest, path: str, who: Who) -> ASGIApp:
     raises `Unauthenticated` or `PermissionDenied` where that is nobody, or nobody any more."""
     gateway: Gateway = request.app.state.gateway
     principal, asked_at = await who(), gateway.clock.monotonic()
+    request.scope["state"][HOLDER] = principal.account_id
     body = await read_body(request, gateway.max_body_bytes)
     if body is None:
         return ASGIResponse(status_code=CLIENT_GONE)
     if gateway.clock.monotonic() - asked_at >= KNOWN_S:
         principal = await who()  # or who holds bodies back could spend with a key that was revoked meanwhile
-    asked = wire.parse(
-        path,
-        body,
-        max_output_tokens=gateway.limits.max_output_tokens,
-        session_id=request.headers.get(SESSION_HEADER),
-        via=came_via(request),
-    )
+    async with _alone(gateway, len(body)):
+        asked = wire.parse(
+            path,
+            body,
+            max_output_tokens=gateway.limits.max_output_tokens,
+            session_id=request.headers.get(SESSION_HEADER),
+            via=came_via(request),
+        )
+    del body  # what travels of it is in `asked`, which lets go of it
     admission = await admit(gateway.limiter, principal, gateway.account_limits, asked.needs.prompt_tokens)
     limits = request.scope["state"][LIMITS] = rate_limit_headers(admission.standings)
     exchange = begin(gateway, asked, principal, request_id(request.scope), admission, still=who)
@@ -115,6 +123,18 @@ async def answer(request: AnyRequest, path: str, who: Who) -> ASGIApp:
         return ASGIResponse(status_code=CLIENT_GONE)
     headers = {**limits, **routing_headers(exchange.routing_info)}
     return ASGIResponse(body=whole, media_type="application/json", headers=headers)
+
+
+@asynccontextmanager
+async def _alone(gateway: Gateway, size: int) -> AsyncGenerator[None, None]:
+    """While a body of so many bytes is read. Large ones that are whole at once are not read one after the other without
+    anybody else being served in between."""
+    if size <= LARGE_BYTES:
+        yield
+        return
+    async with gateway.reading:
+        await asyncio.sleep(0)
+        yield
 
 
 async def _answer(request: Asked, path: str) -> ASGIApp:

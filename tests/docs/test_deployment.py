@@ -57,7 +57,7 @@ def test_every_metric_is_listed():
     metrics.request("/", "GET", 200)
     metrics.ended(Outcome("ok", 1.0, "m", 1.0))
     metrics.waited("served", 1.0)
-    page = metrics.page(Catalogue([], lambda: 0.0), holds=0, waiting=0, writes_lost=0)
+    page = metrics.page(Catalogue([], lambda: 0.0), holds=0, waiting=0, body_bytes=0, writes_lost=0)
     assert set(re.findall(r"`(lightphon_[a-z_]+)`", GUIDE)) == set(re.findall(r"# TYPE (\S+)", page))
 
 

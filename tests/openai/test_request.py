@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightphon_core.errors import InvalidRequest
+from lightphon_core.openai import body as body_module
 from lightphon_core.openai import fields
-from lightphon_core.openai.body import MAX_FIELDS, object_fields
+from lightphon_core.openai.body import MAX_BESIDE_BYTES, MAX_FIELDS, object_fields
 from lightphon_core.openai.request import InferenceRequest, parse, ready_body
 from lightphon_core.types import Capability
 
@@ -226,6 +227,37 @@ def test_bodies_that_are_no_request(body: bytes, says: str) -> None:
     error = refusal(body)
     assert says in error.message
     assert error.__context__ is None, "the body hangs on to the exception"
+
+
+BRACKETS = b"[" + b"[]," * (MAX_BESIDE_BYTES // 3) + b"0]"
+HALF = b"[" + b"[]," * (MAX_BESIDE_BYTES // 6) + b"0]"
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        b'"tools":' + BRACKETS,
+        b'"unheard_of":' + BRACKETS,
+        b'"logit_bias":' + HALF + b',"stop":' + HALF,
+        b",".join(b'"%06d":0' % at for at in range(MAX_BESIDE_BYTES // 11 + 1)),
+        b'"messages":' + BRACKETS,
+    ],
+)
+def test_what_is_no_text_to_read_is_bounded_before_it_is_decoded(
+    beside: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(body_module, "_members", None)  # so it is not read as an object
+    error = refusal(b'{"model":"m",' + beside + b',"messages":[{"role":"user","content":"x"}]}')
+    assert "more than 1048576 bytes beside messages" in error.message
+    assert error.__context__ is None, "the body hangs on to the exception"
+
+
+def test_text_to_read_may_be_longer() -> None:
+    long = "x" * 2 * MAX_BESIDE_BYTES
+    body = {"model": "m", "messages": [{"role": "user", "content": long}], "tools": None, "metadata": {}}
+    assert read(body).prompt.text_bytes == len(long)
+    twice = json.dumps(body)[:-1] + ',"metadata":{}}'
+    assert refusal(twice.encode()).message == "A field of the body is given twice."
 
 
 PART = {"role": "user", "content": [{"type": "text", "text": "x"}]}

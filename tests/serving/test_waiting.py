@@ -103,7 +103,7 @@ def test_accounts_take_turns_for_the_slots(scene):
     assert one.reply.asked == ["a0", "a1", "b1", "a2", "b2", "a3"]
     until(lambda: one.running.server.gateway.waiting._timer is None)  # nobody waits, so nobody looks
     metrics = one.running.server._app.state.metrics
-    page = metrics.page(one.running.server.gateway.catalogue, holds=0, waiting=0, writes_lost=0)
+    page = metrics.page(one.running.server.gateway.catalogue, holds=0, waiting=0, body_bytes=0, writes_lost=0)
     assert 'lightphon_queue_seconds_count{end="served"} 5' in page
 
 

@@ -29,7 +29,7 @@ def edge(app: Litestar) -> ASGIApp:
     server = settings.server
     methods = {route.path_format: route.methods for route in app.routes if isinstance(route, HTTPRoute)}
     chain: ASGIApp = Methods(app, methods)
-    chain = BoundedBodies(chain, limit=server.max_body_bytes, timeout_s=server.body_timeout_s)
+    chain = BoundedBodies(chain, limit=server.max_body_bytes, timeout_s=server.body_timeout_s, room=app.state.body_room)
     chain = Cors(chain)
     if (rule := host_rule(server)) is not None:
         chain = HostCheck(chain, rule)

@@ -25,6 +25,7 @@ from lightphon_core.serving.outcome import Outcome
 from lightphon_core.settings import Settings
 from lightphon_core.storage.engine import Database
 from lightphon_core.web.authentication import credentials_of
+from lightphon_core.web.edge.body_room import BodyRoom
 from lightphon_core.web.monitoring.prometheus import CONTENT_TYPE, Counter, Histogram, gauge
 from lightphon_core.web.operations import answers
 
@@ -91,16 +92,16 @@ class Metrics:
             self._tokens.add(model, "completion", amount=outcome.usage.completion_tokens)
             self._cost.add(model, amount=outcome.cost_msat)
 
-    def page(self, catalogue: Catalogue, *, holds: int, waiting: int, writes_lost: int) -> str:
+    def page(self, catalogue: Catalogue, *, holds: int, waiting: int, body_bytes: int, writes_lost: int) -> str:
         """Everything, in Prometheus' format."""
         self._make_room(catalogue)
         lines = [line for each in (self._requests, self._waits, *self._by_model) for line in each.lines()]
-        lines += self._now(catalogue, holds, waiting)
+        lines += self._now(catalogue, holds, waiting, body_bytes)
         lost = Counter("lightphon_database_writes_lost_total", "Writes that the database did not take.")
         lost.add(amount=writes_lost)
         return "\n".join([*lines, *lost.lines(), ""])
 
-    def _now(self, catalogue: Catalogue, holds: int, waiting: int) -> Iterator[str]:
+    def _now(self, catalogue: Catalogue, holds: int, waiting: int, body_bytes: int) -> Iterator[str]:
         entries = catalogue.entries()
         nodes = {(entry.backend.name, entry.offer.node.id) for entry in entries}
         build = (("version", lightphon_core.__version__), ("python", platform.python_version()))
@@ -109,6 +110,7 @@ class Metrics:
         yield from gauge("lightphon_offers_online", "Models on nodes.", len(entries))
         yield from gauge("lightphon_holds_open", "Answers under way that money is set aside for.", holds)
         yield from gauge("lightphon_queue_length", "Requests that wait for a slot.", waiting)
+        yield from gauge("lightphon_body_bytes", "Bytes of requests under way that are held.", body_bytes)
         yield from gauge("lightphon_build_info", "What runs.", 1, build)
 
     def _label(self, model: str | None) -> str:
@@ -148,11 +150,13 @@ async def metrics(request: Request[None, None, State]) -> ASGIApp:
         raise Unauthenticated("The metrics are for whoever has the metrics_token of [server], as a bearer token.")
     gateway: Gateway = request.app.state.gateway
     database: Database = request.app.state.database
+    room: BodyRoom = request.app.state.body_room
     counted: Metrics = request.app.state.metrics
     page = counted.page(
         gateway.catalogue,
         holds=len(gateway.keeper.tabs),
         waiting=len(gateway.waiting),
+        body_bytes=room.held,
         writes_lost=database.writes_lost,
     )
     return ASGIResponse(body=page.encode(), media_type=CONTENT_TYPE, headers={"cache-control": "no-store"})

@@ -135,6 +135,10 @@ def test_a_public_server_that_nobody_named_goes_by_any_name():
         ('allowed_hosts = ["x.org:80"]', "[server] allowed_hosts must be host names such as"),
         ('metrics_token = "short-hush"', "[server] metrics_token must have 16 characters or more."),
         ("body_timeout_s = 0", "[server] body_timeout_s must be > 0: 0.0."),
+        (
+            "max_bodies_bytes = 39_999_999",
+            "[server] max_bodies_bytes must be at least twice max_body_bytes, 40000000: it is 39999999.",
+        ),
     ],
 )
 def test_settings_that_are_refused(tmp_path, setting, message):
@@ -211,7 +215,7 @@ def samples(page: str) -> dict[str, float]:
 class TestMetrics:
     def page(self, metrics, models=()):
         catalogue = Catalogue([ScriptedBackend(says("x"), models=models)], now=lambda: 0.0)
-        return samples(metrics.page(catalogue, holds=3, waiting=4, writes_lost=2))
+        return samples(metrics.page(catalogue, holds=3, waiting=4, body_bytes=5, writes_lost=2))
 
     def test_what_is_counted(self):
         metrics = Metrics()

@@ -31,6 +31,7 @@ class NodeBackend(Backend):
     async def serve(self, job: Job) -> AsyncGenerator[bytes, None]:
         connection, offer_id = self._roster.find(job.offer_id)
         running = connection.start(offer_id, job)
+        del job  # or its body would stay in memory until the answer ends, long after the node has it
         try:
             while data := await running.answer.read():
                 yield data

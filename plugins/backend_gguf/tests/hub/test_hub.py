@@ -1,9 +1,12 @@
 """The server's side of the node link, against nodes that behave as a test needs it."""
 
 import asyncio
+import weakref
+from types import SimpleNamespace
 
 import pytest
 from lightphon_backend_gguf.hub.answer import Answer
+from lightphon_backend_gguf.hub.backend import NodeBackend
 from lightphon_backend_gguf.protocol import codec, frames, limits
 from lightphon_backend_gguf.protocol.closing import CloseCode
 from lightphon_backend_gguf.protocol.frames import Frame, FrameType
@@ -26,6 +29,7 @@ from lightphon_backend_gguf.protocol.messages import (
 
 from lightphon_core import (
     Capability,
+    Job,
     LightPhonError,
     Model,
     Overloaded,
@@ -379,3 +383,21 @@ async def test_facts_of_file_machine_and_speed_reach_the_core(hub, dial):
             "gpu_busy": 0.5,
         }
         assert len({offer, offer}) == 1
+
+
+async def test_a_job_that_was_handed_to_its_node_is_kept_by_nobody():
+    """Its body may be large, and its answer long."""
+
+    async def read():
+        return b"data"
+
+    running = SimpleNamespace(answer=SimpleNamespace(read=read))
+    connection = SimpleNamespace(start=lambda offer_id, job: running, stop=lambda running: None)
+    backend = NodeBackend(SimpleNamespace(find=lambda offer_id: (connection, offer_id)), None)
+    job = Job(id="job", offer_id="offer", path="/v1/x", body=b"{}", max_output_tokens=1, timeout_s=1)
+    kept, serving = weakref.ref(job), backend.serve(job)
+    del job
+    assert kept() is not None
+    assert await anext(serving) == b"data"
+    assert kept() is None
+    await serving.aclose()
