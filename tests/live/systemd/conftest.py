@@ -27,6 +27,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 BOOT = """
 mount -t tmpfs -o mode=755 none "$0" && mkdir "$0/changed" "$0/work" "$0/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$0/changed,workdir=$0/work" "$0/root"
+mountpoint -q /sys/fs/cgroup || mount -t cgroup2 none /sys/fs/cgroup
 exec systemd-nspawn --directory="$0/root" --machine=lightphon-test --register=no --keep-unit --console=pipe --boot \
     --bind-ro="$1:/mnt/clone" --bind-ro="$2:/mnt/wheels" systemd.unit=basic.target
 """
