@@ -11,6 +11,7 @@ from argon2 import PasswordHasher
 from sqlalchemy import update
 
 from lightphon_core.accounts import passwords
+from lightphon_core.accounts.device_cookies import DEVICE_COOKIE, SECURE_DEVICE_COOKIE
 from lightphon_core.accounts.invites import create_invite
 from lightphon_core.accounts.people import find_account
 from lightphon_core.accounts.sessions import COOKIE, SECURE_COOKIE
@@ -85,9 +86,10 @@ def test_from_registration_to_leaving(start):
     assert answer.status_code == 200, answer.text
     assert answer.json()["name"] == "alice"
     assert answer.json()["is_admin"] is False
-    cookie = answer.headers["set-cookie"]
-    assert re.fullmatch(COOKIE + r"=ls_[A-Za-z0-9]{36}; Path=/; Max-Age=1209600; HttpOnly; SameSite=Lax", cookie), (
-        cookie
+    session, device = answer.headers.get_list("set-cookie")
+    assert re.fullmatch(COOKIE + r"=ls_[A-Za-z0-9]{36}; HttpOnly; Max-Age=1209600; Path=/; SameSite=lax", session)
+    assert re.fullmatch(
+        DEVICE_COOKIE + r"=ld_\w+; HttpOnly; Max-Age=31536000; Path=/api/account/login; SameSite=strict", device
     )
     assert answer.headers["cache-control"] == "no-store"
     shown = browser.get("/api/account").json()
@@ -144,11 +146,12 @@ def test_logging_out_everywhere_else(start):
 def test_behind_https_the_cookie_says_so(start):
     running = start(server={"public_url": "https://Ai.example.org:443/"})
     browser = Browser(running, origin="https://ai.example.org")
-    cookie = browser.register().headers["set-cookie"]
+    cookie, device = browser.register().headers.get_list("set-cookie")
     assert cookie.startswith(f"{SECURE_COOKIE}=ls_")
-    assert cookie.endswith("; HttpOnly; SameSite=Lax; Secure")
-    assert "Path=/;" in cookie
-    assert "domain" not in cookie.lower()
+    assert cookie.endswith("; HttpOnly; Max-Age=1209600; Path=/; SameSite=lax; Secure")
+    assert device.startswith(f"{SECURE_DEVICE_COOKIE}=ld_")
+    assert device.endswith("; HttpOnly; Max-Age=31536000; Path=/api/account/login; SameSite=strict; Secure")
+    assert "domain" not in cookie.lower() + device.lower()
     assert code(Browser(running).login()) == (403, "wrong_origin")  # the address behind the proxy is not ours
     # What a neighbouring host or plain http can set stands for nobody: a stranger's session could be planted by it.
     token = cookie.partition("=")[2].partition(";")[0]
