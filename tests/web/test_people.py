@@ -193,6 +193,69 @@ class TestEnumeration:
         assert code(browser.register()) == (429, "rate_limit_exceeded")
 
 
+class TestKnownBrowsers:
+    """By the device cookie: attempts of others keep nobody out of an account whose browser was logged in to it."""
+
+    def test_its_owner_logs_in_while_strangers_try_the_name(self, start):
+        running = start(logins_per_minute=3)
+        browser = Browser(running)
+        browser.register()
+        browser.post("/api/account/logout")
+        assert list(browser.cookies) == [DEVICE_COOKIE]
+        stranger = Browser(running)
+        for _ in range(3):
+            assert code(stranger.login(password="wrong")) == (401, "invalid_login")
+        assert code(stranger.login()) == (429, "rate_limit_exceeded")
+        assert browser.login().status_code == 200
+        for _ in range(3):
+            assert code(browser.login(password="wrong")) == (401, "invalid_login")
+        refused = browser.login()
+        assert code(refused) == (429, "rate_limit_exceeded")
+        assert "3 log-in attempts a minute for this browser" in refused.json()["error"]["message"]
+
+    def test_any_other_cookie_is_answered_as_none(self, start):
+        running = start()
+        owner, bob = Browser(running), Browser(running)
+        owner.register()
+        bob.register(name="bob")
+        before = owner.cookies[DEVICE_COOKIE]
+        owner.post("/api/account/password", json={"current_password": PASSWORD, "new_password": "another password"})
+        now = owner.cookies[DEVICE_COOKIE]
+        shown = [None, before, bob.cookies[DEVICE_COOKIE], f"{now[:30]}0{now[31:]}x", now[:-1], "ld_", "\xe9"]
+        answers = set()
+        for cookie in shown:
+            for name in ("alice", "nobody"):
+                headers = {} if cookie is None else {"cookie": f"{DEVICE_COOKIE}={cookie}".encode("latin-1")}
+                stranger = Browser(running)
+                answer = stranger.post("/api/account/login", json={"name": name, "password": "wrong"}, headers=headers)
+                told = [(k, v) for k, v in answer.headers.items() if k not in ("x-request-id", "date")]
+                answers.add((answer.status_code, answer.content, *told))
+        assert {each[0] for each in answers} == {401}
+        assert len(answers) == 1
+        assert owner.login(password="another password").status_code == 200
+
+    def test_it_opens_nothing(self, start):
+        running = start()
+        browser = Browser(running)
+        device = browser.register().cookies[DEVICE_COOKIE]
+        for name in (COOKIE, DEVICE_COOKIE):
+            shown = Browser(running).get("/api/account", headers={"cookie": f"{name}={device}"})
+            assert shown.status_code == 401
+        assert DEVICE_COOKIE not in str(browser.get("/api/account").request.headers)  # it goes to the log-in alone
+
+    def test_behind_https_one_of_the_plain_name_is_none(self, start):
+        running = start(server={"public_url": "https://ai.example.org"}, logins_per_minute=1)
+        browser = Browser(running, origin="https://ai.example.org")
+        _, device = browser.register().headers.get_list("set-cookie")
+        value = device.partition("=")[2].partition(";")[0]
+        statuses = []
+        for name in (DEVICE_COOKIE, DEVICE_COOKIE, SECURE_DEVICE_COOKIE):
+            browser.cookies.clear()
+            login = {"headers": {"cookie": f"{name}={value}"}, "json": {"name": "alice", "password": "wrong"}}
+            statuses.append(browser.post("/api/account/login", **login).status_code)
+        assert statuses == [401, 429, 401]
+
+
 class TestOrigin:
     def test_other_sites_change_nothing(self, start):
         running = start()
