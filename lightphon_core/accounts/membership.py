@@ -135,7 +135,7 @@ class Membership:
                 draws = self._attempts.by_device(device)
         known = found is not None
         await self._limiter.admit(draws)
-        if found is None:
+        if not known:
             found = await self._database.read(lambda connection: find_login(connection, name))
         stored = found.password_hash if found else None
         right = await self._passwords.verify(password, stored, known=known)

@@ -199,7 +199,7 @@ async def test_of_two_older_accounts_each_is_known_by_its_own(membership, databa
 
 
 class TestItsOwnLimit:
-    """For a cookie may be stolen, and whoever has an account can have as many as they log in."""
+    """For a cookie may be stolen, and whoever has an account can make as many as they like."""
 
     async def wrong(self, membership, cookie, times=10):
         for _ in range(times):
