@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from attrs import evolve, field, frozen
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, update
 
-from lightphon_core.accounts.addresses import counted_as
+from lightphon_core.accounts.attempts import Attempts
+from lightphon_core.accounts.device_cookies import new_device, read_device
 from lightphon_core.accounts.invites import is_invite, use_invite
 from lightphon_core.accounts.limits import Limiter
+from lightphon_core.accounts.logins import Login, find_login, known_login, login_of_id
 from lightphon_core.accounts.passwords import Passwords, bounded_password, check_password
 from lightphon_core.accounts.people import (
     Account,
-    account_of_id,
     create_account,
     delete_account,
-    password_of,
     require_account_name,
 )
-from lightphon_core.accounts.rates import Draw, Rate
+from lightphon_core.accounts.rates import Draw
 from lightphon_core.accounts.sessions import end_session, end_sessions, open_session
 from lightphon_core.errors import InvalidRequest, PermissionDenied, Unauthenticated
 from lightphon_core.host import Clock
@@ -36,18 +36,13 @@ GiveUp = Callable[[Connection, str, int], object]
 
 @frozen
 class Entered:
-    """Somebody who is logged in now, and the token for the cookie. `left` is the id of the account whose session ended
-    for it: their own, or that of whoever was logged in before."""
+    """Somebody who is logged in now, the token for the cookie, and the device cookie that goes with it. `left` is the
+    id of the account whose session ended for it: their own, or that of whoever was logged in before."""
 
     account: Account
     token: str = field(repr=False)
+    device_cookie: str = field(repr=False)
     left: str | None
-
-
-@frozen
-class _Login:
-    account: Account
-    password_hash: str | None = field(repr=False)
 
 
 def set_password(connection: Connection, account_id: str, password_hash: str) -> None:
@@ -76,6 +71,7 @@ class Membership:
         self._database = database
         self._passwords = passwords
         self._settings = settings
+        self._attempts = Attempts(settings)
         self._clock = clock
         self._obligations = obligations
         self._give_up = give_up
@@ -96,7 +92,7 @@ class Membership:
         require_account_name(name)
         check_password(password)
         code = (invite or "").strip()
-        await self._limiter.admit([self._address(client)])
+        await self._limiter.admit([self._attempts.by_address(client)])
         by_invite = self._settings.registration == "invite"
         if by_invite and not await self._database.read(lambda connection: is_invite(connection, code, now=now)):
             raise _no_invite()
@@ -106,12 +102,23 @@ class Membership:
             account = create_account(connection, name, now=now, password_hash=hashed)
             if by_invite and not use_invite(connection, code, now=now):
                 raise _no_invite()
-            return self._enter(connection, account, old_token)
+            return self._enter(connection, account, hashed, old_token)
 
         return await self._database.write(enter)
 
-    async def log_in(self, name: str, password: str, *, client: str | None, old_token: str | None) -> Entered:
+    async def log_in(
+        self,
+        name: str,
+        password: str,
+        *,
+        client: str | None,
+        old_token: str | None,
+        device_cookie: str | None = None,
+    ) -> Entered:
         """Somebody with a name and a password. An unknown name costs and says the same as a wrong password.
+
+        A browser whose `device_cookie` shows that it was logged in to this account before has its own limits and its
+        own place in the queue: what others try keeps it from nothing. Any other cookie is as good as none.
 
         Raises:
             Unauthenticated: the name or the password is wrong.
@@ -119,21 +126,30 @@ class Membership:
         """
         bounded_password(password)
         name = _typed(name)
-        by_name = self._name(name)
-        await self._limiter.admit([by_name, self._address(client)])
-        found = await self._database.read(lambda connection: _find_login(connection, name))
-        right = await self._passwords.verify(password, found.password_hash if found else None)
-        if not right or found is None:
+        device = read_device(device_cookie)
+        found = None
+        draws: Sequence[Draw] = (self._attempts.by_name(name), self._attempts.by_address(client))
+        if device is not None:
+            found = await self._database.read(lambda connection: known_login(connection, name, device))
+            if found is not None:
+                draws = self._attempts.by_device(device)
+        known = found is not None
+        await self._limiter.admit(draws)
+        if not known:
+            found = await self._database.read(lambda connection: find_login(connection, name))
+        stored = found.password_hash if found else None
+        right = await self._passwords.verify(password, stored, known=known)
+        if not right or found is None or stored is None:
             raise Unauthenticated("The name or the password is wrong.", code="invalid_login")
         if found.account.blocked_at is not None:
             raise PermissionDenied("This account is blocked. Ask the operator.", code="account_blocked")
 
         def enter(connection: Connection) -> Entered:
             _require_unchanged(connection, found)
-            return self._enter(connection, found.account, old_token)
+            return self._enter(connection, found.account, stored, old_token)
 
         entered = await self._database.write(enter)
-        await self._limiter.forget(by_name.rate)  # whoever has shown the right password starts anew
+        await self._limiter.forget(draws[0].rate)  # whoever has shown the right password starts anew
         return entered
 
     async def log_out(self, token: str) -> str | None:
@@ -154,15 +170,15 @@ class Membership:
         check_password(new)
         found = await self._login_of(account_id)
         # Not by name: who has used up the name's attempts must not keep its owner from a new password.
-        await self._limiter.admit([self._attempt(f"account:{account_id}", self._settings.logins_per_minute, "you")])
-        if not await self._passwords.verify(current, found.password_hash):
+        await self._limiter.admit([self._attempts.by_account(account_id)])
+        if not await self._passwords.verify(current, found.password_hash, known=True):
             raise Unauthenticated("The current password is wrong.", code="invalid_login")
-        hashed = await self._passwords.hash(new)
+        hashed = await self._passwords.hash(new, known=True)
 
         def change(connection: Connection) -> Entered:
             _require_unchanged(connection, found)
             set_password(connection, account_id, hashed)
-            return evolve(self._enter(connection, found.account, None), left=account_id)
+            return evolve(self._enter(connection, found.account, hashed, None), left=account_id)
 
         return await self._database.write(change)
 
@@ -185,50 +201,23 @@ class Membership:
 
         await self._database.write(leave)
 
-    def _enter(self, connection: Connection, account: Account, old_token: str | None) -> Entered:
+    def _enter(self, connection: Connection, account: Account, password_hash: str, old_token: str | None) -> Entered:
         left = None if old_token is None else end_session(connection, old_token)
         lifetime_s, recent_s = self._settings.session_lifetime_s, self._settings.recent_password_s
         now = self._clock.now()
         token = open_session(connection, account.id, now=now, lifetime_s=lifetime_s, recent_s=recent_s)
-        return Entered(account, token, left)
+        return Entered(account, token, new_device(account.id, password_hash).cookie, left)
 
-    async def _login_of(self, account_id: str) -> _Login:
-        found = await self._database.read(
-            lambda connection: _with_password(connection, account_of_id(connection, account_id))
-        )
+    async def _login_of(self, account_id: str) -> Login:
+        found = await self._database.read(lambda connection: login_of_id(connection, account_id))
         if found is None:
             raise _ended()
         return found
 
-    def _name(self, name: str) -> Draw:
-        return self._attempt(f"name:{name.lower()}", self._settings.logins_per_minute, "this name")
 
-    def _address(self, client: str | None) -> Draw:
-        return self._attempt(
-            f"address:{counted_as(client)}", self._settings.logins_per_minute_per_address, "your address"
-        )
-
-    @staticmethod
-    def _attempt(name: str, per_minute: int, whose: str) -> Draw:
-        return Draw(Rate(name, "log-in attempts", per_minute, whose))
-
-
-def _find_login(connection: Connection, name: str) -> _Login | None:
-    # One query whoever it is, so that its time does not say whether there is such an account.
-    found = password_of(connection, name)
-    return None if found is None else _Login(*found)
-
-
-def _with_password(connection: Connection, account: Account | None) -> _Login | None:
-    if account is None:
-        return None
-    hashes = select(accounts.c.password_hash).where(accounts.c.id == account.id)
-    return _Login(account, connection.execute(hashes).scalar_one())
-
-
-def _require_unchanged(connection: Connection, found: _Login) -> None:
+def _require_unchanged(connection: Connection, found: Login) -> None:
     """argon2 took its time: the password that it checked may be none any more, and the account gone or blocked."""
-    if _with_password(connection, account_of_id(connection, found.account.id)) != found:
+    if login_of_id(connection, found.account.id) != found:
         raise _ended()
 
 

@@ -23,6 +23,8 @@ MIN_LENGTH = 10
 MAX_LENGTH = 256
 PARALLEL = 2
 """Each takes 64 MiB and some 50 ms of a core; more at once would only take the machine away from streams."""
+PARALLEL_KNOWN = 1
+"""The same beside these, for people who are known already: nobody else can have them wait."""
 WAITING_LIMIT = 64
 NICENESS = 10
 """Each hash fills four threads. In a flood of log-ins they would take most of a small machine's time from the event
@@ -58,32 +60,46 @@ def hash_password(password: str) -> str:
 
 
 class Passwords:
-    """argon2 for an event loop: `PARALLEL` at a time, and no more than `WAITING_LIMIT` that wait.
+    """argon2 for an event loop, in two lines: `PARALLEL` at a time for everybody, and `PARALLEL_KNOWN` for whoever is
+    `known`, so that however many others try, those wait for one another alone. In each no more than `WAITING_LIMIT`
+    are under way.
 
     Both methods raise `RateLimited` where more are asked for, and `InvalidRequest` as `check_password` does.
     """
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(PARALLEL, thread_name_prefix="lightphon-argon2", initializer=_step_back)
-        self._pending = 0
+        self._everybody = _Line(PARALLEL, "lightphon-argon2")
+        self._known = _Line(PARALLEL_KNOWN, "lightphon-argon2-known")
 
-    async def hash(self, password: str) -> str:
+    async def hash(self, password: str, *, known: bool = False) -> str:
         """What to keep of a new password."""
-        return await self._run(hash_password, check_password(password))
+        return await self._line(known).run(hash_password, check_password(password))
 
-    async def verify(self, password: str, stored: str | None) -> bool:
+    async def verify(self, password: str, stored: str | None, *, known: bool = False) -> bool:
         """Whether `stored` was made of this password.
 
         None stands for a name that is unknown or has no password, and costs the same: argon2 hashes as long as it
         verifies.
         """
-        return await self._run(_verify, bounded_password(password), stored)
+        return await self._line(known).run(_verify, bounded_password(password), stored)
 
     def close(self) -> None:
         """Drop what waits. Whoever asked for it is gone, for the server has stopped."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._everybody.close()
+        self._known.close()
 
-    async def _run(self, function: Callable[..., T], *arguments: object) -> T:
+    def _line(self, known: bool) -> _Line:
+        return self._known if known else self._everybody
+
+
+class _Line:
+    """Threads that take what waits, in its order."""
+
+    def __init__(self, threads: int, name: str) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name, initializer=_step_back)
+        self._pending = 0
+
+    async def run(self, function: Callable[..., T], *arguments: object) -> T:
         if self._pending >= WAITING_LIMIT:
             raise RateLimited("Too many people are logging in at the moment. Try again.", retry_after=2)
         self._pending += 1
@@ -92,6 +108,9 @@ class Passwords:
         # Not when the caller ends: argon2 runs on when its client has gone, and its place is free only then.
         work.add_done_callback(lambda _: self._ended(loop))
         return await asyncio.wrap_future(work)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _ended(self, loop: asyncio.AbstractEventLoop) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits there any more

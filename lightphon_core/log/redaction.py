@@ -11,8 +11,9 @@ from structlog.typing import EventDict, WrappedLogger
 MASK = "[redacted]"
 
 _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
-    # Our own keys and tokens (accounts/secrets.py, sessions.py, invites.py), cut short or misspelt ones too.
-    (re.compile(r"(?<![A-Za-z0-9])(lp|at|np|ls|li)_[A-Za-z0-9]{10}[A-Za-z0-9_-]*"), rf"\1_{MASK}"),
+    # Our own keys and tokens (accounts/secrets.py, sessions.py, invites.py, device_cookies.py), cut short or misspelt
+    # ones too.
+    (re.compile(r"(?<![A-Za-z0-9])(lp|at|np|ls|li|ld)_[A-Za-z0-9]{10}[A-Za-z0-9_-]*"), rf"\1_{MASK}"),
     # Whatever stands where an agent token belongs, but for what the access log has there.
     (re.compile(r"(/api/agent/)(?!\[|\{token\}/|-/)[^/\s\"'?#\\]+"), rf"\1{MASK}"),
     # An Authorization header in any notation: as text, JSON, a dict or a pair of bytes.
@@ -27,7 +28,7 @@ _SECRETS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(://[^/\s:@\"']*:)[^/\s@\"']+(?=@)"), rf"\1{MASK}"),
 )
 
-_MARKS = ("lp_", "at_", "np_", "ls_", "li_", "/api/agent/", "authorization", "bearer", "basic", "://")
+_MARKS = ("lp_", "at_", "np_", "ls_", "li_", "ld_", "/api/agent/", "authorization", "bearer", "basic", "://")
 """Without one of these, in small letters, no pattern above matches ASCII. Looking for them takes a tenth of the time,
 and most of what is logged has none."""
 

@@ -184,7 +184,9 @@ class AccountSettings:
         metadata={"help": "Seconds after a log-in in which a session may do what cannot be undone."},
     )
     logins_per_minute: int = field(
-        default=10, validator=gt(0), metadata={"help": "Log-in attempts a minute for one account name."}
+        default=10,
+        validator=gt(0),
+        metadata={"help": "Log-in attempts a minute for one account name, and for each browser that is known to it."},
     )
     logins_per_minute_per_address: int = field(
         default=60, validator=gt(0), metadata={"help": "Log-in and registration attempts a minute from one address."}

@@ -11,6 +11,7 @@ from argon2 import PasswordHasher
 from sqlalchemy import update
 
 from lightphon_core.accounts import passwords
+from lightphon_core.accounts.device_cookies import DEVICE_COOKIE, SECURE_DEVICE_COOKIE
 from lightphon_core.accounts.invites import create_invite
 from lightphon_core.accounts.people import find_account
 from lightphon_core.accounts.sessions import COOKIE, SECURE_COOKIE
@@ -85,9 +86,10 @@ def test_from_registration_to_leaving(start):
     assert answer.status_code == 200, answer.text
     assert answer.json()["name"] == "alice"
     assert answer.json()["is_admin"] is False
-    cookie = answer.headers["set-cookie"]
-    assert re.fullmatch(COOKIE + r"=ls_[A-Za-z0-9]{36}; Path=/; Max-Age=1209600; HttpOnly; SameSite=Lax", cookie), (
-        cookie
+    session, device = answer.headers.get_list("set-cookie")
+    assert re.fullmatch(COOKIE + r"=ls_[A-Za-z0-9]{36}; HttpOnly; Max-Age=1209600; Path=/; SameSite=lax", session)
+    assert re.fullmatch(
+        DEVICE_COOKIE + r"=ld_\w+; HttpOnly; Max-Age=31536000; Path=/api/account/login; SameSite=strict", device
     )
     assert answer.headers["cache-control"] == "no-store"
     shown = browser.get("/api/account").json()
@@ -144,11 +146,12 @@ def test_logging_out_everywhere_else(start):
 def test_behind_https_the_cookie_says_so(start):
     running = start(server={"public_url": "https://Ai.example.org:443/"})
     browser = Browser(running, origin="https://ai.example.org")
-    cookie = browser.register().headers["set-cookie"]
+    cookie, device = browser.register().headers.get_list("set-cookie")
     assert cookie.startswith(f"{SECURE_COOKIE}=ls_")
-    assert cookie.endswith("; HttpOnly; SameSite=Lax; Secure")
-    assert "Path=/;" in cookie
-    assert "domain" not in cookie.lower()
+    assert cookie.endswith("; HttpOnly; Max-Age=1209600; Path=/; SameSite=lax; Secure")
+    assert device.startswith(f"{SECURE_DEVICE_COOKIE}=ld_")
+    assert device.endswith("; HttpOnly; Max-Age=31536000; Path=/api/account/login; SameSite=strict; Secure")
+    assert "domain" not in cookie.lower() + device.lower()
     assert code(Browser(running).login()) == (403, "wrong_origin")  # the address behind the proxy is not ours
     # What a neighbouring host or plain http can set stands for nobody: a stranger's session could be planted by it.
     token = cookie.partition("=")[2].partition(";")[0]
@@ -188,6 +191,69 @@ class TestEnumeration:
         answers = [browser.login(name=f"name-{number}").status_code for number in range(3)]
         assert answers == [401, 401, 429]
         assert code(browser.register()) == (429, "rate_limit_exceeded")
+
+
+class TestKnownBrowsers:
+    """By the device cookie: attempts of others keep nobody out of an account whose browser was logged in to it."""
+
+    def test_its_owner_logs_in_while_strangers_try_the_name(self, start):
+        running = start(logins_per_minute=3)
+        browser = Browser(running)
+        browser.register()
+        browser.post("/api/account/logout")
+        assert list(browser.cookies) == [DEVICE_COOKIE]
+        stranger = Browser(running)
+        for _ in range(3):
+            assert code(stranger.login(password="wrong")) == (401, "invalid_login")
+        assert code(stranger.login()) == (429, "rate_limit_exceeded")
+        assert browser.login().status_code == 200
+        for _ in range(3):
+            assert code(browser.login(password="wrong")) == (401, "invalid_login")
+        refused = browser.login()
+        assert code(refused) == (429, "rate_limit_exceeded")
+        assert "3 log-in attempts a minute for this browser" in refused.json()["error"]["message"]
+
+    def test_any_other_cookie_is_answered_as_none(self, start):
+        running = start()
+        owner, bob = Browser(running), Browser(running)
+        owner.register()
+        bob.register(name="bob")
+        before = owner.cookies[DEVICE_COOKIE]
+        owner.post("/api/account/password", json={"current_password": PASSWORD, "new_password": "another password"})
+        now = owner.cookies[DEVICE_COOKIE]
+        shown = [None, before, bob.cookies[DEVICE_COOKIE], f"{now[:30]}0{now[31:]}x", now[:-1], "ld_", "\xe9"]
+        answers = set()
+        for cookie in shown:
+            for name in ("alice", "nobody"):
+                headers = {} if cookie is None else {"cookie": f"{DEVICE_COOKIE}={cookie}".encode("latin-1")}
+                stranger = Browser(running)
+                answer = stranger.post("/api/account/login", json={"name": name, "password": "wrong"}, headers=headers)
+                told = [(k, v) for k, v in answer.headers.items() if k not in ("x-request-id", "date")]
+                answers.add((answer.status_code, answer.content, *told))
+        assert {each[0] for each in answers} == {401}
+        assert len(answers) == 1
+        assert owner.login(password="another password").status_code == 200
+
+    def test_it_opens_nothing(self, start):
+        running = start()
+        browser = Browser(running)
+        device = browser.register().cookies[DEVICE_COOKIE]
+        for name in (COOKIE, DEVICE_COOKIE):
+            shown = Browser(running).get("/api/account", headers={"cookie": f"{name}={device}"})
+            assert shown.status_code == 401
+        assert DEVICE_COOKIE not in str(browser.get("/api/account").request.headers)  # it goes to the log-in alone
+
+    def test_behind_https_one_of_the_plain_name_is_none(self, start):
+        running = start(server={"public_url": "https://ai.example.org"}, logins_per_minute=1)
+        browser = Browser(running, origin="https://ai.example.org")
+        _, device = browser.register().headers.get_list("set-cookie")
+        value = device.partition("=")[2].partition(";")[0]
+        statuses = []
+        for name in (DEVICE_COOKIE, DEVICE_COOKIE, SECURE_DEVICE_COOKIE):
+            browser.cookies.clear()
+            login = {"headers": {"cookie": f"{name}={value}"}, "json": {"name": "alice", "password": "wrong"}}
+            statuses.append(browser.post("/api/account/login", **login).status_code)
+        assert statuses == [401, 429, 401]
 
 
 class TestOrigin:

@@ -6,15 +6,18 @@ from collections import Counter
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
 
 from lightphon_core import Price
+from lightphon_core.accounts import passwords
 from lightphon_core.accounts.credentials import create_credential
+from lightphon_core.accounts.device_cookies import DEVICE_COOKIE
 from lightphon_core.accounts.people import create_account
 from lightphon_core.accounts.secrets import Kind
 from lightphon_core.accounts.terms import Terms
 from lightphon_core.ledger import adjustment
 from lightphon_core.ledger.store import carry_out
-from lightphon_core.settings import Settings, StorageSettings
+from lightphon_core.settings import AccountSettings, Settings, StorageSettings
 from lightphon_core.testing import LiveServer, ScriptedBackend, plugin_of
 from lightphon_core.testing.scripted import chunk, says
 from lightphon_core.types import Scope
@@ -51,7 +54,11 @@ class Pair:
 
 @pytest.fixture
 def pair(tmp_path, database_url):
-    settings = Settings(data_dir=tmp_path / "data", storage=StorageSettings(url=database_url))
+    settings = Settings(
+        data_dir=tmp_path / "data",
+        storage=StorageSettings(url=database_url),
+        accounts=AccountSettings(registration="open", logins_per_minute=3),
+    )
     backends = [ScriptedBackend(says("Hi"), models=["m"], slots=40, price=Price(per_request=1_000)) for _ in range(2)]
     with (
         LiveServer(settings, sources=[plugin_of(backends[0])]) as first,
@@ -76,6 +83,23 @@ def test_terms_that_one_server_is_told_hold_at_the_other_at_once(pair):
         assert pair.ask(1, key) == (status, code), terms
     assert pair.request(0, "DELETE", where).status_code == 200
     assert pair.ask(1, key) == (401, "invalid_api_key")
+
+
+def test_a_browser_that_one_knows_is_known_to_the_other(pair, monkeypatch):
+    monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    person = {"name": "bob", "password": "correct horse battery"}
+    made = httpx.post(f"{pair.servers[0].url}/api/account/register", json=person)
+    device = {"cookie": f"{DEVICE_COOKIE}={made.cookies[DEVICE_COOKIE]}"}
+
+    def log_in(number, password, **headers):
+        url = pair.servers[number].url
+        body = {**person, "password": password}
+        return httpx.post(f"{url}/api/account/login", json=body, headers={"origin": url, **headers}).status_code
+
+    assert [log_in(number % 2, "wrong") for number in range(4)] == [401, 401, 401, 429]
+    assert log_in(1, person["password"]) == 429
+    assert log_in(1, person["password"], **device) == 200
+    assert [log_in(number % 2, "wrong", **device) for number in range(4)] == [401, 401, 401, 429]
 
 
 def test_requests_of_a_key_count_together(pair):

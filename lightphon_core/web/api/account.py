@@ -11,7 +11,7 @@ from litestar.params import JSONBody, QueryParameter
 
 from lightphon_core.accounts.membership import Entered, Membership
 from lightphon_core.accounts.people import Account
-from lightphon_core.accounts.sessions import COOKIE, SECURE_COOKIE, end_sessions, session_token
+from lightphon_core.accounts.sessions import end_sessions, session_token
 from lightphon_core.host import AccountChanges
 from lightphon_core.ledger.budgets import check_unbound
 from lightphon_core.money import MAX_MSAT
@@ -22,6 +22,7 @@ from lightphon_core.web.api.body import Body
 from lightphon_core.web.api.dependencies import Given
 from lightphon_core.web.api.guards import Requires, same_origin
 from lightphon_core.web.api.json_request import JsonRequest
+from lightphon_core.web.api.login_cookies import device_cookie, login_cookies, logout_cookies
 from lightphon_core.web.authentication import cookies_of
 from lightphon_core.web.openapi import GUARDED, SESSION_OR_KEY, TAKES_BODY, refusals
 
@@ -112,8 +113,15 @@ async def login(
     settings: Given[Settings],
     account_changes: Given[AccountChanges],
 ) -> Response[AccountInfo]:
-    """A new session, by a cookie. The one before ends."""
-    entered = await membership.log_in(data.name, data.password, client=_client(request), old_token=_token(request))
+    """A new session, by a cookie. The one before ends. By a second cookie, `lightphon_device`, the browser is known at
+    its next log-in, which has limits of its own then: others who try this name do not keep it out."""
+    entered = await membership.log_in(
+        data.name,
+        data.password,
+        client=_client(request),
+        old_token=_token(request),
+        device_cookie=device_cookie(request, settings),
+    )
     return _entered(entered, settings, account_changes)
 
 
@@ -135,7 +143,7 @@ async def logout(
     token = _token(request)
     if token is not None and (left := await membership.log_out(token)) is not None:
         account_changes.publish(left)
-    return Response(LoggedOut(), headers=_cookie("", settings, max_age_s=0))
+    return Response(LoggedOut(), cookies=logout_cookies(settings))
 
 
 @get(
@@ -217,7 +225,7 @@ async def delete_account(
         await database.read(partial(check_unbound, credential_id=principal.credential_id, what=what))
     await membership.delete(principal.account_id, give_up_msat=give_up_msat)
     account_changes.publish(principal.account_id)
-    return Response(Deleted(), headers=_cookie("", settings, max_age_s=0))
+    return Response(Deleted(), cookies=logout_cookies(settings))
 
 
 ROUTES = [register, login, logout, log_out_elsewhere, get_account, change_password, delete_account]
@@ -231,13 +239,7 @@ def account_info(account: Account) -> AccountInfo:
 def _entered(entered: Entered, settings: Settings, account_changes: AccountChanges) -> Response[AccountInfo]:
     if entered.left is not None:
         account_changes.publish(entered.left)
-    cookie = _cookie(entered.token, settings, max_age_s=settings.accounts.session_lifetime_s)
-    return Response(account_info(entered.account), headers=cookie)
-
-
-def _cookie(token: str, settings: Settings, *, max_age_s: int) -> dict[str, str]:
-    name, last = (SECURE_COOKIE, "; Secure") if settings.server.behind_https else (COOKIE, "")
-    return {"set-cookie": f"{name}={token}; Path=/; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{last}"}
+    return Response(account_info(entered.account), cookies=login_cookies(entered, settings))
 
 
 def _client(request: JsonRequest) -> str | None:

@@ -3,11 +3,14 @@
 import re
 
 import pytest
+from attrs import evolve
 from playwright.sync_api import expect
 
+from lightphon_core.accounts.attempts import Attempts
 from lightphon_core.accounts.people import get_account
 from lightphon_core.ledger.adjustment import credit
 from lightphon_core.ledger.store import carry_out
+from lightphon_core.settings import AccountSettings
 
 from .conftest import PASSWORD
 
@@ -40,6 +43,32 @@ def test_register_log_out_and_in_again(visit, house):
     page.wait_for_url(house.url + "/usage?days=7")
     # The browser itself writes to the console that a request was refused.
     visitor.problems[:] = [each for each in visitor.problems if "status of 4" not in each]
+
+
+def test_strangers_who_try_a_name_do_not_keep_its_owners_browser_out(visit, house):
+    visitor, stranger, name = visit(), visit(), house.person()
+
+    def tries(somebody, password):
+        page = somebody.opens("/login")
+        page.get_by_label("Name").fill(name)
+        page.get_by_label("Password").fill(password)
+        with page.expect_response(house.url + "/api/account/login") as answered:
+            page.get_by_role("button", name="Log in", exact=True).click()
+        return answered.value.status
+
+    assert tries(visitor, PASSWORD) == 200
+    visitor.page.wait_for_url(house.url + "/")
+    visitor.page.get_by_role("button", name=re.compile("Log out")).click()
+    visitor.page.wait_for_url(house.url + "/")
+    (left,) = visitor.page.context.cookies(house.url + "/api/account/login")
+    told = (left["name"], left["httpOnly"], left["sameSite"], left["path"])
+    assert told == ("lightphon_device", True, "Strict", "/api/account/login")
+    server = house.system.running.server
+    used_up = evolve(Attempts(AccountSettings()).by_name(name), amount=100)
+    server.call(server.gateway.limiter.admit([used_up]))
+    assert tries(stranger, PASSWORD) == 429
+    assert tries(visitor, PASSWORD) == 200
+    stranger.problems[:] = [each for each in stranger.problems if "status of 4" not in each]
 
 
 def test_who_leaves_says_that_what_is_left_is_given_up(visit, house):

@@ -15,6 +15,7 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
 from lightphon_core import log
+from lightphon_core.accounts.device_cookies import DEVICE_COOKIE
 from lightphon_core.accounts.people import create_account
 from lightphon_core.accounts.sessions import COOKIE, open_session
 from lightphon_core.plugins import installed
@@ -195,7 +196,7 @@ def attack_routes(running, canaries, paths):
                     # A key that is right takes the request further than one that is not.
                     key = running.api_key if number < 3 else two()
                     headers |= {"authorization": f"Bearer {key}", one(): one()}
-                    headers["cookie"] = f"{COOKIE}={two('ls')}; {one()}={one()}"
+                    headers["cookie"] = f"{COOKIE}={two('ls')}; {DEVICE_COOKIE}={two('ld')}; {one()}={one()}"
                     if number == 2:
                         headers = {"content-type": "application/json"}  # a log-in from no page
                     client.request(method, f"{where}?{one()}={two()}&key={one()}", content=content, headers=headers)
