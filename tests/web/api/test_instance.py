@@ -205,6 +205,7 @@ class TestPrices:
         for model in ("test-model", f"m/{CANARY}"):
             assert root.put(PRICES, json={"model": model, "per_request": 1}).status_code == 200
             assert root.delete(PRICES, params={"model": model}).status_code == 200
+        root.get(PRICES)  # on the same connection: by now the lines of those before are written
         changes = [record.msg for record in caplog.records if "by" in record.msg]
         assert [(each["method"], each.get("model")) for each in changes] == [
             ("PUT", "test-model"),
