@@ -50,10 +50,10 @@ class Churn:
         while not self.over.is_set():
             node = SimulatedNode(address, self.node_token, f"node-{number}", PLAN)
             running = asyncio.create_task(node.run())
-            lives = self.over.wait() if number < STEADY else asyncio.sleep(chance.expovariate(1 / self.lifetime_s))
-            living = asyncio.ensure_future(lives)
-            await asyncio.wait({running, living}, return_when=asyncio.FIRST_COMPLETED)
-            living.cancel()
+            over = asyncio.create_task(self.over.wait())
+            lives_s = None if number < STEADY else chance.expovariate(1 / self.lifetime_s)
+            await asyncio.wait({running, over}, timeout=lives_s, return_when=asyncio.FIRST_COMPLETED)
+            over.cancel()
             self.deaths += 1
             if chance.random() < 0.7:
                 node.die()
